@@ -1,0 +1,30 @@
+# Each target does all that it needs by itself: a virtual environment beside the code, then the command.
+# Only python3 (3.11) and make are expected to be there.
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+RUN := $(VENV)/bin/python
+
+.PHONY: setup bench test lint format
+setup: $(INSTALLED)
+
+# The stamp is written last, so an installation that was cut off is done again.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+bench: $(INSTALLED)
+	$(RUN) -m bench --backend jax
+
+test: $(INSTALLED)
+	$(RUN) -m pytest
+
+lint: $(INSTALLED)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+format: $(INSTALLED)
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .

@@ -1,0 +1,40 @@
+"""The Shared-Bottom multi-task network, described once: no framework is imported here."""
+
+from spec import presets
+from spec.backend import Backend, backend_names, load_backend
+from spec.data import Dataset
+from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
+from spec.model import CategoricalFeature, ModelSpec, TaskSpec
+from spec.params import initial_params, parameter_shapes
+from spec.results import Fitted, History
+from spec.training import SGD, Adagrad, Adam, AdamW, RMSprop, Schedule, TrainSpec, learning_rates
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Backend",
+    "CategoricalFeature",
+    "Dataset",
+    "Experiment",
+    "Fitted",
+    "History",
+    "ModelSpec",
+    "RMSprop",
+    "Schedule",
+    "TaskSpec",
+    "TrainSpec",
+    "backend_names",
+    "from_json",
+    "from_toml",
+    "initial_params",
+    "json_schema",
+    "learning_rates",
+    "load_backend",
+    "parameter_shapes",
+    "presets",
+    "read_experiment",
+    "to_json",
+    "to_toml",
+]

@@ -1,0 +1,70 @@
+"""The contract of a backend, and `load_backend`, the only line of a user's program that names a framework."""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import Params
+from spec.results import Fitted
+from spec.training import Device, TrainSpec
+
+
+class Backend(Protocol):
+    """One framework's way to build and train the network. Arrays that enter and leave are NumPy's.
+
+    Every method checks its arguments first, and raises ValueError naming the field, what was expected and what came.
+    """
+
+    name: str
+
+    def fit(
+        self,
+        model: ModelSpec,
+        train: TrainSpec,
+        data: Dataset,
+        validation: Dataset | None = None,
+        params: Mapping[str, np.ndarray] | None = None,
+    ) -> Fitted:
+        """Train from `params`, or from the initial ones of train.seed, in train.precision."""
+
+    def predict(
+        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+    ) -> dict[str, np.ndarray]:
+        """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities."""
+
+    def gradients(
+        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+    ) -> tuple[float, Params]:
+        """The total loss over all rows as one batch, without dropout, and its gradient by parameter name."""
+
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
+        """The native object (torch.nn.Module, flax.nnx.Module) with these parameters."""
+
+
+def backend_names() -> list[str]:
+    """The folders in `backends/`."""
+    return [module.name for module in pkgutil.iter_modules(importlib.import_module("backends").__path__) if module.ispkg]
+
+
+def load_backend(name: str) -> Backend:
+    """The backend in the folder `backends/<name>`, imported when asked for and not before.
+
+    Raises ValueError for an unknown name, and ImportError with the command that installs it if its framework is missing.
+    """
+    if name not in backend_names():
+        raise ValueError(f"backend: expected one of {', '.join(backend_names())}, got {name!r}")
+    try:
+        module = importlib.import_module(f"backends.{name}")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] in ("backends", "spec"):
+            raise
+        raise ImportError(
+            f"backend {name!r} needs {error.name}, which is not installed: pip install -e '.[{name}]'", name=error.name
+        ) from error
+    backend: Backend = module.backend
+    return backend

@@ -1,0 +1,153 @@
+"""The rows: arrays checked against a ModelSpec before any work is done, and the order in which training draws them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from spec.model import ModelSpec, TaskSpec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """N rows as arrays. What the model does not use may be left out; labels too, when predicting.
+
+    numeric: float (N, model.numeric). categorical: int (N, features), ids in [0, vocabulary).
+    labels, by task name: binary (N,) of 0, 1 or NaN; regression (N, outputs), or (N,) for one output, a row with a NaN
+    counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
+    sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
+    """
+
+    numeric: np.ndarray | None = None
+    categorical: np.ndarray | None = None
+    labels: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sample_weight: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("numeric", "categorical", "sample_weight"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else np.asarray(value))
+        object.__setattr__(self, "labels", {task: np.asarray(label) for task, label in self.labels.items()})
+
+    @property
+    def rows(self) -> int:
+        """N. Raises ValueError if there is neither a numeric nor a categorical array."""
+        inputs = self.numeric if self.numeric is not None else self.categorical
+        if inputs is None or inputs.ndim == 0:
+            raise ValueError("data: expected a numeric or a categorical array of rows, got neither")
+        return len(inputs)
+
+    def take(self, rows: Any) -> "Dataset":
+        """The rows that `rows` (a slice, indices or a mask) selects, in its order."""
+
+        def some(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else array[rows]
+
+        return Dataset(
+            numeric=some(self.numeric),
+            categorical=some(self.categorical),
+            labels={task: label[rows] for task, label in self.labels.items()},
+            sample_weight=some(self.sample_weight),
+        )
+
+    def check(self, model: ModelSpec, *, labels: bool = True) -> None:
+        """Raises ValueError, naming the array, what was expected and what came, if the rows do not fit `model`.
+
+        labels: whether every task of the model must have its labels; those that are there are checked either way.
+        """
+        rows = self.rows
+        if rows == 0:
+            raise ValueError("data: expected at least one row, got 0")
+        _check_numeric(self.numeric, rows, model.numeric)
+        _check_categorical(self.categorical, rows, model)
+        tasks = {task.name: task for task in model.tasks}
+        for name in self.labels.keys() - tasks.keys():
+            raise ValueError(f"labels: expected tasks among {', '.join(tasks)}, got {name!r}")
+        for name, task in tasks.items():
+            if name in self.labels:
+                _check_label(self.labels[name], rows, task)
+            elif labels:
+                raise ValueError(f"labels: expected an array for task {name!r}, got none")
+        if self.sample_weight is not None:
+            _check_weight(self.sample_weight, rows)
+
+
+def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
+    """The order of `rows` rows in an epoch (from 0), a permutation drawn from (seed, epoch): int64 (rows,)."""
+    return np.random.default_rng([seed, epoch]).permutation(rows)
+
+
+def label_present(label: np.ndarray, task: TaskSpec) -> np.ndarray:
+    """Which rows have the task's label: bool (N,)."""
+    if task.kind == "multiclass":
+        return label >= 0
+    missing = np.isnan(label)
+    return ~(missing.any(axis=1) if missing.ndim == 2 else missing)
+
+
+def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: str, dtype: str) -> None:
+    if array.shape not in shapes:
+        raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
+    if array.dtype.kind not in kinds:
+        raise ValueError(f"{name}: expected {dtype}, got dtype {array.dtype}")
+
+
+def _first(bad: np.ndarray) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argwhere(bad)[0])
+
+
+def _check_numeric(numeric: np.ndarray | None, rows: int, width: int) -> None:
+    if numeric is None:
+        if width:
+            raise ValueError(f"numeric: expected an array of shape ({rows}, {width}), got none")
+        return
+    _expect("numeric", numeric, [(rows, width)], "fiu", "floats or integers")
+    if not np.isfinite(numeric).all():
+        row, column = _first(~np.isfinite(numeric))
+        raise ValueError(f"numeric: expected finite values, got {numeric[row, column]} in column {column}, row {row}")
+
+
+def _check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSpec) -> None:
+    features = model.categorical
+    if categorical is None:
+        if features:
+            raise ValueError(f"categorical: expected an array of shape ({rows}, {len(features)}), got none")
+        return
+    _expect("categorical", categorical, [(rows, len(features))], "iu", "integers")
+    for column, feature in enumerate(features):
+        ids = categorical[:, column]
+        bad = (ids < 0) | (ids >= feature.vocabulary)
+        if bad.any():
+            (row,) = _first(bad)
+            raise ValueError(
+                f"categorical: expected ids in [0, {feature.vocabulary}) in column {column} ({feature.name}), "
+                f"got {ids[row]} in row {row}"
+            )
+
+
+def _check_label(label: np.ndarray, rows: int, task: TaskSpec) -> None:
+    name = f"labels[{task.name!r}]"
+    if task.kind == "multiclass":
+        _expect(name, label, [(rows,)], "iu", "integer classes")
+        bad, expected = (label < -1) | (label >= task.outputs), f"classes in [0, {task.outputs}), or -1 for missing"
+    elif task.kind == "binary":
+        _expect(name, label, [(rows,)], "fiub", "numbers")
+        bad, expected = ~((label == 0) | (label == 1) | np.isnan(label)), "0, 1, or NaN for missing"
+    else:
+        shapes: list[tuple[int, ...]] = [(rows, task.outputs), (rows,)]
+        _expect(name, label, shapes if task.outputs == 1 else shapes[:1], "fiu", "numbers")
+        bad, expected = np.isinf(label), "finite values, or NaN for missing"
+    if bad.any():
+        where = _first(bad)
+        raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")
+
+
+def _check_weight(weight: np.ndarray, rows: int) -> None:
+    _expect("sample_weight", weight, [(rows,)], "fiu", "numbers")
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        (row,) = _first(bad)
+        raise ValueError(f"sample_weight: expected finite values of 0 or more, got {weight[row]} in row {row}")
+    if not weight.any():
+        raise ValueError("sample_weight: expected at least one weight above 0, got all 0")

@@ -1,0 +1,60 @@
+"""Specs as TOML and JSON: a round trip gives an equal spec, and a JSON schema tells an editor what may stand there."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from spec.model import ModelSpec
+from spec.training import TrainSpec
+from spec.validation import STRICT, one_line
+
+Spec = TypeVar("Spec")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Experiment:
+    """A file's content: the tables [model] and [train]."""
+
+    model: ModelSpec
+    train: TrainSpec = TrainSpec()
+
+
+def to_json(spec: Any) -> str:
+    """The spec as indented JSON."""
+    return TypeAdapter(type(spec)).dump_json(spec, indent=2).decode()
+
+
+def from_json(cls: type[Spec], text: str) -> Spec:
+    """The spec of class `cls` that `text` describes. Raises ValueError (pydantic.ValidationError)."""
+    return TypeAdapter(cls).validate_json(text)
+
+
+def to_toml(spec: Any) -> str:
+    """The spec as TOML. TOML has no null: fields that are None are left out, and None is what they default to."""
+    import tomli_w  # here, so that `import spec` stays light
+
+    return tomli_w.dumps(TypeAdapter(type(spec)).dump_python(spec, mode="json", exclude_none=True))
+
+
+def from_toml(cls: type[Spec], text: str) -> Spec:
+    """The spec of class `cls` that `text` describes.
+
+    Raises ValueError: tomllib.TOMLDecodeError with line and column, or pydantic.ValidationError with the field.
+    """
+    return TypeAdapter(cls).validate_python(tomllib.loads(text))
+
+
+def json_schema(cls: type[Any]) -> dict[str, Any]:
+    """The JSON schema of a spec class, the fields' docstrings included."""
+    return TypeAdapter(cls).json_schema()
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment in a TOML file. Raises OSError, or ValueError in one line that names the file and the field."""
+    try:
+        return from_toml(Experiment, path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error

@@ -1,0 +1,92 @@
+"""What to build: a Shared-Bottom network (Caruana, "Multitask Learning", Machine Learning 28, 1997).
+
+The inputs run through one trunk that all tasks share, and from its last layer through one head per task:
+
+    numeric | embeddings  ->  trunk  ->  heads  ->  outputs of each task
+
+Every trunk layer (the last one too) and every hidden layer of a head is linear, layer norm if asked, activation,
+dropout, in this order. A head's output layer is linear.
+"""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from spec.validation import STRICT, Count, Fraction, Identifier, NonNegative, Width, unique
+
+Kind = Literal["binary", "regression", "multiclass"]
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+Normalization = Literal["none", "layer"]
+Initializer = Literal["torch_default", "he_normal", "lecun_normal", "glorot_uniform"]
+
+LAYER_NORM_EPS = 1e-5
+"""Added to the variance inside the root. PyTorch's default; Flax's is 1e-6."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class CategoricalFeature:
+    """A column of ids in [0, vocabulary), looked up in a table of (vocabulary, dimension)."""
+
+    name: Identifier
+    vocabulary: Width
+    """Number of ids."""
+    dimension: Width
+    """Width of an id's embedding."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TaskSpec:
+    """A target and the head that predicts it."""
+
+    name: Identifier
+    kind: Kind
+    """binary: one logit, log loss. regression: mean squared error. multiclass: one logit a class, cross-entropy."""
+    hidden: tuple[Width, ...] = ()
+    """Widths of the head's hidden layers; none makes the head linear."""
+    outputs: Width = 1
+    """Width of the target (regression) or number of classes (multiclass); 1 for a binary task."""
+    weight: NonNegative = 1.0
+    """The task's factor in the total loss."""
+
+    @model_validator(mode="after")
+    def _outputs_fit_the_kind(self) -> "TaskSpec":
+        if self.kind == "binary" and self.outputs != 1:
+            raise ValueError(f"outputs: expected 1 for the binary task {self.name!r}, got {self.outputs}")
+        if self.kind == "multiclass" and self.outputs < 2:
+            raise ValueError(f"outputs: expected 2 or more for the multiclass task {self.name!r}, got {self.outputs}")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModelSpec:
+    """The network: its inputs, its trunk, its tasks."""
+
+    numeric: Count = 0
+    """Width of the numeric input."""
+    categorical: tuple[CategoricalFeature, ...] = ()
+    """The categorical columns, in the order of the data set's columns."""
+    trunk: tuple[Width, ...] = Field(min_length=1)
+    """Widths of the shared layers."""
+    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    activation: Activation = "relu"
+    """gelu is the exact one, x·Φ(x), not its tanh approximation."""
+    normalization: Normalization = "none"
+    """layer: layer norm (Ba et al., 2016) with an eps of 1e-5 after each hidden linear layer."""
+    dropout: Fraction = 0.0
+    """Probability of dropping an element after each activation; the kept ones are scaled by 1 / (1 - dropout)."""
+    initializer: Initializer = "torch_default"
+    """How kernels and biases start: see `spec.params.initial_params`."""
+
+    @model_validator(mode="after")
+    def _inputs_and_names(self) -> "ModelSpec":
+        if not self.numeric and not self.categorical:
+            raise ValueError("numeric, categorical: expected at least one input column, got none")
+        unique("categorical", (feature.name for feature in self.categorical))
+        unique("tasks", (task.name for task in self.tasks))
+        return self
+
+    @property
+    def input_width(self) -> int:
+        """Width of what enters the trunk: the numeric columns, then every embedding."""
+        return self.numeric + sum(feature.dimension for feature in self.categorical)

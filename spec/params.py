@@ -1,0 +1,114 @@
+"""The parameter table: every parameter's name and shape, in network order, and its initial value.
+
+This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). How a backend lays
+parameters out inside is its own business.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from spec.model import ModelSpec
+from spec.training import Precision
+
+Params = dict[str, np.ndarray]
+EMBEDDING_STD = 0.05
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear layer (in, out), hidden (normalized, activated, dropped out) or a head's output."""
+
+    name: str
+    inputs: int
+    outputs: int
+    hidden: bool
+
+
+def layers(model: ModelSpec) -> Iterator[Layer]:
+    """Every linear layer in network order: the trunk, then each task's head."""
+    width = model.input_width
+    for i, outputs in enumerate(model.trunk):
+        yield Layer(f"trunk.{i}", width, outputs, hidden=True)
+        width = outputs
+    for task in model.tasks:
+        widths = (width, *task.hidden, task.outputs)
+        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+            yield Layer(f"tasks.{task.name}.{i}", inputs, outputs, hidden=i < len(task.hidden))
+
+
+def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every parameter, in network order."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for feature in model.categorical:
+        shapes[f"embeddings.{feature.name}"] = (feature.vocabulary, feature.dimension)
+    for layer in layers(model):
+        shapes[f"{layer.name}.kernel"] = (layer.inputs, layer.outputs)
+        shapes[f"{layer.name}.bias"] = (layer.outputs,)
+        if layer.hidden and model.normalization == "layer":
+            shapes[f"{layer.name}.norm.scale"] = (layer.outputs,)
+            shapes[f"{layer.name}.norm.bias"] = (layer.outputs,)
+    return shapes
+
+
+def initial_params(model: ModelSpec, *, seed: int = 0, precision: Precision = "float32") -> Params:
+    """Initial parameters, each drawn from (seed, name) alone, so that adding a task leaves the others' numbers alone.
+
+    Kernels and biases by `model.initializer`, with fan_in and fan_out the kernel's two sizes:
+      torch_default   kernel and bias U(±1/√fan_in), as torch.nn.Linear
+      he_normal       kernel N(0, 2/fan_in), bias 0          (He et al., ICCV 2015, eq. 10)
+      lecun_normal    kernel N(0, 1/fan_in), bias 0          (LeCun et al., "Efficient BackProp", 1998, eq. 16)
+      glorot_uniform  kernel U(±√(6/(fan_in+fan_out))), bias 0  (Glorot & Bengio, AISTATS 2010, eq. 16)
+    Embeddings are N(0, 0.05²), norm scales 1 and norm biases 0. Normal distributions are not truncated.
+    Draws are made in float64 and rounded to `precision`.
+    """
+    params: Params = {}
+    shapes = parameter_shapes(model)
+    for name, shape in shapes.items():
+        draw = np.random.default_rng([seed, *name.encode()])
+        if name.startswith("embeddings."):
+            value = draw.normal(0.0, EMBEDDING_STD, shape)
+        elif name.endswith(".norm.scale"):
+            value = np.ones(shape)
+        elif name.endswith(".norm.bias"):
+            value = np.zeros(shape)
+        else:
+            layer, part = name.rsplit(".", 1)
+            value = _linear(model, draw, shape, part, *shapes[f"{layer}.kernel"])
+        params[name] = value.astype(precision)
+    return params
+
+
+def _linear(
+    model: ModelSpec, draw: np.random.Generator, shape: tuple[int, ...], part: str, fan_in: int, fan_out: int
+) -> np.ndarray:
+    if model.initializer == "torch_default":
+        bound = 1.0 / math.sqrt(fan_in)
+        return draw.uniform(-bound, bound, shape)
+    if part == "bias":
+        return np.zeros(shape)
+    if model.initializer == "glorot_uniform":
+        bound = math.sqrt(6.0 / (fan_in + fan_out))
+        return draw.uniform(-bound, bound, shape)
+    variance = {"he_normal": 2.0, "lecun_normal": 1.0}[model.initializer] / fan_in
+    return draw.normal(0.0, math.sqrt(variance), shape)
+
+
+def check_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> Precision:
+    """The precision that all of `params` share. Raises ValueError for a missing, extra or misshapen entry."""
+    shapes = parameter_shapes(model)
+    for name in shapes.keys() - params.keys():
+        raise ValueError(f"params: expected an entry {name!r} of shape {shapes[name]}, got none")
+    for name in params.keys() - shapes.keys():
+        raise ValueError(f"params: expected no entry {name!r}, which this model does not have")
+    for name, shape in shapes.items():
+        if np.shape(params[name]) != shape:
+            raise ValueError(f"params[{name!r}]: expected shape {shape}, got {np.shape(params[name])}")
+    dtypes = {str(np.asarray(value).dtype) for value in params.values()}
+    if dtypes == {"float32"}:
+        return "float32"
+    if dtypes == {"float64"}:
+        return "float64"
+    raise ValueError(f"params: expected all of dtype float32 or all of float64, got {', '.join(sorted(dtypes))}")

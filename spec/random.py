@@ -1,0 +1,53 @@
+"""A counter-based hash: the one source of dropout masks.
+
+Frameworks draw random numbers each in their own way, so no two of them drop the same elements. Here an element is kept
+or dropped by an integer hash of (seed, step, layer, element): the same mask in NumPy, PyTorch and JAX, bit for bit,
+eager and compiled, whatever the device. No state enters the training step, so it stays a pure function.
+
+`mix` and `keep` are written with operators alone, hence one text serves all three. They work in 32 bits on uint32
+arrays, or on int64 (PyTorch has few operations for uint32): the multipliers are below 2³¹, so no product overflows.
+The multipliers and shifts are those of the 32-bit hash with the least bias that C. Wellons' "hash prospector" lists.
+"""
+
+import zlib
+from typing import Any, TypeVar
+
+import numpy as np
+
+MASK = 0xFFFFFFFF
+
+Integers = TypeVar("Integers", bound=Any)
+"""A Python int, or an array of uint32 or int64 of any framework, with values in [0, 2³²)."""
+
+
+def mix(x: Integers) -> Integers:
+    """A bijection of the 32-bit integers in which every input bit flips every output bit about half of the time."""
+    x = x ^ (x >> 16)
+    x = (x * 0x21F0AAAD) & MASK
+    x = x ^ (x >> 15)
+    x = (x * 0x735A2D97) & MASK
+    return x ^ (x >> 15)
+
+
+def step_key(seed: int, step: int) -> int:
+    """The dropout key of a training step, in [0, 2³²)."""
+    return mix(mix(seed) ^ step)
+
+
+def layer_key(name: str) -> int:
+    """The dropout key of a layer, in [0, 2³²): from its name alone, so that adding a task leaves others' masks alone."""
+    return zlib.crc32(name.encode())
+
+
+def keep(step: Integers, layer: Integers, element: Integers, rate: float) -> Any:
+    """True where dropout at `rate` keeps an element: the hash falls below (1 - rate)·2³².
+
+    step, layer: keys as above; element: the index of each element within its layer's output (rows, width), row by row.
+    """
+    return mix(mix(element) ^ mix(step ^ layer)) < round((1.0 - rate) * 2**32)
+
+
+def dropout_mask(seed: int, step: int, layer: str, shape: tuple[int, int], rate: float) -> np.ndarray:
+    """The mask of one layer at one step, in NumPy: bool `shape` (rows, width), True where the element is kept."""
+    element = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
+    return keep(step_key(seed, step), layer_key(layer), element, rate)

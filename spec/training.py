@@ -1,0 +1,167 @@
+"""How to train it: optimizer, schedule, batches, precision, device.
+
+Every hyperparameter is a field with an explicit value, because the frameworks' defaults differ. Defaults and meaning
+are those of torch.optim; each class gives the update as a formula, with g the gradient (clipped, and with weight decay
+added as L2 where the class says so), p the parameter and lr the learning rate of the step.
+"""
+
+import math
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from spec.validation import STRICT, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Width
+
+Precision = Literal["float32", "float64"]
+Device = Literal["auto", "cpu", "gpu"]
+Execution = Literal["auto", "eager", "step", "epoch"]
+
+CLIP_EPS = 1e-6
+"""Added to the gradient's norm before dividing by it, as torch.nn.utils.clip_grad_norm_ does."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class SGD:
+    """b = momentum·b + g;  p -= lr·b, or lr·(g + momentum·b) with nesterov (Sutskever et al., ICML 2013).
+
+    weight_decay is L2. The buffer starts as the first g, which is what b = 0 gives without dampening.
+    """
+
+    kind: Literal["sgd"] = "sgd"
+    learning_rate: Positive = 1e-3
+    momentum: Fraction = 0.0
+    nesterov: Flag = False
+    weight_decay: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "SGD":
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected a momentum above 0 with it, got momentum 0.0")
+        return self
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays, shaped like the parameters, that the optimizer keeps between steps."""
+        return ("trace",) if self.momentum else ()
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Adam:
+    """m = beta1·m + (1-beta1)·g;  v = beta2·v + (1-beta2)·g²;  p -= lr·m̂ / (√v̂ + eps)  (Kingma & Ba, ICLR 2015, alg. 1).
+
+    m̂ = m / (1-beta1^t) and v̂ = v / (1-beta2^t), t from 1. weight_decay is L2.
+    """
+
+    kind: Literal["adam"] = "adam"
+    learning_rate: Positive = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 0.0
+    slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class AdamW:
+    """Adam with decoupled decay, p -= lr·weight_decay·p besides  (Loshchilov & Hutter, ICLR 2019, alg. 2)."""
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: Positive = 1e-3
+    beta1: Fraction = 0.9
+    beta2: Fraction = 0.999
+    eps: Positive = 1e-8
+    weight_decay: NonNegative = 1e-2
+    slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Adagrad:
+    """s += g²;  p -= lr·g / (√s + eps), s from initial_accumulator  (Duchi et al., JMLR 2011). weight_decay is L2."""
+
+    kind: Literal["adagrad"] = "adagrad"
+    learning_rate: Positive = 1e-2
+    initial_accumulator: NonNegative = 0.0
+    eps: Positive = 1e-10
+    weight_decay: NonNegative = 0.0
+    slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RMSprop:
+    """v = decay·v + (1-decay)·g²;  u = g / (√v + eps);  p -= lr·u  (Tieleman & Hinton, lecture 6.5, 2012).
+
+    With momentum b = momentum·b + u and p -= lr·b. weight_decay is L2.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    learning_rate: Positive = 1e-2
+    decay: Fraction = 0.99
+    eps: Positive = 1e-8
+    momentum: Fraction = 0.0
+    weight_decay: NonNegative = 0.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the arrays, shaped like the parameters, that the optimizer keeps between steps."""
+        return ("nu", "trace") if self.momentum else ("nu",)
+
+
+Optimizer = SGD | Adam | AdamW | Adagrad | RMSprop
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Schedule:
+    """The learning rate over the steps, as a factor of the optimizer's: see `learning_rates`."""
+
+    kind: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: Count = 0
+    """The factor climbs 1/w, 2/w, … 1 over the first w steps."""
+    final: Share = 0.0
+    """The factor that a decay ends at, one step after the last."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainSpec:
+    """The training run. What a step does depends on nothing else."""
+
+    optimizer: Annotated[Optimizer, Field(discriminator="kind")] = Adam()
+    schedule: Schedule = Schedule()
+    clip_norm: Positive | None = None
+    """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
+    batch_size: Width = 32
+    """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
+    epochs: Width = 10
+    shuffle: Flag = True
+    """Draw the rows of each epoch in the order of `spec.data.row_order`; otherwise in their own."""
+    seed: Seed = 0
+    """Where initial parameters, row orders and dropout masks come from."""
+    precision: Precision = "float32"
+    device: Device = "auto"
+    execution: Execution = "auto"
+    """How much is compiled: eager nothing, step one training step, epoch a scan over many steps."""
+
+    def steps_per_epoch(self, rows: int) -> int:
+        """Optimizer steps in one pass over `rows` rows."""
+        return math.ceil(rows / self.batch_size)
+
+
+def learning_rates(train: TrainSpec, steps: int) -> np.ndarray:
+    """The learning rate of each of a run's `steps` steps: float64 (steps,).
+
+    Step s of the w warm-up steps has the factor (s+1)/w. After them, with x = (s-w) / (steps-w) in [0, 1) and f = final,
+    it is 1 (constant), 1 - (1-f)·x (linear) or f + (1-f)·(1 + cos πx)/2 (cosine: Loshchilov & Hutter, ICLR 2017, eq. 5).
+    """
+    schedule, step = train.schedule, np.arange(steps, dtype=np.float64)
+    warmup = schedule.warmup_steps
+    progress = np.clip((step - warmup) / max(steps - warmup, 1), 0.0, 1.0)
+    shape = {
+        "constant": np.ones_like(progress),
+        "linear": 1.0 - progress,
+        "cosine": (1.0 + np.cos(np.pi * progress)) / 2.0,
+    }[schedule.kind]
+    factor = schedule.final + (1.0 - schedule.final) * shape
+    if warmup:
+        factor = np.where(step < warmup, (step + 1.0) / warmup, factor)
+    return train.optimizer.learning_rate * factor

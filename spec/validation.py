@@ -1,0 +1,57 @@
+"""The field types of the spec, and errors that fit one line.
+
+Every number in a spec is checked by its type, so that the classes read as plain declarations. Integers are strict (3.0
+and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.max() + 1` are where widths come from.
+"""
+
+import keyword
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+
+STRICT = ConfigDict(extra="forbid", strict=False, use_attribute_docstrings=True)
+
+
+def _python_scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ValueError(f"expected a Python identifier, got {name!r}")
+    return name
+
+
+def unique(field: str, names: Iterable[str]) -> None:
+    """Raises ValueError, naming `field` and the name, if a name occurs twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{field}: expected distinct names, got {name!r} twice")
+        seen.add(name)
+
+
+_Scalar = BeforeValidator(_python_scalar)
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Width = Annotated[int, _Scalar, Field(strict=True, gt=0)]
+Count = Annotated[int, _Scalar, Field(strict=True, ge=0)]
+Seed = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**32)]
+Positive = Annotated[float, _Scalar, Field(strict=True, gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, _Scalar, Field(strict=True, ge=0, allow_inf_nan=False)]
+Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
+Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
+Flag = Annotated[bool, _Scalar, Field(strict=True)]
+
+
+def one_line(error: Exception) -> str:
+    """The error as one line: field, what was expected, what came. Further errors of a spec are counted."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    first, *others = error.errors(include_url=False)
+    field = ".".join(str(part) for part in first["loc"]) or error.title
+    message = first["msg"].removeprefix("Value error, ")
+    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r}"
+    more = f" (and {len(others)} more)" if others else ""
+    return " ".join(f"{field}: {message}{received}{more}".split())
