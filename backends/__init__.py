@@ -1,0 +1,1 @@
+"""The two backends, and what is the same whatever the framework."""

@@ -48,7 +48,9 @@ class Backend(Protocol):
 
 def backend_names() -> list[str]:
     """The folders in `backends/`."""
-    return [module.name for module in pkgutil.iter_modules(importlib.import_module("backends").__path__) if module.ispkg]
+    return [
+        module.name for module in pkgutil.iter_modules(importlib.import_module("backends").__path__) if module.ispkg
+    ]
 
 
 def load_backend(name: str) -> Backend:

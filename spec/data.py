@@ -62,8 +62,9 @@ class Dataset:
         _check_numeric(self.numeric, rows, model.numeric)
         _check_categorical(self.categorical, rows, model)
         tasks = {task.name: task for task in model.tasks}
-        for name in self.labels.keys() - tasks.keys():
-            raise ValueError(f"labels: expected tasks among {', '.join(tasks)}, got {name!r}")
+        for name in self.labels:
+            if name not in tasks:
+                raise ValueError(f"labels: expected tasks among {', '.join(tasks)}, got {name!r}")
         for name, task in tasks.items():
             if name in self.labels:
                 _check_label(self.labels[name], rows, task)

@@ -10,10 +10,10 @@ dropout, in this order. A head's output layer is linear.
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, Count, Fraction, Identifier, NonNegative, Width, unique
+from spec.validation import STRICT, Count, Fraction, Identifier, NonNegative, Some, Width, unique
 
 Kind = Literal["binary", "regression", "multiclass"]
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -66,9 +66,9 @@ class ModelSpec:
     """Width of the numeric input."""
     categorical: tuple[CategoricalFeature, ...] = ()
     """The categorical columns, in the order of the data set's columns."""
-    trunk: tuple[Width, ...] = Field(min_length=1)
+    trunk: Some[Width]
     """Widths of the shared layers."""
-    tasks: tuple[TaskSpec, ...] = Field(min_length=1)
+    tasks: Some[TaskSpec]
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"

@@ -99,16 +99,18 @@ def _linear(
 def check_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> Precision:
     """The precision that all of `params` share. Raises ValueError for a missing, extra or misshapen entry."""
     shapes = parameter_shapes(model)
-    for name in shapes.keys() - params.keys():
-        raise ValueError(f"params: expected an entry {name!r} of shape {shapes[name]}, got none")
-    for name in params.keys() - shapes.keys():
-        raise ValueError(f"params: expected no entry {name!r}, which this model does not have")
+    for name in params:
+        if name not in shapes:
+            raise ValueError(f"params: expected no entry {name!r}, which this model does not have")
+    precision = None
     for name, shape in shapes.items():
-        if np.shape(params[name]) != shape:
-            raise ValueError(f"params[{name!r}]: expected shape {shape}, got {np.shape(params[name])}")
-    dtypes = {str(np.asarray(value).dtype) for value in params.values()}
-    if dtypes == {"float32"}:
-        return "float32"
-    if dtypes == {"float64"}:
-        return "float64"
-    raise ValueError(f"params: expected all of dtype float32 or all of float64, got {', '.join(sorted(dtypes))}")
+        if name not in params:
+            raise ValueError(f"params: expected an entry {name!r} of shape {shape}, got none")
+        value = np.asarray(params[name])
+        if value.shape != shape:
+            raise ValueError(f"params[{name!r}]: expected shape {shape}, got {value.shape}")
+        dtype = str(value.dtype)
+        precision = precision or dtype
+        if dtype not in ("float32", "float64") or dtype != precision:
+            raise ValueError(f"params[{name!r}]: expected all of dtype float32 or all of float64, got {dtype}")
+    return "float32" if precision == "float32" else "float64"

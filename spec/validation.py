@@ -6,7 +6,7 @@ and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.m
 
 import keyword
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
@@ -22,6 +22,13 @@ def _identifier(name: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"expected a Python identifier, got {name!r}")
     return name
+
+
+def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    # Not Field(min_length=1): that also calls a tuple empty whose items are wrong, and as a default it is positional.
+    if not items:
+        raise ValueError("expected at least one, got ()")
+    return items
 
 
 def unique(field: str, names: Iterable[str]) -> None:
@@ -43,6 +50,8 @@ NonNegative = Annotated[float, _Scalar, Field(strict=True, ge=0, allow_inf_nan=F
 Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
 Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
+Item = TypeVar("Item")
+Some = Annotated[tuple[Item, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
 def one_line(error: Exception) -> str:

@@ -1,0 +1,128 @@
+"""What every backend does in the same way: check, pack, and hand over to what its framework must say its own way."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from scipy.special import expit, softmax
+
+from backends.batches import Batches, BatchSource, encode_inputs, row_chunks
+from backends.fit import fit
+from backends.layout import layout_of
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import Params, check_params
+from spec.results import Fitted
+from spec.training import Device, TrainSpec
+
+PREDICT_ROWS = 8192
+"""Rows that one call of the network predicts."""
+
+
+class Trainer(Protocol):
+    """A run in progress on a device. Vectors are (parameters,), in the order of the layout."""
+
+    def run(self, batches: Batches) -> np.ndarray:
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+
+    def params(self) -> np.ndarray:
+        """The parameters so far."""
+
+    def slots(self) -> dict[str, np.ndarray]:
+        """The optimizer's vectors so far, by the names of `optimizer.slots`."""
+
+
+class SharedBackend(abc.ABC):
+    """The `spec.Backend` that both are: the public methods here, the framework's part in its own folder."""
+
+    name: str
+
+    @abc.abstractmethod
+    def has_gpu(self) -> bool:
+        """Whether the framework sees a GPU."""
+
+    @abc.abstractmethod
+    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int, device: str) -> str:
+        """What "auto" means for this much work: the execution that ends first, compiling included."""
+
+    @abc.abstractmethod
+    def trainer(
+        self,
+        model: ModelSpec,
+        train: TrainSpec,
+        params: np.ndarray,
+        execution: str,
+        device: str,
+        slots: Mapping[str, np.ndarray] | None = None,
+        count: int = 0,
+    ) -> Trainer:
+        """A run that starts from `params`, and from `slots` after `count` steps if given."""
+
+    @abc.abstractmethod
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
+        """The native module with these parameters."""
+
+    @abc.abstractmethod
+    def logits(self, network: Any, inputs: Batches) -> Params:
+        """The native module's outputs for the rows of `inputs`, by task (rows, outputs)."""
+
+    @abc.abstractmethod
+    def loss_and_gradient(
+        self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
+
+    def fit(
+        self,
+        model: ModelSpec,
+        train: TrainSpec,
+        data: Dataset,
+        validation: Dataset | None = None,
+        params: Mapping[str, np.ndarray] | None = None,
+    ) -> Fitted:
+        """Train: see `spec.Backend.fit`."""
+        return fit(self, model, train, data, validation, params)
+
+    def predict(
+        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+    ) -> Params:
+        """Predict: see `spec.Backend.predict`."""
+        data.check(model, labels=False)
+        network = self.build(model, params, device=device)
+        inputs = encode_inputs(layout_of(model), data, check_params(model, params))
+        chunks = row_chunks(data.rows, PREDICT_ROWS)
+        parts = [self.logits(network, {name: array[rows] for name, array in inputs.items()}) for rows in chunks]
+        found = {}
+        for task in model.tasks:
+            logits = np.concatenate([part[task.name] for part in parts])[: data.rows]
+            if task.kind == "binary":
+                found[task.name] = expit(logits[:, 0])
+            else:
+                found[task.name] = softmax(logits, axis=1) if task.kind == "multiclass" else logits
+        return found
+
+    def gradients(
+        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+    ) -> tuple[float, Params]:
+        """The loss and its gradient: see `spec.Backend.gradients`."""
+        data.check(model)
+        flat, native = self.packed(model, params), self.resolve_device(device)
+        layout = layout_of(model)
+        batches = BatchSource(layout, data, data.rows, check_params(model, params)).take(np.arange(data.rows))
+        batch = {name: array[0] for name, array in batches.items()}
+        losses, gradient = self.loss_and_gradient(model, flat, batch, native)
+        return float(losses[0]), layout.unpack(gradient)
+
+    def packed(self, model: ModelSpec, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The checked parameters as one vector (parameters,)."""
+        check_params(model, params)
+        return layout_of(model).pack(params)
+
+    def resolve_device(self, device: Device) -> str:
+        """cpu or gpu. Raises ValueError if the GPU that is asked for is not there: never a silent run on the CPU."""
+        if device == "gpu" and not self.has_gpu():
+            raise ValueError(f"device: expected one that is here, got 'gpu', and {self.name} sees no GPU on this machine")
+        if device == "auto":
+            return "gpu" if self.has_gpu() else "cpu"
+        return device

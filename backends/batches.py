@@ -1,0 +1,112 @@
+"""The rows of a data set as training steps: gathered, padded and weighted in NumPy, once for every backend.
+
+Missing labels, row weights and the padding of a short batch all come down to one number per row and task, the row's
+share of the task's mean loss:
+
+    share_it = w_i·m_it / Σ_j w_j·m_jt        (0 for all rows if the sum is 0)
+
+so that a backend computes Σ_i share_it·ℓ_it and knows nothing of masks. Shares are made in float64.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from backends.layout import Head, Layout
+from spec.data import Dataset, label_present
+from spec.training import Precision
+
+Batches = dict[str, np.ndarray]
+"""The arrays of `steps` steps, by name:
+  numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
+  labels.<i> (steps, tasks…, rows, outputs) for regression, else without the last axis; int32 for multiclass;
+  shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis."""
+
+MAX_CALL_BYTES = 256 * 2**20
+"""Most bytes of batches that one call hands to the device."""
+
+
+class BatchSource:
+    """Encodes a checked data set once, in the arrays' final types, and cuts it into steps of `batch_size` rows."""
+
+    def __init__(self, layout: Layout, data: Dataset, batch_size: int, precision: Precision) -> None:
+        self.batch_size, self.rows = batch_size, data.rows
+        self._dtype = np.dtype(precision)
+        self._columns: Batches = encode_inputs(layout, data, precision)
+        self._tied = {f"{part}.{i}" for i, head in enumerate(layout.heads) if head.tied for part in ("labels", "shares")}
+        self._row_weights: list[np.ndarray] = []
+        for i, head in enumerate(layout.heads):
+            self._columns[f"labels.{i}"], weight = _encode_head(head, data, self._dtype)
+            self._row_weights.append(weight)
+        # Where every row counts alike, shares depend on the number of rows alone: made once, not every epoch.
+        self._uniform = all(bool((weight == 1).all()) for weight in self._row_weights)
+        self._uniform_shares: dict[int, Batches] = {}
+
+    def steps_per_call(self) -> int:
+        """How many steps' batches stay within MAX_CALL_BYTES; at least one."""
+        row_bytes = sum(column[:1].nbytes for column in self._columns.values())
+        row_bytes += sum(weight[:1].size * self._dtype.itemsize for weight in self._row_weights)
+        return max(1, MAX_CALL_BYTES // (row_bytes * self.batch_size))
+
+    def take(self, order: np.ndarray) -> Batches:
+        """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with rows whose shares are 0."""
+        index = np.resize(order, math.ceil(len(order) / self.batch_size) * self.batch_size)
+        batches = {name: self._steps(name, column.take(index, axis=0)) for name, column in self._columns.items()}
+        return batches | self._shares(order, index)
+
+    def _steps(self, name: str, rows: np.ndarray) -> np.ndarray:
+        steps = rows.reshape(-1, self.batch_size, *rows.shape[1:])  # (steps, rows, tasks…, …)
+        return np.ascontiguousarray(steps.swapaxes(1, 2)) if name in self._tied else steps
+
+    def _shares(self, order: np.ndarray, index: np.ndarray) -> Batches:
+        if self._uniform and len(order) in self._uniform_shares:
+            return self._uniform_shares[len(order)]
+        shares: Batches = {}
+        for i, weight in enumerate(self._row_weights):
+            rows = weight.take(index, axis=0)
+            rows[len(order) :] = 0.0
+            rows = self._steps(f"shares.{i}", rows)
+            total = rows.sum(axis=-1, keepdims=True)
+            shares[f"shares.{i}"] = (rows / np.where(total > 0, total, 1.0)).astype(self._dtype)
+        if self._uniform:
+            self._uniform_shares[len(order)] = shares
+        return shares
+
+
+def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batches:
+    """The model's input columns in the types that a backend takes: numeric and int32 categorical (rows, columns)."""
+    inputs: Batches = {}
+    if layout.model.numeric:
+        assert data.numeric is not None
+        inputs["numeric"] = np.ascontiguousarray(data.numeric, dtype=precision)
+    if layout.model.categorical:
+        assert data.categorical is not None
+        inputs["categorical"] = np.ascontiguousarray(data.categorical, dtype=np.int32)
+    return inputs
+
+
+def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
+    """The indices 0 … rows-1 in pieces of `size`; a last, shorter one repeats indices, so that all have one shape."""
+    if rows <= size:
+        yield np.arange(rows)
+        return
+    for start in range(0, rows, size):
+        yield np.resize(np.arange(start, min(start + size, rows)), size)
+
+
+def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (rows, tasks…, outputs if regression) with 0 where one is missing, and float64 weights (rows, tasks…)."""
+    labels, weights = [], []
+    for task in head.tasks:
+        label = data.labels[task.name]
+        if task.kind == "regression":
+            label = label.reshape(data.rows, task.outputs)
+        present = label_present(label, task)
+        weight = np.ones(data.rows) if data.sample_weight is None else data.sample_weight
+        weights.append(weight * present)
+        present = present.reshape(-1, *(1,) * (label.ndim - 1))
+        labels.append(np.where(present, label, 0).astype(np.int32 if task.kind == "multiclass" else dtype))
+    if not head.tied:
+        return labels[0], weights[0]
+    return np.stack(labels, axis=1), np.stack(weights, axis=1)

@@ -1,0 +1,75 @@
+"""The JAX backend: Flax's nnx for the network, optax for the optimizers."""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from backends.base import SharedBackend
+from backends.batches import Batches
+from backends.jax.model import SharedBottom
+from backends.jax.training import Trainer, loss_and_gradient, merge, scope, task_weights, to_device
+from spec.model import ModelSpec
+from spec.params import Params
+from spec.training import Device, TrainSpec
+
+
+class JaxBackend(SharedBackend):
+    """Builds flax.nnx.Modules and trains them."""
+
+    name = "jax"
+
+    def has_gpu(self) -> bool:
+        """Whether JAX sees a GPU."""
+        return any(device.platform == "gpu" for device in jax.devices())
+
+    def native_device(self, device: str) -> jax.Device:
+        """cpu or gpu as JAX's device."""
+        return jax.devices(device)[0]
+
+    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int, device: str) -> str:
+        """Compiling the scan takes about a second, as long as some fifty steps without it."""
+        return "epoch"
+
+    def trainer(
+        self,
+        model: ModelSpec,
+        train: TrainSpec,
+        params: np.ndarray,
+        execution: str,
+        device: str,
+        slots: Mapping[str, np.ndarray] | None = None,
+        count: int = 0,
+    ) -> Trainer:
+        """A run that starts from `params` (parameters,)."""
+        native = self.native_device(device)
+        return Trainer(model, train.optimizer, train.clip_norm, params, native, execution, slots, count)
+
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+        """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
+        flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
+        network = SharedBottom(model)
+        with scope(flat.dtype, native):
+            return merge(network, network.layout.split(jax.device_put(flat, native)))
+
+    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+        """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
+        kernel = network.trunk[0].kernel[...]
+        (device,) = kernel.devices()
+        with scope(kernel.dtype, device):
+            return {task: np.asarray(x) for task, x in network(**to_device(inputs, device)).items()}
+
+    def loss_and_gradient(
+        self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
+        native = self.native_device(device)
+        network = SharedBottom(model)
+        with scope(params.dtype, native):
+            arrays = to_device(batch, native)
+            losses, gradient = loss_and_gradient(network, task_weights(network), jnp.array(params), arrays)
+            return np.asarray(losses), np.asarray(gradient)
+
+
+backend = JaxBackend()

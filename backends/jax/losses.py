@@ -1,0 +1,52 @@
+"""The tasks' losses. Row weights, missing labels and padding are in the rows' shares: see `backends.batches`."""
+
+from collections.abc import Callable, Mapping
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float, Int
+
+from backends.layout import Layout
+
+
+def binary(logits: Float[Array, "*heads rows 1"], labels: Float[Array, "*heads rows"]) -> Float[Array, "*heads rows"]:
+    """Log loss of a logit, in the form that does not overflow."""
+    return optax.sigmoid_binary_cross_entropy(logits.squeeze(-1), labels)
+
+
+def regression(
+    outputs: Float[Array, "*heads rows outputs"], labels: Float[Array, "*heads rows outputs"]
+) -> Float[Array, "*heads rows"]:
+    """Squared error, mean over the outputs."""
+    return jnp.square(outputs - labels).mean(-1)
+
+
+def multiclass(
+    logits: Float[Array, "*heads rows classes"], labels: Int[Array, "*heads rows"]
+) -> Float[Array, "*heads rows"]:
+    """Cross-entropy of the class."""
+    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+
+
+LOSSES: dict[str, Callable[[Array, Array], Array]] = {
+    "binary": binary,
+    "regression": regression,
+    "multiclass": multiclass,
+}
+
+
+def task_losses(
+    layout: Layout, logits: list[Float[Array, "*heads rows outputs"]], batch: Mapping[str, Array]
+) -> Float[Array, " tasks"]:
+    """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
+    losses = []
+    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
+        losses.append((rows * batch[f"shares.{i}"]).sum(-1))
+    return jnp.hstack(losses)
+
+
+def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array, " tasks"]) -> Float[Array, ""]:
+    """Σ_t weight_t · loss_t."""
+    return task_losses @ weights

@@ -1,0 +1,97 @@
+"""The optimizers of `spec.training`, on one flat vector of parameters: the formulas stand there.
+
+Each is a chain of optax's transformations. Only what optax has in another form than torch.optim is written out: clipping
+and Adagrad, both for the place of eps.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+Slots = dict[str, Float[Array, " parameters"]]
+"""What an optimizer keeps between steps: vectors like the parameters, by name."""
+
+
+def init(optimizer: Optimizer, clip_norm: float | None, params: Float[Array, " parameters"]) -> optax.OptState:
+    """The state before the first step."""
+    return transformation(optimizer, clip_norm).init(params)
+
+
+def update(
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    gradient: Float[Array, " parameters"],
+    state: optax.OptState,
+    params: Float[Array, " parameters"],
+    learning_rate: Float[Array, ""],
+) -> tuple[Float[Array, " parameters"], optax.OptState]:
+    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones."""
+    direction, state = transformation(optimizer, clip_norm).update(gradient, state, params)
+    return params - learning_rate * direction, state
+
+
+def transformation(optimizer: Optimizer, clip_norm: float | None) -> optax.GradientTransformation:
+    """From the gradient to the direction of the step, to be scaled by the learning rate."""
+    clip = optax.identity() if clip_norm is None else clip_by_norm(clip_norm)
+    decay = optax.add_decayed_weights(optimizer.weight_decay) if optimizer.weight_decay else optax.identity()
+    direction = DIRECTIONS[optimizer.kind](optimizer)
+    return optax.chain(clip, direction, decay) if isinstance(optimizer, AdamW) else optax.chain(clip, decay, direction)
+
+
+def clip_by_norm(clip_norm: float) -> optax.GradientTransformation:
+    """Scale by clip_norm / (norm + eps) where that is below 1."""
+
+    def clip(gradient: Array, params: Array | None) -> Array:
+        return gradient * jnp.minimum(clip_norm / (jnp.linalg.norm(gradient) + CLIP_EPS), 1.0)
+
+    return optax.stateless(clip)
+
+
+def sgd(optimizer: SGD) -> optax.GradientTransformation:
+    """The direction of SGD's step."""
+    return optax.trace(optimizer.momentum, optimizer.nesterov) if optimizer.momentum else optax.identity()
+
+
+def adam(optimizer: Adam | AdamW) -> optax.GradientTransformation:
+    """The direction of Adam's step."""
+    return optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.eps)
+
+
+class AdagradState(NamedTuple):
+    """Adagrad's slot."""
+
+    sum_of_squares: Float[Array, " parameters"]
+
+
+def adagrad(optimizer: Adagrad) -> optax.GradientTransformation:
+    """The direction of Adagrad's step."""
+
+    def init(params: Array) -> AdagradState:
+        return AdagradState(jnp.full_like(params, optimizer.initial_accumulator))
+
+    def update(gradient: Array, state: AdagradState, params: Array | None = None) -> tuple[Array, AdagradState]:
+        sum_of_squares = state.sum_of_squares + jnp.square(gradient)
+        return gradient / (jnp.sqrt(sum_of_squares) + optimizer.eps), AdagradState(sum_of_squares)
+
+    return optax.GradientTransformation(init, update)
+
+
+def rmsprop(optimizer: RMSprop) -> optax.GradientTransformation:
+    """The direction of RMSprop's step."""
+    scale = optax.scale_by_rms(optimizer.decay, optimizer.eps, eps_in_sqrt=False)
+    return optax.chain(scale, optax.trace(optimizer.momentum)) if optimizer.momentum else scale
+
+
+DIRECTIONS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adam,
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+}

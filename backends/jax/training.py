@@ -1,0 +1,170 @@
+"""The training step, pure: (state, batch) -> (state, losses); and its three executions.
+
+    eager   the step as Python runs it, operation by operation
+    step    jax.jit of one step, called for each
+    epoch   jax.jit of a scan over all steps of a call: no Python between them
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from backends.batches import Batches
+from backends.jax import optimizers
+from backends.jax.losses import task_losses, total_loss
+from backends.jax.model import SharedBottom
+from spec.model import ModelSpec
+from spec.training import Optimizer
+
+
+class TrainState(NamedTuple):
+    """All that a step changes."""
+
+    params: Float[Array, " parameters"]
+    optimizer: optax.OptState
+
+
+Batch = Mapping[str, Array]
+Losses = Float[Array, " 1+tasks"]
+"""The total loss, then each task's in the layout's order."""
+Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
+
+
+def merge(network: SharedBottom, tensors: Mapping[str, Array]) -> SharedBottom:
+    """The network with the layout's tensors as its parameters: what functional_call is to PyTorch."""
+    graph, state = nnx.split(network)
+    leaves = [(path, leaf.replace(tensors[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
+    return nnx.merge(graph, nnx.from_flat_state(leaves))
+
+
+def loss_and_gradient(
+    network: SharedBottom, weights: Float[np.ndarray, " tasks"], params: Float[Array, " parameters"], batch: Batch
+) -> tuple[Losses, Float[Array, " parameters"]]:
+    """The losses of one batch, and the gradient of their total."""
+    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
+
+    def loss(tensors: dict[str, Array]) -> tuple[Array, Array]:
+        logits = merge(network, tensors)(**inputs, by_task=False)
+        losses = task_losses(network.layout, logits, batch)
+        return total_loss(losses, weights.astype(losses.dtype)), losses
+
+    tensors = network.layout.split(params)
+    (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)
+    gradient = jnp.concatenate([gradients[name].ravel() for name in tensors])
+    return jnp.hstack([total, losses]), gradient
+
+
+def train_step(
+    network: SharedBottom,
+    weights: Float[np.ndarray, " tasks"],
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    state: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, Losses]:
+    """One optimizer step on one batch."""
+    losses, gradient = loss_and_gradient(network, weights, state.params, batch)
+    params, optimizer_state = optimizers.update(
+        optimizer, clip_norm, gradient, state.optimizer, state.params, batch["learning_rate"]
+    )
+    return TrainState(params, optimizer_state), losses
+
+
+@functools.lru_cache(maxsize=32)
+def make_run(
+    model: ModelSpec, optimizer: Optimizer, clip_norm: float | None, execution: str
+) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+    """A function (state, batches of many steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
+    network = SharedBottom(model)
+    step: Step = functools.partial(train_step, network, task_weights(network), optimizer, clip_norm)
+    if execution == "epoch":
+        return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
+    if execution == "step":
+        return functools.partial(loop_steps, jax.jit(step, donate_argnums=0))
+    return jax.disable_jit()(functools.partial(loop_steps, step))
+
+
+def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
+    """Call the step for each batch."""
+    unstacked = {name: jnp.unstack(array) for name, array in batches.items()}
+    losses = []
+    for batch in zip(*unstacked.values(), strict=True):
+        state, loss = step(state, dict(zip(unstacked, batch, strict=True)))
+        losses.append(loss)
+    return state, jnp.stack(losses)
+
+
+def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
+    """The same loop as one operation."""
+    return jax.lax.scan(step, state, batches)
+
+
+def task_weights(network: SharedBottom) -> Float[np.ndarray, " tasks"]:
+    """The tasks' weights in the layout's order."""
+    return np.array([task.weight for task in network.layout.tasks])
+
+
+@contextmanager
+def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
+    """Where arrays are made, in which precision; and matrix products in full float32, which GPUs do not do by default."""
+    with (
+        jax.default_device(device),
+        jax.enable_x64(dtype == np.float64),
+        jax.default_matmul_precision("float32"),
+    ):
+        yield
+
+
+def to_device(batches: Batches, device: jax.Device) -> dict[str, Array]:
+    """The arrays on the device. Dropout keys become uint32, where the hash works without int64."""
+    keys = {name: batches[name].astype(np.uint32) for name in ("dropout_key",) if name in batches}
+    return jax.device_put(batches | keys, device)
+
+
+class Trainer:
+    """A run in progress: holds the state on its device and feeds it batches."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        optimizer: Optimizer,
+        clip_norm: float | None,
+        params: np.ndarray,
+        device: jax.Device,
+        execution: str,
+        slots: Mapping[str, np.ndarray] | None = None,
+        count: int = 0,
+    ) -> None:
+        self.device, self.dtype = device, params.dtype
+        self.slot_names = optimizer.slots
+        self._run = make_run(model, optimizer, clip_norm, execution)
+        with scope(self.dtype, device):
+            vector = jax.device_put(params.copy(), device)
+            own = optimizers.init(optimizer, clip_norm, vector)
+            own = optax.tree_utils.tree_set(own, **(slots or {}))
+            if optax.tree_utils.tree_get_all_with_path(own, "count"):
+                own = optax.tree_utils.tree_set(own, count=jnp.array(count, jnp.int32))
+            self.state = TrainState(vector, jax.device_put(own, device))
+
+    def run(self, batches: Batches) -> np.ndarray:
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+        with scope(self.dtype, self.device):
+            self.state, losses = self._run(self.state, to_device(batches, self.device))
+            return np.asarray(losses, dtype=np.float64)
+
+    def params(self) -> np.ndarray:
+        """The parameters so far: (parameters,)."""
+        return np.array(self.state.params)
+
+    def slots(self) -> dict[str, np.ndarray]:
+        """The optimizer's vectors so far, by name: (parameters,)."""
+        return {name: np.array(optax.tree_utils.tree_get(self.state.optimizer, name)) for name in self.slot_names}

@@ -1,0 +1,67 @@
+"""Each task's metrics, by scikit-learn, on the rows that have its label and weighted by the rows' weights.
+
+    binary      auc, log_loss        multiclass  accuracy, log_loss        regression  rmse, mae
+"""
+
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
+
+from spec.data import Dataset, label_present
+from spec.model import ModelSpec, TaskSpec
+
+HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
+
+Metric = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
+
+METRICS: dict[str, dict[str, Metric]] = {
+    "binary": {
+        "auc": lambda label, p, weight: roc_auc_score(label, p, sample_weight=weight),
+        "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=[0, 1]),
+    },
+    "multiclass": {
+        "accuracy": lambda label, p, weight: accuracy_score(label, p.argmax(axis=1), sample_weight=weight),
+        "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=range(p.shape[1])),
+    },
+    "regression": {
+        "rmse": lambda label, y, weight: mean_squared_error(label, y, sample_weight=weight) ** 0.5,
+        "mae": lambda label, y, weight: mean_absolute_error(label, y, sample_weight=weight),
+    },
+}
+
+
+class UndefinedMetricWarning(UserWarning):
+    """A metric has no value on these rows: it is NaN."""
+
+
+def evaluate(model: ModelSpec, predictions: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, float]]:
+    """By task and metric. One that is not defined (no label, an AUC of one class) is NaN, with a warning."""
+    return {task.name: _evaluate(task, predictions[task.name], data) for task in model.tasks}
+
+
+def _evaluate(task: TaskSpec, predicted: np.ndarray, data: Dataset) -> dict[str, float]:
+    label = data.labels[task.name].reshape(len(predicted), *(predicted.shape[1:] if task.kind == "regression" else ()))
+    counts = label_present(label, task)
+    if data.sample_weight is not None:
+        counts = counts & (data.sample_weight > 0)
+    weight = None if data.sample_weight is None else data.sample_weight[counts]
+    label, predicted = label[counts], predicted[counts].astype(np.float64)
+    if task.kind == "multiclass":  # float32 probabilities add up to 1 but for their rounding
+        predicted = predicted / predicted.sum(axis=1, keepdims=True)
+    found = {}
+    for name, metric in METRICS[task.kind].items():
+        reason = _undefined(name, label)
+        found[name] = float("nan") if reason else float(metric(label, predicted, weight))
+        if reason:
+            warnings.warn(f"metric {task.name}.{name} is not defined: {reason}", UndefinedMetricWarning, stacklevel=4)
+    return found
+
+
+def _undefined(metric: str, label: np.ndarray) -> str | None:
+    if len(label) == 0:
+        return "no row has a label and a weight"
+    if metric == "auc" and len(np.unique(label)) < 2:
+        return f"all {len(label)} labels are {label[0]:g}"
+    return None

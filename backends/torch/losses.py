@@ -1,0 +1,55 @@
+"""The tasks' losses. Row weights, missing labels and padding are in the rows' shares: see `backends.batches`."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from backends.layout import Layout
+
+
+def binary(
+    logits: Float[Tensor, "*heads rows 1"], labels: Float[Tensor, "*heads rows"]
+) -> Float[Tensor, "*heads rows"]:
+    """Log loss of a logit, in the form that does not overflow."""
+    return F.binary_cross_entropy_with_logits(logits.squeeze(-1), labels, reduction="none")
+
+
+def regression(
+    outputs: Float[Tensor, "*heads rows outputs"], labels: Float[Tensor, "*heads rows outputs"]
+) -> Float[Tensor, "*heads rows"]:
+    """Squared error, mean over the outputs."""
+    return (outputs - labels).square().mean(-1)
+
+
+def multiclass(
+    logits: Float[Tensor, "*heads rows classes"], labels: Int[Tensor, "*heads rows"]
+) -> Float[Tensor, "*heads rows"]:
+    """Cross-entropy of the class."""
+    own = logits.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
+    return logits.logsumexp(-1) - own
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "binary": binary,
+    "regression": regression,
+    "multiclass": multiclass,
+}
+
+
+def task_losses(
+    layout: Layout, logits: list[Float[Tensor, "*heads rows outputs"]], batch: Mapping[str, Tensor]
+) -> Float[Tensor, " tasks"]:
+    """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
+    losses = []
+    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
+        losses.append((rows * batch[f"shares.{i}"]).sum(-1))
+    return torch.hstack(losses)
+
+
+def total_loss(task_losses: Float[Tensor, " tasks"], weights: Float[Tensor, " tasks"]) -> Float[Tensor, ""]:
+    """Σ_t weight_t · loss_t."""
+    return task_losses @ weights

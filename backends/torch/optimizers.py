@@ -1,0 +1,84 @@
+"""The optimizers of `spec.training`, on one flat vector of parameters: the formulas stand there.
+
+Written out rather than taken from torch.optim, because a pure update is what a compiled step and a scan need.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+
+Slots = dict[str, Float[Tensor, " parameters"]]
+"""What an optimizer keeps between steps: vectors like the parameters, by name."""
+
+
+def init(optimizer: Optimizer, params: Float[Tensor, " parameters"]) -> Slots:
+    """The slots before the first step."""
+    start = optimizer.initial_accumulator if isinstance(optimizer, Adagrad) else 0.0
+    return {name: torch.full_like(params, start) for name in optimizer.slots}
+
+
+def update(
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    gradient: Float[Tensor, " parameters"],
+    slots: Slots,
+    count: Float[Tensor, ""],
+    params: Float[Tensor, " parameters"],
+    learning_rate: Float[Tensor, ""],
+) -> tuple[Float[Tensor, " parameters"], Slots]:
+    """One step, the `count`-th from 1: clip the gradient, decay the weights, move the parameters. Returns new ones."""
+    if clip_norm is not None:
+        gradient = gradient * (clip_norm / (torch.linalg.vector_norm(gradient) + CLIP_EPS)).clamp(max=1.0)
+    if optimizer.weight_decay and not isinstance(optimizer, AdamW):
+        gradient = gradient + optimizer.weight_decay * params
+    direction, slots = DIRECTIONS[optimizer.kind](optimizer, gradient, slots, count)
+    if optimizer.weight_decay and isinstance(optimizer, AdamW):
+        direction = direction + optimizer.weight_decay * params
+    return params - learning_rate * direction, slots
+
+
+def sgd(optimizer: SGD, gradient: Tensor, slots: Slots, count: Tensor) -> tuple[Tensor, Slots]:
+    """The direction of SGD's step, to be scaled by the learning rate."""
+    if not optimizer.momentum:
+        return gradient, {}
+    trace = optimizer.momentum * slots["trace"] + gradient
+    direction = gradient + optimizer.momentum * trace if optimizer.nesterov else trace.clone()
+    return direction, {"trace": trace}
+
+
+def adam(optimizer: Adam | AdamW, gradient: Tensor, slots: Slots, count: Tensor) -> tuple[Tensor, Slots]:
+    """The direction of Adam's step, to be scaled by the learning rate."""
+    mu = optimizer.beta1 * slots["mu"] + (1.0 - optimizer.beta1) * gradient
+    nu = optimizer.beta2 * slots["nu"] + (1.0 - optimizer.beta2) * gradient.square()
+    mu_scale = (1.0 / (1.0 - optimizer.beta1**count)).to(mu.dtype)
+    nu_scale = (1.0 / (1.0 - optimizer.beta2**count)).to(nu.dtype)
+    return (mu * mu_scale) / ((nu * nu_scale).sqrt() + optimizer.eps), {"mu": mu, "nu": nu}
+
+
+def adagrad(optimizer: Adagrad, gradient: Tensor, slots: Slots, count: Tensor) -> tuple[Tensor, Slots]:
+    """The direction of Adagrad's step, to be scaled by the learning rate."""
+    sum_of_squares = slots["sum_of_squares"] + gradient.square()
+    return gradient / (sum_of_squares.sqrt() + optimizer.eps), {"sum_of_squares": sum_of_squares}
+
+
+def rmsprop(optimizer: RMSprop, gradient: Tensor, slots: Slots, count: Tensor) -> tuple[Tensor, Slots]:
+    """The direction of RMSprop's step, to be scaled by the learning rate."""
+    nu = optimizer.decay * slots["nu"] + (1.0 - optimizer.decay) * gradient.square()
+    direction = gradient / (nu.sqrt() + optimizer.eps)
+    if not optimizer.momentum:
+        return direction, {"nu": nu}
+    trace = optimizer.momentum * slots["trace"] + direction
+    return trace.clone(), {"nu": nu, "trace": trace}
+
+
+DIRECTIONS: dict[str, Callable[..., tuple[Tensor, Slots]]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adam,
+    "adagrad": adagrad,
+    "rmsprop": rmsprop,
+}

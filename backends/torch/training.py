@@ -1,0 +1,168 @@
+"""The training step, pure: (state, batch) -> (state, losses); and its three executions.
+
+    eager   the step as Python runs it, operation by operation
+    step    torch.compile of one step, called for each
+    epoch   torch.compile of a scan over all steps of a call: no Python between them
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import functional_call, grad_and_value
+
+from backends.batches import Batches
+from backends.torch import optimizers
+from backends.torch.losses import task_losses, total_loss
+from backends.torch.model import SharedBottom
+from backends.torch.optimizers import Slots
+from spec.model import ModelSpec
+from spec.training import Optimizer, Precision
+
+
+class TrainState(NamedTuple):
+    """All that a step changes."""
+
+    params: Float[Tensor, " parameters"]
+    slots: Slots
+    count: Float[Tensor, ""]
+    """Steps done. In float64, since torch.optim computes Adam's bias correction in Python's floats."""
+
+
+Batch = Mapping[str, Tensor]
+Losses = Float[Tensor, " 1+tasks"]
+"""The total loss, then each task's in the layout's order."""
+Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
+
+
+def loss_and_gradient(
+    network: SharedBottom, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
+) -> tuple[Losses, Float[Tensor, " parameters"]]:
+    """The losses of one batch, and the gradient of their total."""
+    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
+
+    def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        logits = functional_call(network, tensors, (), {**inputs, "by_task": False}, tie_weights=False)
+        losses = task_losses(network.layout, logits, batch)
+        return total_loss(losses, weights), losses
+
+    tensors = network.layout.split(params)
+    if torch.compiler.is_compiling():
+        gradients, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
+    else:  # the same gradient: torch.func takes twice the time outside of a compiled step, and a scan takes no other
+        tensors = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
+        total, losses = loss(tensors)
+        gradients = dict(zip(tensors, torch.autograd.grad(total, list(tensors.values())), strict=True))
+    gradient = torch.cat([gradients[name].flatten() for name in tensors])
+    return torch.hstack([total, losses]).detach(), gradient
+
+
+def train_step(
+    network: SharedBottom,
+    weights: Float[Tensor, " tasks"],
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    state: TrainState,
+    batch: Batch,
+) -> tuple[TrainState, Losses]:
+    """One optimizer step on one batch."""
+    losses, gradient = loss_and_gradient(network, weights, state.params, batch)
+    count = state.count + 1.0
+    params, slots = optimizers.update(
+        optimizer, clip_norm, gradient, state.slots, count, state.params, batch["learning_rate"]
+    )
+    return TrainState(params, slots, count), losses
+
+
+@functools.lru_cache(maxsize=32)
+def make_run(
+    model: ModelSpec,
+    optimizer: Optimizer,
+    clip_norm: float | None,
+    precision: Precision,
+    device: torch.device,
+    execution: str,
+) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+    """A function (state, batches of many steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
+    network = SharedBottom(model, device)
+    step: Step = functools.partial(train_step, network, task_weights(network, precision, device), optimizer, clip_norm)
+    if execution == "epoch":
+        return torch.compile(functools.partial(scan_steps, step), fullgraph=True, options=compile_options(device))
+    if execution == "step":
+        step = torch.compile(step, fullgraph=True, options=compile_options(device))
+    return functools.partial(loop_steps, step)
+
+
+def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
+    """Call the step for each batch."""
+    unstacked = {name: array.unbind() for name, array in batches.items()}
+    losses = []
+    for batch in zip(*unstacked.values(), strict=True):
+        state, loss = step(state, dict(zip(unstacked, batch, strict=True)))
+        losses.append(loss)
+    return state, torch.stack(losses)
+
+
+def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
+    """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
+    try:
+        from torch._higher_order_ops.scan import scan
+    except ImportError as error:
+        raise ImportError('execution "epoch" needs the scan operator of PyTorch 2.13; use execution "step"') from error
+
+    def body(carry: tuple, batch: Batch) -> tuple[tuple, Losses]:  # the operator takes plain tuples and dicts
+        state, losses = step(TrainState(*carry), batch)
+        return tuple(state), losses
+
+    carry, losses = scan(body, tuple(state), batches)
+    return TrainState(*carry), losses
+
+
+def task_weights(network: SharedBottom, precision: Precision, device: torch.device) -> Float[Tensor, " tasks"]:
+    """The tasks' weights in the layout's order."""
+    return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, precision), device=device)
+
+
+def compile_options(device: torch.device) -> dict[str, bool]:
+    """On the CPU a C++ wrapper around the kernels: it saves a fifth of the tutorial's step."""
+    return {"cpp_wrapper": True} if device.type == "cpu" else {}
+
+
+class Trainer:
+    """A run in progress: holds the state on its device and feeds it batches."""
+
+    def __init__(
+        self,
+        model: ModelSpec,
+        optimizer: Optimizer,
+        clip_norm: float | None,
+        params: np.ndarray,
+        device: torch.device,
+        execution: str,
+        slots: Mapping[str, np.ndarray] | None = None,
+        count: int = 0,
+    ) -> None:
+        self.device = device
+        self._run = make_run(model, optimizer, clip_norm, params.dtype.name, device, execution)
+        vector = torch.tensor(params, device=device)
+        own = optimizers.init(optimizer, vector)
+        own |= {name: torch.tensor(slot, device=device) for name, slot in (slots or {}).items()}
+        self.state = TrainState(vector, own, torch.tensor(float(count), dtype=torch.float64, device=device))
+
+    def run(self, batches: Batches) -> np.ndarray:
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
+        self.state, losses = self._run(self.state, tensors)
+        return losses.double().numpy(force=True)
+
+    def params(self) -> np.ndarray:
+        """The parameters so far: (parameters,)."""
+        return self.state.params.numpy(force=True).copy()
+
+    def slots(self) -> dict[str, np.ndarray]:
+        """The optimizer's vectors so far, by name: (parameters,)."""
+        return {name: slot.numpy(force=True).copy() for name, slot in self.state.slots.items()}

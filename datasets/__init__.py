@@ -1,0 +1,1 @@
+"""Real data sets, read into the arrays that `spec.Dataset` holds."""

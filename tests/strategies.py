@@ -1,0 +1,93 @@
+"""Random specs for property tests: `model_specs()` and `train_specs()`, both small enough to train.
+
+Each takes strategies by field name, which replace its own: `train_specs(device=st.just("cpu"))`.
+"""
+
+import keyword
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from spec import SGD, Adagrad, Adam, AdamW, CategoricalFeature, ModelSpec, RMSprop, Schedule, TaskSpec, TrainSpec
+
+repeatable = settings(derandomize=True, deadline=None)
+"""The decorator of every property test: the same examples in every run."""
+
+widths = st.integers(1, 8)
+identifiers = st.from_regex(r"[a-zA-Zäß_][a-zA-Z0-9äß_]{0,7}", fullmatch=True).filter(
+    lambda n: not keyword.iskeyword(n)
+)
+rates = st.floats(1e-4, 1e-1)
+decays = st.floats(0.0, 0.1)
+momenta = st.floats(0.1, 0.95)
+epsilons = st.floats(1e-10, 1e-3)
+
+OPTIMIZERS = {
+    SGD: st.builds(SGD, learning_rate=rates, momentum=momenta, nesterov=st.booleans(), weight_decay=decays)
+    | st.builds(SGD, learning_rate=rates, weight_decay=decays),
+    Adam: st.builds(Adam, learning_rate=rates, beta1=momenta, beta2=momenta, eps=epsilons, weight_decay=decays),
+    AdamW: st.builds(AdamW, learning_rate=rates, beta1=momenta, beta2=momenta, eps=epsilons, weight_decay=decays),
+    Adagrad: st.builds(
+        Adagrad, learning_rate=rates, initial_accumulator=st.floats(0.0, 1.0), eps=epsilons, weight_decay=decays
+    ),
+    RMSprop: st.builds(
+        RMSprop,
+        learning_rate=rates,
+        decay=momenta,
+        eps=epsilons,
+        momentum=st.just(0.0) | momenta,
+        weight_decay=decays,
+    ),
+}
+"""By class, optimizers whose hyperparameters are far from the defaults and still train."""
+
+schedules = st.builds(
+    Schedule,
+    kind=st.sampled_from(["constant", "linear", "cosine"]),
+    warmup_steps=st.integers(0, 20),
+    final=st.floats(0.0, 1.0),
+)
+
+features = st.builds(CategoricalFeature, name=identifiers, vocabulary=widths, dimension=widths)
+
+tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multiclass", st.integers(2, 8))]).flatmap(
+    lambda kind: st.builds(
+        TaskSpec,
+        name=identifiers,
+        kind=st.just(kind[0]),
+        hidden=st.lists(widths, max_size=2),
+        outputs=kind[1],
+        weight=st.floats(0.0, 4.0),
+    )
+)
+
+
+def model_specs(**fields):
+    own = {
+        "numeric": st.integers(0, 8),
+        "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name),
+        "trunk": st.lists(widths, min_size=1, max_size=3),
+        "tasks": st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name),
+        "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),
+        "normalization": st.sampled_from(["none", "layer"]),
+        "dropout": st.just(0.0) | st.floats(0.0, 0.9),
+        "initializer": st.sampled_from(["torch_default", "he_normal", "lecun_normal", "glorot_uniform"]),
+    }
+    fitting = st.fixed_dictionaries(own | fields).filter(lambda drawn: drawn["numeric"] or drawn["categorical"])
+    return fitting.map(lambda drawn: ModelSpec(**drawn))
+
+
+def train_specs(**fields):
+    own = {
+        "optimizer": st.one_of(*OPTIMIZERS.values()),
+        "schedule": schedules,
+        "clip_norm": st.none() | st.floats(0.01, 10.0),
+        "batch_size": st.integers(1, 64),
+        "epochs": st.integers(1, 3),
+        "shuffle": st.booleans(),
+        "seed": st.integers(0, 2**32 - 1),
+        "precision": st.sampled_from(["float32", "float64"]),
+        "device": st.sampled_from(["auto", "cpu", "gpu"]),
+        "execution": st.sampled_from(["auto", "eager", "step", "epoch"]),
+    }
+    return st.builds(TrainSpec, **(own | fields))

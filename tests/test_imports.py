@@ -1,0 +1,120 @@
+"""Who imports whom: a spec needs no framework, and the user of one framework need not have the other."""
+
+import ast
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from spec import backend_names, load_backend
+
+ROOT = Path(__file__).parents[1]
+NEEDS = {"torch": {"torch"}, "jax": {"jax", "flax", "optax"}}
+FRAMEWORKS = {"torch", "jax", "flax", "optax"}
+
+BLOCK = """
+import sys
+
+class Blocked:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in {blocked}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocked)
+"""
+
+FIT = """
+from dataclasses import replace
+import numpy as np
+from spec import load_backend, presets
+
+train = replace(presets.tutorial_training(), epochs=1, device="cpu", execution="eager")
+model, data = presets.tutorial_model(), presets.tutorial_data()
+fitted = load_backend({name!r}).fit(model, train, data)
+assert fitted.history.step_loss.shape == (32,)
+assert np.isfinite(fitted.history.step_loss).all()
+assert load_backend({name!r}).predict(model, fitted.params, data)["task_a"].shape == (1000, 3)
+print("fitted", sorted({others} & sys.modules.keys()))
+"""
+
+
+def run(code, *, blocked=()):
+    """What `code` prints in a fresh interpreter in which the packages `blocked` cannot be imported."""
+    code = BLOCK.format(blocked=sorted(blocked)) + textwrap.dedent(code)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def imported(path):
+    """The top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_importing_spec_brings_no_heavy_package():
+    heavy = FRAMEWORKS | {"sklearn", "scipy", "pyarrow", "matplotlib", "backends", "datasets", "bench"}
+    assert run(f"import spec; print(sorted({heavy} & sys.modules.keys()))") == "[]"
+
+
+def test_the_block_blocks():
+    assert run("try:\n  import torch\nexcept ImportError as error:\n  print(error.name)", blocked={"torch"}) == "torch"
+
+
+@pytest.mark.parametrize(
+    ("files", "forbidden"),
+    [
+        ("spec/**/*.py", FRAMEWORKS | {"backends", "bench", "datasets"}),
+        ("datasets/**/*.py", FRAMEWORKS | {"backends", "bench"}),
+        ("backends/*.py", FRAMEWORKS | {"bench"}),
+        ("backends/torch/**/*.py", (FRAMEWORKS - NEEDS["torch"]) | {"bench"}),
+        ("backends/jax/**/*.py", (FRAMEWORKS - NEEDS["jax"]) | {"bench"}),
+    ],
+)
+def test_a_framework_is_imported_only_in_its_own_folder(files, forbidden):
+    paths = sorted(ROOT.glob(files))
+    assert paths
+    assert {str(path.relative_to(ROOT)): found for path in paths if (found := forbidden & set(imported(path)))} == {}
+
+
+def test_the_backends_are_the_folders():
+    assert backend_names() == ["jax", "torch"]
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "", "layout", "torch.model", "../torch"])
+def test_an_unknown_backend_is_rejected_and_the_valid_ones_listed(name):
+    with pytest.raises(ValueError, match="backend: expected one of jax, torch, got") as caught:
+        load_backend(name)
+    assert str(caught.value).endswith(repr(name))
+
+
+@pytest.mark.parametrize(("name", "missing"), [(name, package) for name in NEEDS for package in sorted(NEEDS[name])])
+def test_a_missing_framework_is_named_with_the_command_that_installs_it(name, missing):
+    code = f"""
+    from spec import load_backend
+    try:
+        load_backend({name!r})
+    except ImportError as error:
+        print(error)
+    """
+    said = run(code, blocked={missing})
+    assert said == f"backend '{name}' needs {missing}, which is not installed: pip install -e '.[{name}]'"
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_backend_trains_where_the_other_framework_is_missing(name):
+    others = FRAMEWORKS - NEEDS[name]
+    assert run(FIT.format(name=name, others=others), blocked=others) == "fitted []"
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_loaded_backend_says_its_name_and_brings_no_other(name):
+    others = FRAMEWORKS - NEEDS[name]
+    code = f"from spec import load_backend; print(load_backend({name!r}).name, sorted({others} & sys.modules.keys()))"
+    assert run(code) == f"{name} []"

@@ -1,0 +1,316 @@
+"""What a spec accepts, what it rejects and in which words, and that files hold exactly what it says."""
+
+import ast
+import dataclasses
+import inspect
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    CategoricalFeature,
+    Experiment,
+    ModelSpec,
+    RMSprop,
+    Schedule,
+    TaskSpec,
+    TrainSpec,
+    from_json,
+    from_toml,
+    json_schema,
+    presets,
+    read_experiment,
+    to_json,
+    to_toml,
+)
+from spec.validation import one_line
+from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
+
+FORMATS = {"toml": (to_toml, from_toml), "json": (to_json, from_json)}
+CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
+
+
+def task(**fields):
+    return TaskSpec(**({"name": "a", "kind": "regression"} | fields))
+
+
+def feature(**fields):
+    return CategoricalFeature(**({"name": "colour", "vocabulary": 3, "dimension": 2} | fields))
+
+
+def model(**fields):
+    return ModelSpec(**({"numeric": 2, "trunk": (4,), "tasks": (task(),)} | fields))
+
+
+def rejection(build, *args, **fields):
+    """The one line that tells the user what is wrong."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        build(*args, **fields)
+    line = one_line(caught.value)
+    assert len(line.splitlines()) == 1
+    return line
+
+
+@pytest.mark.parametrize(
+    ("fields", "input_width"),
+    [
+        ({"tasks": (task(),)}, 2),
+        ({"tasks": [task(name=f"task_{i}", hidden=(8, 8)) for i in range(16)]}, 2),
+        ({"tasks": (task(kind="binary"), task(name="b", kind="multiclass", outputs=2))}, 2),
+        ({"numeric": 0, "categorical": (feature(),)}, 2),
+        ({"categorical": (feature(), feature(name="größe", vocabulary=1, dimension=1))}, 5),
+        ({"numeric": 1, "trunk": (1,) * 20, "dropout": 0.999, "tasks": (task(weight=0),)}, 1),
+    ],
+)
+def test_extremes_are_valid(fields, input_width):
+    built = model(**fields)
+    assert built.tasks == tuple(built.tasks)
+    assert built.input_width == input_width
+
+
+def test_numpy_scalars_become_python_numbers():
+    built = model(numeric=np.int64(3), trunk=(np.int32(8), np.uint8(4)), dropout=np.float32(0.5))
+    assert (built.numeric, built.trunk, built.dropout) == (3, (8, 4), 0.5)
+    assert {type(width) for width in (built.numeric, *built.trunk)} == {int}
+    assert SGD(momentum=np.float64(0.9), nesterov=np.bool_(True)) == SGD(momentum=0.9, nesterov=True)
+    assert rejection(model, numeric=np.float64(8.0)) == "numeric: Input should be a valid integer, got 8.0"
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 1), (32, 1), (33, 2), (1000, 32)])
+def test_the_short_last_batch_is_a_step(rows, steps):
+    assert TrainSpec(batch_size=32).steps_per_epoch(rows) == steps
+
+
+@repeatable
+@given(st.one_of(model_specs(), train_specs()))
+def test_specs_are_values(spec):
+    twin = dataclasses.replace(spec)
+    assert twin is not spec
+    assert twin == spec
+    assert hash(twin) == hash(spec)
+    for field in dataclasses.fields(spec):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(spec, field.name, getattr(spec, field.name))
+
+
+def test_specs_that_differ_are_unequal():
+    assert len({model(), model(numeric=3), model(trunk=(5,)), model(tasks=(task(name="b"),)), model(dropout=0.1)}) == 5
+    assert len({TrainSpec(), TrainSpec(seed=1), TrainSpec(clip_norm=1.0), TrainSpec(optimizer=AdamW())}) == 4
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_fields_are_keyword_only(cls):
+    with pytest.raises(ValueError, match="Unexpected positional argument"):
+        cls("a")
+
+
+@pytest.mark.parametrize("cls", [SGD, Adam, AdamW, Adagrad, RMSprop], ids=lambda cls: cls.__name__)
+def test_optimizer_defaults_are_those_of_torch(cls):
+    theirs = inspect.signature(getattr(pytest.importorskip("torch").optim, cls.__name__)).parameters
+    renamed = {"learning_rate": "lr", "decay": "alpha", "initial_accumulator": "initial_accumulator_value"}
+    for field in dataclasses.fields(cls):
+        if field.name in ("beta1", "beta2"):
+            default = theirs["betas"].default[int(field.name[-1]) - 1]
+        elif field.name != "kind":
+            default = theirs[renamed.get(field.name, field.name)].default
+        else:
+            default = cls.__name__.lower()
+        assert getattr(cls(), field.name) == default, field.name
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 1.0, True, "8", None, math.nan], ids=repr)
+@pytest.mark.parametrize(
+    ("build", "field", "path"),
+    [
+        (feature, "vocabulary", "vocabulary"),
+        (feature, "dimension", "dimension"),
+        (task, "outputs", "outputs"),
+        (task, "hidden", "hidden.1"),
+        (model, "trunk", "trunk.1"),
+        (TrainSpec, "batch_size", "batch_size"),
+        (TrainSpec, "epochs", "epochs"),
+    ],
+)
+def test_a_bad_width_is_rejected(build, field, path, value):
+    line = rejection(build, **{field: (8, value) if "." in path else value})
+    assert line.startswith(f"{path}: ")
+    assert line.endswith(f", got {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "value"),
+    [
+        (model, "numeric", -1),
+        (model, "numeric", 2.0),
+        *((model, "dropout", value) for value in (-0.1, 1.0, math.nan, "0.1", True)),
+        *((task, "weight", value) for value in (-1.0, math.inf, math.nan)),
+        *((cls, "learning_rate", v) for cls in OPTIMIZERS for v in (0.0, -1e-3, math.nan, math.inf, "1e-3")),
+        *((cls, "weight_decay", v) for cls in OPTIMIZERS for v in (-0.1, math.nan, math.inf)),
+        *((cls, "eps", value) for cls in OPTIMIZERS if cls is not SGD for value in (0.0, math.nan)),
+        *((cls, field, value) for cls in (Adam, AdamW) for field in ("beta1", "beta2") for value in (-0.1, 1.0)),
+        *((cls, "momentum", value) for cls in (SGD, RMSprop) for value in (-0.1, 1.0, math.nan)),
+        (RMSprop, "decay", 1.0),
+        (Adagrad, "initial_accumulator", -1.0),
+        (SGD, "nesterov", 1),
+        (Schedule, "warmup_steps", -1),
+        (Schedule, "warmup_steps", 1.0),
+        *((Schedule, "final", value) for value in (-0.1, 1.1, math.nan)),
+        *((TrainSpec, "clip_norm", value) for value in (0.0, -1.0, math.inf, math.nan)),
+        *((TrainSpec, "seed", value) for value in (-1, 2**32, 0.0, True, None)),
+        (TrainSpec, "shuffle", "yes"),
+    ],
+)
+def test_a_bad_number_is_rejected(build, field, value):
+    line = rejection(build, **{field: value})
+    assert line.startswith(f"{field}: ")
+    assert line.endswith(f", got {value!r}")
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "valid"),
+    [
+        (task, "kind", ("binary", "regression", "multiclass")),
+        (model, "activation", ("relu", "gelu", "silu", "tanh")),
+        (model, "normalization", ("none", "layer")),
+        (model, "initializer", ("torch_default", "he_normal", "lecun_normal", "glorot_uniform")),
+        (Schedule, "kind", ("constant", "linear", "cosine")),
+        (TrainSpec, "precision", ("float32", "float64")),
+        (TrainSpec, "device", ("auto", "cpu", "gpu")),
+        (TrainSpec, "execution", ("auto", "eager", "step", "epoch")),
+        (lambda optimizer: TrainSpec(optimizer={"kind": optimizer}), "optimizer", tuple(c().kind for c in OPTIMIZERS)),
+    ],
+)
+def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, valid):
+    line = rejection(build, **{field: "swish"})
+    assert line.startswith(f"{field}: ")
+    assert [choice for choice in valid if repr(choice) not in line] == []
+    assert "'swish'" in line.rpartition("got ")[2]
+
+
+@pytest.mark.parametrize(
+    ("build", "fields", "words"),
+    [
+        (model, {"tasks": ()}, "tasks: at least one got ()"),
+        (model, {"trunk": ()}, "trunk: at least one got ()"),
+        (model, {"trunk": "88"}, "trunk: got '88'"),
+        (model, {"tasks": (task(), task(name="b"), task())}, "tasks: distinct 'a' twice"),
+        (model, {"categorical": (feature(), feature())}, "categorical: distinct 'colour' twice"),
+        (model, {"numeric": 0}, "numeric categorical: at least one got none"),
+        (task, {"name": "my task"}, "name: identifier got 'my task'"),
+        (task, {"name": "class"}, "name: identifier got 'class'"),
+        (task, {"name": ""}, "name: identifier got ''"),
+        (task, {"name": 3}, "name: string got 3"),
+        (feature, {"name": "a.b"}, "name: identifier got 'a.b'"),
+        (task, {"kind": "binary", "outputs": 2}, "outputs: expected 1 binary 'a' got 2"),
+        (task, {"kind": "multiclass", "outputs": 1}, "outputs: expected 2 multiclass 'a' got 1"),
+        (SGD, {"nesterov": True}, "nesterov: momentum got 0.0"),
+        (ModelSpec, {"numeric": 1, "tasks": (task(),)}, "trunk: required"),
+        (TrainSpec, {"optimizer": "adam"}, "optimizer: got 'adam'"),
+        (TrainSpec, {"optimizer": {}}, "optimizer: 'kind' got {}"),
+        *((build, {"widht": 3}, "widht: unexpected got 3") for build in (model, task, feature, TrainSpec, *OPTIMIZERS)),
+    ],
+)
+def test_what_does_not_fit_together_is_rejected(build, fields, words):
+    line = rejection(build, **fields)
+    assert [word for word in words.split() if word not in line.lower()] == []
+
+
+def test_further_errors_are_counted():
+    assert rejection(model, trunk=(0, -1), dropout=2.0).endswith(", got 0 (and 2 more)")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@repeatable
+@given(st.builds(Experiment, model=model_specs(), train=train_specs()))
+def test_a_file_gives_back_an_equal_spec(form, experiment):
+    write, read = FORMATS[form]
+    for spec in (experiment, experiment.model, experiment.train):
+        assert read(type(spec), write(spec)) == spec
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("cls", OPTIMIZERS)
+@repeatable
+@given(data=st.data())
+def test_a_file_gives_back_every_optimizer(form, cls, data):
+    write, read = FORMATS[form]
+    train = TrainSpec(optimizer=data.draw(OPTIMIZERS[cls]))
+    assert type(read(TrainSpec, write(train)).optimizer) is cls
+    assert read(TrainSpec, write(train)) == train
+
+
+def test_a_file_may_leave_out_what_has_a_default():
+    text = '[model]\nnumeric = 2\ntrunk = [4]\ntasks = [{ name = "a", kind = "regression" }]'
+    assert from_toml(Experiment, text) == Experiment(model=model(), train=TrainSpec())
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize(
+    "spec", [model(), TrainSpec(), task(), feature(), Adam()], ids=lambda spec: type(spec).__name__
+)
+def test_an_unknown_key_in_a_file_is_rejected(form, spec):
+    write, read = FORMATS[form]
+    text = "widht = 3\n" + write(spec) if form == "toml" else json.dumps(json.loads(write(spec)) | {"widht": 3})
+    assert rejection(read, type(spec), text) == "widht: Unexpected keyword argument, got 3"
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_the_json_schema_holds_every_field_and_its_docstring(cls):
+    schema = json_schema(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    assert schema["properties"].keys() == fields.keys()
+    assert schema["description"] == inspect.getdoc(cls)
+    assert schema["additionalProperties"] is False
+    required = {name for name, field in inspect.signature(cls).parameters.items() if field.default is field.empty}
+    assert set(schema.get("required", [])) == required
+    body = ast.parse(inspect.getsource(cls)).body[0].body
+    for field, below in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
+            assert schema["properties"][field.target.id]["description"] == below.value.value
+
+
+def test_the_json_schema_says_what_may_not_be_empty():
+    fields = json_schema(ModelSpec)["properties"]
+    assert {name for name, field in fields.items() if field.get("minItems") == 1} == {"trunk", "tasks"}
+
+
+def test_an_experiment_is_read_from_a_file(tmp_path):
+    path, experiment = tmp_path / "run.toml", Experiment(model=model(), train=presets.tutorial_training())
+    path.write_text(to_toml(experiment), encoding="utf-8")
+    assert read_experiment(path) == experiment
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (b"numeric = 2", b"numeric = -2", ["model.numeric: ", "got -2"]),
+        (b"numeric = 2", b"numeric = 2\nwidht = 3", ["model.widht: ", "got 3"]),
+        (b"numeric = 2", b"numeric = = 2", ["line 2"]),
+        (b"beta1 = 0.9", b"momentum = 0.9", ["train.optimizer.adam.momentum: ", "got 0.9"]),
+        (b"outputs = 1", b"outputs = 0", ["model.tasks.0.outputs: ", "got 0"]),
+        (b"[model]", b"[modle]", ["model: "]),
+        (b'"a"', b'"\xff"', ["utf-8"]),
+    ],
+)
+def test_a_bad_file_is_named_with_the_field(tmp_path, old, new, words):
+    path = tmp_path / "run.toml"
+    text = to_toml(Experiment(model=model())).encode()
+    assert old in text
+    path.write_bytes(text.replace(old, new, 1))
+    line = rejection(read_experiment, path)
+    assert line.startswith(f"{path}: ")
+    assert [word for word in words if word not in line] == []
+
+
+def test_a_missing_file_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"run\.toml"):
+        read_experiment(tmp_path / "run.toml")
