@@ -31,7 +31,7 @@ class BatchSource:
     """Encodes a checked data set once, in the arrays' final types, and cuts it into steps of `batch_size` rows."""
 
     def __init__(self, layout: Layout, data: Dataset, batch_size: int, precision: Precision) -> None:
-        self.batch_size, self.rows = batch_size, data.rows
+        self.layout, self.batch_size, self.rows = layout, batch_size, data.rows
         self._dtype = np.dtype(precision)
         self._columns: Batches = encode_inputs(layout, data, precision)
         self._tied = {f"{part}.{i}" for i, head in enumerate(layout.heads) if head.tied for part in ("labels", "shares")}

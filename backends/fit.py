@@ -90,7 +90,8 @@ def epoch_calls(train: TrainSpec, source: BatchSource, epoch: int) -> Iterator[B
         first = epoch * steps + start
         span = np.arange(first, first + len(batches["shares.0"]))
         batches["learning_rate"] = schedule[span]
-        batches["dropout_key"] = np.array([step_key(train.seed, int(step)) for step in span], dtype=np.int64)
+        if source.layout.model.dropout:
+            batches["dropout_key"] = step_key(train.seed, span)
         yield batches
 
 

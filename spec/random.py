@@ -29,8 +29,8 @@ def mix(x: Integers) -> Integers:
     return x ^ (x >> 15)
 
 
-def step_key(seed: int, step: int) -> int:
-    """The dropout key of a training step, in [0, 2³²)."""
+def step_key(seed: int, step: Integers) -> Integers:
+    """The dropout key of each training step (from 0), in [0, 2³²)."""
     return mix(mix(seed) ^ step)
 
 

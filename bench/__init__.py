@@ -1,0 +1,1 @@
+"""What each backend and each execution costs here: `python -m bench --help`."""

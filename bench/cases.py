@@ -1,0 +1,65 @@
+"""What is timed: a network, a training run, rows."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import census_income
+from spec import Dataset, ModelSpec, TrainSpec, presets
+
+WIDE_STEPS, WIDE_EPOCHS = 4, 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A case of the bench."""
+
+    name: str
+    rows_from: str
+    """Where the rows come from, for the report."""
+    model: ModelSpec
+    train: TrainSpec
+    data: Dataset
+    test: Dataset | None = None
+    """Rows for a last evaluation."""
+
+
+def tutorial(data_dir: Path | None) -> Case:
+    """10 inputs, trunk 64-32-16, two regression heads, batches of 32: 320 steps."""
+    return Case(
+        name="tutorial",
+        rows_from="1,000 rows of standard-normal numbers",
+        model=presets.tutorial_model(),
+        train=presets.tutorial_training(),
+        data=presets.tutorial_data(),
+    )
+
+
+def census(data_dir: Path | None) -> Case:
+    """Census-Income: the real rows of `data_dir`, or synthetic ones of the same columns and vocabularies."""
+    census = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
+    return Case(
+        name="census",
+        rows_from=f"Census-Income in {data_dir}" if data_dir else "synthetic rows like Census-Income's",
+        model=presets.census_model(census.vocabularies),
+        train=presets.census_training(),
+        data=census.train,
+        test=census.test,
+    )
+
+
+def wide(data_dir: Path | None) -> Case:
+    """512 inputs, trunk 1024-512-256, two heads of 128, batches of 4,096: matrix products and little else."""
+    train = dataclasses.replace(presets.wide_training(), epochs=WIDE_EPOCHS)
+    data = presets.random_data(presets.wide_model(), WIDE_STEPS * train.batch_size)
+    return Case(
+        name="wide",
+        rows_from=f"{data.rows:,} rows of standard-normal numbers",
+        model=presets.wide_model(),
+        train=train,
+        data=data,
+    )
+
+
+CASES: dict[str, Callable[[Path | None], Case]] = {"tutorial": tutorial, "census": census, "wide": wide}

@@ -1,0 +1,53 @@
+"""The table that a run prints, and its JSON."""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.timing import Row
+
+
+def print_table(title: str, rows: list[Row], console: Console) -> None:
+    """A line a row, with the speed-up over the tutorial's loop where that ran."""
+    reference = next((row for row in rows if row.execution == "tutorial's loop"), None)
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.add_column("backend")
+    table.add_column("execution")
+    table.add_column("device")
+    for name in ("threads", "first call s", "µs/step", "rows/s", "first loss", "last loss"):
+        table.add_column(name, justify="right")
+    if reference:
+        table.add_column("speed-up", justify="right")
+    aucs = list(dict.fromkeys(task for row in rows for task, metrics in row.metrics.items() if "auc" in metrics))
+    for task in aucs:
+        table.add_column(f"{task} AUC", justify="right")
+    for row in rows:
+        cells = [row.backend, row.execution, row.device, str(row.threads), f"{row.first_call_seconds:.2f}"]
+        cells += [f"{row.median:,.0f}", f"{row.rows_per_second:,.0f}", f"{row.first_loss:.4f}"]
+        cells.append(f"{row.last_loss:.4f}")
+        if reference:
+            cells.append(f"{reference.median / row.median:.1f}")
+        cells += [f"{row.metrics[task]['auc']:.4f}" if row.metrics else "–" for task in aucs]
+        table.add_row(*cells)
+    few = [f"{row.backend} {row.execution}: {row.steps} steps only" for row in rows if row.steps < rows[-1].steps]
+    table.caption = "; ".join(few) or None
+    console.print(table)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Whole or not at all: written beside the target, then renamed."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(content, file, indent=2)
+    os.replace(file.name, path)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a run's JSON."""
+    fields = Row.__dataclass_fields__
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [Row(**{name: row[name] for name in fields}) for row in rows]
