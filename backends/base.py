@@ -122,7 +122,7 @@ class SharedBackend(abc.ABC):
     def resolve_device(self, device: Device) -> str:
         """cpu or gpu. Raises ValueError if the GPU that is asked for is not there: never a silent run on the CPU."""
         if device == "gpu" and not self.has_gpu():
-            raise ValueError(f"device: expected one that is here, got 'gpu', and {self.name} sees no GPU on this machine")
+            raise ValueError(f"device: expected 'cpu' or 'auto', got 'gpu', and {self.name} sees no GPU here")
         if device == "auto":
             return "gpu" if self.has_gpu() else "cpu"
         return device

@@ -34,7 +34,9 @@ class BatchSource:
         self.layout, self.batch_size, self.rows = layout, batch_size, data.rows
         self._dtype = np.dtype(precision)
         self._columns: Batches = encode_inputs(layout, data, precision)
-        self._tied = {f"{part}.{i}" for i, head in enumerate(layout.heads) if head.tied for part in ("labels", "shares")}
+        self._tied = {
+            f"{part}.{i}" for i, head in enumerate(layout.heads) if head.tied for part in ("labels", "shares")
+        }
         self._row_weights: list[np.ndarray] = []
         for i, head in enumerate(layout.heads):
             self._columns[f"labels.{i}"], weight = _encode_head(head, data, self._dtype)

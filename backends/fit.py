@@ -42,13 +42,14 @@ def fit(
     start = layout.pack(params).astype(train.precision)
     trainer = backend.trainer(model, train, start, execution, device)
     source = BatchSource(layout, data, train.batch_size, train.precision)
+    rates = learning_rates(train, train.epochs * train.steps_per_epoch(data.rows))
 
     curves: list[np.ndarray] = []
     epochs: list[dict[str, Any]] = []
     with Progress(train, source.rows) as progress:
         for epoch in range(train.epochs):
             began = time.perf_counter()
-            losses = [trainer.run(batches) for batches in progress.track(epoch_calls(train, source, epoch))]
+            losses = [trainer.run(batches) for batches in progress.track(epoch_calls(train, source, epoch, rates))]
             curves += losses
             entry = _epoch_entry(epoch, np.concatenate(losses), [task.name for task in layout.tasks])
             if validation is not None:
@@ -79,17 +80,19 @@ def resolve_execution(backend: "SharedBackend", model: ModelSpec, train: TrainSp
     return backend.best_execution(model, train, train.epochs * train.steps_per_epoch(rows), device)
 
 
-def epoch_calls(train: TrainSpec, source: BatchSource, epoch: int) -> Iterator[Batches]:
-    """The batches of an epoch (from 0), a call's worth at a time, each with its steps' learning rates and keys."""
+def epoch_calls(train: TrainSpec, source: BatchSource, epoch: int, rates: np.ndarray) -> Iterator[Batches]:
+    """The batches of an epoch (from 0), a call's worth at a time, each with its steps' learning rates and keys.
+
+    rates: the learning rate of each step of the run (steps,).
+    """
     order = row_order(train.seed, epoch, source.rows) if train.shuffle else np.arange(source.rows)
     steps = train.steps_per_epoch(source.rows)
-    schedule = learning_rates(train, train.epochs * steps).astype(train.precision)
     for start in range(0, steps, size := source.steps_per_call()):
         rows = order[start * train.batch_size : (start + size) * train.batch_size]
         batches = source.take(rows)
         first = epoch * steps + start
         span = np.arange(first, first + len(batches["shares.0"]))
-        batches["learning_rate"] = schedule[span]
+        batches["learning_rate"] = rates[span].astype(train.precision)
         if source.layout.model.dropout:
             batches["dropout_key"] = step_key(train.seed, span)
         yield batches

@@ -4,14 +4,15 @@ Time and compile time grow with the number of tensors, so what has one shape is 
   - embedding tables of one dimension stand below each other, and one gather serves them all (ids get offsets);
   - heads of one kind, hidden widths and outputs stand behind each other, and one batched product serves them all;
   - parameters and optimizer slots are one vector each, so that an optimizer is a handful of operations on it.
-Tying concatenates the spec's parameters in memory and nothing more. So the vector is all of them laid end to end, in the
-order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
+Tying concatenates the spec's parameters in memory and nothing more. So the vector is all of them laid end to end, in
+the order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
 """
 
 import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The network as a backend builds it. Native names read like the spec's: tables.0, trunk.0.kernel, heads.0.1.bias."""
+    """The network as a backend builds it, with native names like the spec's: tables.0, trunk.0.kernel, heads.0.1.bias."""
 
     model: ModelSpec
     tables: tuple[Table, ...]
@@ -166,7 +167,7 @@ def _heads(model: ModelSpec) -> tuple[Head, ...]:
         axis = (len(tasks),) if len(tasks) > 1 else ()
         stack = tuple(
             Dense(inputs, outputs, i < len(widths) - 2, axis, tuple(layer_key(f"tasks.{t.name}.{i}") for t in tasks))
-            for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False))
+            for i, (inputs, outputs) in enumerate(pairwise(widths))
         )
         heads.append(Head(tuple(tasks), stack))
     return tuple(heads)

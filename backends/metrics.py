@@ -1,6 +1,6 @@
 """Each task's metrics, by scikit-learn, on the rows that have its label and weighted by the rows' weights.
 
-    binary      auc, log_loss        multiclass  accuracy, log_loss        regression  rmse, mae
+binary      auc, log_loss        multiclass  accuracy, log_loss        regression  rmse, mae
 """
 
 import warnings

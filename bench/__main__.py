@@ -7,7 +7,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, cast
 
 import tyro
 from rich.console import Console
@@ -79,9 +79,10 @@ def _limit_threads(threads: int) -> None:
 
 def _run_each(options: Options) -> None:
     from bench.report import print_table, read_rows, write_json
+    from bench.timing import Row
     from spec import backend_names
 
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in backend_names():
             path = Path(folder) / f"{name}.json"
@@ -94,16 +95,17 @@ def _run_each(options: Options) -> None:
             rows += [row for row in read_rows(path) if row.execution != "tutorial's loop" or not rows]
     if options.json:
         write_json(options.json, {"case": options.case, "rows": [row.as_json() for row in rows]})
-    print_table(f"{options.case}, each backend in a process of its own", rows, Console())
+    print_table(f"{options.case}, each backend in a process of its own", rows)
 
 
 def _run(options: Options) -> None:
+    from backends.base import SharedBackend
     from bench.cases import CASES
     from bench.report import print_table, write_json
     from bench.timing import time_execution
     from spec import load_backend
 
-    backend = load_backend(options.backend)
+    backend = cast(SharedBackend, load_backend(options.backend))
     device = backend.resolve_device(options.device)
     case = CASES[options.case](options.data_dir)
     progress = Console(stderr=True)
@@ -118,7 +120,7 @@ def _run(options: Options) -> None:
         rows.append(time_execution(backend, case, execution, device, options.threads))
     if options.json:
         write_json(options.json, {"case": case.name, "rows": [row.as_json() for row in rows]})
-    print_table(f"{case.name}: {case.rows_from}", rows, Console())
+    print_table(f"{case.name}: {case.rows_from}", rows)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ class SharedBottomTutorial(nn.Module):
     def load(self, params: dict[str, np.ndarray]) -> None:
         """Start from the spec's parameters."""
         linears = [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
-        names = [f"trunk.{i}" for i in range(3)] + [f"tasks.{task}.{i}" for task in ("task_a", "task_b") for i in range(2)]
+        names = [f"trunk.{i}" for i in range(3)] + [
+            f"tasks.{task}.{i}" for task in ("task_a", "task_b") for i in range(2)
+        ]
         with torch.no_grad():
             for name, linear in zip(names, linears, strict=True):
                 linear.weight.copy_(torch.from_numpy(params[f"{name}.kernel"].T))

@@ -1,7 +1,6 @@
 """The table that a run prints, and its JSON."""
 
 import json
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rich.table import Table
 from bench.timing import Row
 
 
-def print_table(title: str, rows: list[Row], console: Console) -> None:
+def print_table(title: str, rows: list[Row]) -> None:
     """A line a row, with the speed-up over the tutorial's loop where that ran."""
     reference = next((row for row in rows if row.execution == "tutorial's loop"), None)
     table = Table(title=title, title_justify="left", caption_justify="left")
@@ -36,14 +35,14 @@ def print_table(title: str, rows: list[Row], console: Console) -> None:
         table.add_row(*cells)
     few = [f"{row.backend} {row.execution}: {row.steps} steps only" for row in rows if row.steps < rows[-1].steps]
     table.caption = "; ".join(few) or None
-    console.print(table)
+    Console(width=max(Console().width, 100)).print(table)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all: written beside the target, then renamed."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         json.dump(content, file, indent=2)
-    os.replace(file.name, path)
+    Path(file.name).replace(path)
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -13,7 +13,7 @@ from backends.fit import epoch_calls
 from backends.layout import layout_of
 from backends.metrics import evaluate
 from bench.cases import Case
-from spec import initial_params
+from spec import initial_params, learning_rates
 
 EAGER_CALL = 16
 """Steps that a call of JAX's eager execution runs: one takes tens of milliseconds."""
@@ -90,12 +90,13 @@ def time_execution(backend: SharedBackend, case: Case, execution: str, device: s
 
 
 def _calls(case: Case, source: BatchSource, *, short: bool) -> Iterator[Batches]:
+    rates = learning_rates(case.train, case.train.epochs * case.train.steps_per_epoch(source.rows))
     if short:
-        (first, *_) = epoch_calls(case.train, source, 0)
+        (first, *_) = epoch_calls(case.train, source, 0, rates)
         for start in range(0, EAGER_CALL * EAGER_CALLS, EAGER_CALL):
             part = {name: array[start : start + EAGER_CALL] for name, array in first.items()}
             if len(part["learning_rate"]):
                 yield part
         return
     for epoch in range(case.train.epochs):
-        yield from epoch_calls(case.train, source, epoch)
+        yield from epoch_calls(case.train, source, epoch, rates)

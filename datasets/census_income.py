@@ -28,14 +28,14 @@ URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/census-income-m
 PARSER_VERSION = 1
 """Counted up whenever the same files come to give other arrays, so that no older cache is read."""
 
-
 OFFICIAL = {
-    "census-income.data": "103874469 bytes with SHA-256 3676a81db7d3528f3f8b9f3c699d0f0aa28db45e6e994fa0b8ed38327539ee86",
-    "census-income.test": "51918813 bytes with SHA-256 98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c",
+    "census-income.data": "103874469 bytes, SHA-256 3676a81db7d3528f3f8b9f3c699d0f0aa28db45e6e994fa0b8ed38327539ee86",
+    "census-income.test": "51918813 bytes, SHA-256 98402b1ab879573d0a7f38a699a40258080e25e33d3401e7bf9c96d3fa0fab8c",
 }
 """By file, the training file first: the `fingerprint` of its text, as the same text can be gzipped in many ways."""
 
-COLUMNS: dict[str, int | Literal["number", "money", "no input"]] = {  # fmt: skip
+# fmt: off
+COLUMNS: dict[str, int | Literal["number", "money", "no input"]] = {
     "age": "number", "class_of_worker": 10, "industry_code": 53, "occupation_code": 48, "education": "no input",
     "wage_per_hour": "money", "enrolled_in_edu_inst_last_wk": 4, "marital_status": "no input",
     "major_industry_code": 25, "major_occupation_code": 16, "race": 6, "hispanic_origin": 11, "sex": 3,
@@ -48,8 +48,9 @@ COLUMNS: dict[str, int | Literal["number", "money", "no input"]] = {  # fmt: ski
     "country_of_birth_father": 44, "country_of_birth_mother": 44, "country_of_birth_self": 44, "citizenship": 6,
     "own_business_or_self_employed": 4, "fill_inc_questionnaire_for_veterans_admin": 4, "veterans_benefits": 4,
     "weeks_worked_in_year": "number", "year": 3, "income": "no input",
-}  # fmt: skip
+}
 """The files' columns, in order. A categorical one has the number of its ids, "unknown" (0) included."""
+# fmt: on
 NUMERIC = tuple(name for name, kind in COLUMNS.items() if kind in ("number", "money"))
 VOCABULARIES = {name: kind for name, kind in COLUMNS.items() if isinstance(kind, int)}
 TASKS = {"income": ("income", "50000+."), "never_married": ("marital_status", "Never married")}
@@ -112,8 +113,8 @@ def synthetic(rows: int, *, seed: int = 0) -> Census:
         score = numeric @ draw.standard_normal(len(NUMERIC))
         for size, ids in zip(sizes, categorical.T, strict=True):
             score += draw.standard_normal(size)[ids]
-        logit = score / 2 + draw.logistic(size=total)
-        labels[task] = (logit > np.quantile(logit, 1 - share)).astype(np.float32)
+        latent = score / 2 + draw.logistic(size=total)
+        labels[task] = (latent > np.quantile(latent, 1 - share)).astype(np.float32)
     data = Dataset(numeric=numeric, categorical=categorical, labels=labels)
     return Census(
         train=data.take(slice(rows)),
@@ -130,7 +131,7 @@ def cache_folder() -> Path:
 
 def fingerprint(content: bytes) -> str:
     """What tells one content from another, as OFFICIAL and the errors have it."""
-    return f"{len(content)} bytes with SHA-256 {hashlib.sha256(content).hexdigest()}"
+    return f"{len(content)} bytes, SHA-256 {hashlib.sha256(content).hexdigest()}"
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -196,10 +197,10 @@ def _cached(files: dict[str, Path]) -> dict[str, np.ndarray]:
 
 def _parse(files: dict[str, Path]) -> dict[str, np.ndarray]:
     """The arrays by file and kind, and the vocabularies' sizes."""
-    train, _ = tables = [_table(path, name) for name, path in files.items()]
+    tables = [_table(path, name) for name, path in files.items()]
     vocabularies = [
-        # Sorted, so that an id does not depend on how a reader cuts the file into blocks.
-        {value: i for i, value in enumerate(sorted(set(_values(train[column]))), start=1)}
+        # Sorted, so that an id does not depend on the order of the rows.
+        {value: i for i, value in enumerate(sorted(set(_values(tables[0][column]))), start=1)}
         for column in VOCABULARIES
     ]
     numbers = [_numbers(table) for table in tables]
@@ -238,7 +239,7 @@ def _values(column: Any) -> list[str]:
 def _ids(column: Any, vocabulary: dict[str, int]) -> np.ndarray:
     """Each row's id; 0 for a value that is not in the vocabulary."""
     ids = np.array([vocabulary.get(value, 0) for value in _values(column)], dtype=np.int32)
-    return ids[column.chunk(0).indices.to_numpy()]
+    return np.take(ids, column.chunk(0).indices.to_numpy())
 
 
 def _numbers(table: Any) -> np.ndarray:

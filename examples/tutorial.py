@@ -1,6 +1,6 @@
 """The original example, line by line what the tutorial does, on the backend that you name.
 
-    python examples/tutorial.py --backend jax
+python examples/tutorial.py --backend jax
 """
 
 import dataclasses

@@ -56,7 +56,7 @@ def backend_names() -> list[str]:
 def load_backend(name: str) -> Backend:
     """The backend in the folder `backends/<name>`, imported when asked for and not before.
 
-    Raises ValueError for an unknown name, and ImportError with the command that installs it if its framework is missing.
+    Raises ValueError for an unknown name, and ImportError with the command that installs a missing framework.
     """
     if name not in backend_names():
         raise ValueError(f"backend: expected one of {', '.join(backend_names())}, got {name!r}")

@@ -1,12 +1,13 @@
 """The parameter table: every parameter's name and shape, in network order, and its initial value.
 
-This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). How a backend lays
-parameters out inside is its own business.
+This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). How a backend
+lays parameters out inside is its own business.
 """
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def layers(model: ModelSpec) -> Iterator[Layer]:
         width = outputs
     for task in model.tasks:
         widths = (width, *task.hidden, task.outputs)
-        for i, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (inputs, outputs) in enumerate(pairwise(widths)):
             yield Layer(f"tasks.{task.name}.{i}", inputs, outputs, hidden=i < len(task.hidden))
 
 

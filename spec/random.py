@@ -10,13 +10,13 @@ The multipliers and shifts are those of the 32-bit hash with the least bias that
 """
 
 import zlib
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 MASK = 0xFFFFFFFF
 
-Integers = TypeVar("Integers", bound=Any)
+Integers = Any
 """A Python int, or an array of uint32 or int64 of any framework, with values in [0, 2³²)."""
 
 
@@ -35,7 +35,7 @@ def step_key(seed: int, step: Integers) -> Integers:
 
 
 def layer_key(name: str) -> int:
-    """The dropout key of a layer, in [0, 2³²): from its name alone, so that adding a task leaves others' masks alone."""
+    """The dropout key of a layer, in [0, 2³²), from its name alone: adding a task leaves others' masks alone."""
     return zlib.crc32(name.encode())
 
 

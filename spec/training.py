@@ -49,7 +49,7 @@ class SGD:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Adam:
-    """m = beta1·m + (1-beta1)·g;  v = beta2·v + (1-beta2)·g²;  p -= lr·m̂ / (√v̂ + eps)  (Kingma & Ba, ICLR 2015, alg. 1).
+    """m = beta1·m + (1-beta1)·g;  v = beta2·v + (1-beta2)·g²;  p -= lr·m̂ / (√v̂ + eps)  (Kingma & Ba, ICLR 2015).
 
     m̂ = m / (1-beta1^t) and v̂ = v / (1-beta2^t), t from 1. weight_decay is L2.
     """
@@ -151,7 +151,7 @@ def learning_rates(train: TrainSpec, steps: int) -> np.ndarray:
     """The learning rate of each of a run's `steps` steps: float64 (steps,).
 
     Step s of the w warm-up steps has the factor (s+1)/w. After them, with x = (s-w) / (steps-w) in [0, 1) and f = final,
-    it is 1 (constant), 1 - (1-f)·x (linear) or f + (1-f)·(1 + cos πx)/2 (cosine: Loshchilov & Hutter, ICLR 2017, eq. 5).
+    it is 1 (constant), 1 - (1-f)·x (linear), f + (1-f)·(1 + cos πx)/2 (cosine: Loshchilov & Hutter, ICLR 2017, eq. 5).
     """
     schedule, step = train.schedule, np.arange(steps, dtype=np.float64)
     warmup = schedule.warmup_steps

@@ -9,7 +9,7 @@ import numpy as np
 from backends.base import SharedBackend
 from backends.batches import Batches
 from backends.jax.model import SharedBottom
-from backends.jax.training import Trainer, loss_and_gradient, merge, scope, task_weights, to_device
+from backends.jax.training import Trainer, as_arguments, loss_and_gradient, merge, scope, task_weights
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, TrainSpec
@@ -58,7 +58,7 @@ class JaxBackend(SharedBackend):
         kernel = network.trunk[0].kernel[...]
         (device,) = kernel.devices()
         with scope(kernel.dtype, device):
-            return {task: np.asarray(x) for task, x in network(**to_device(inputs, device)).items()}
+            return {task: np.asarray(x) for task, x in network(**as_arguments(inputs)).items()}
 
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
@@ -67,7 +67,7 @@ class JaxBackend(SharedBackend):
         native = self.native_device(device)
         network = SharedBottom(model)
         with scope(params.dtype, native):
-            arrays = to_device(batch, native)
+            arrays = {name: jnp.array(array) for name, array in batch.items()}
             losses, gradient = loss_and_gradient(network, task_weights(network), jnp.array(params), arrays)
             return np.asarray(losses), np.asarray(gradient)
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +22,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def unloaded(*shape: int) -> nnx.Param:
+def unloaded(*shape: int) -> nnx.Param[Any]:
     """A parameter without storage: the trainer merges one in at each call, and so does `build`."""
     return nnx.Param(jax.ShapeDtypeStruct(shape, jnp.float32))
 
@@ -61,9 +62,7 @@ class Dense(nnx.Module):
         x = self.activation(x if self.norm is None else self.norm(x))
         return x if dropout_key is None or self.rate == 0 else self.dropout(x, dropout_key)
 
-    def dropout(
-        self, x: Float[Array, "*heads rows width"], key: Int[Array, ""]
-    ) -> Float[Array, "*heads rows width"]:
+    def dropout(self, x: Float[Array, "*heads rows width"], key: Int[Array, ""]) -> Float[Array, "*heads rows width"]:
         """Zero the elements that the spec's hash drops, and scale the others by 1 / (1 - rate)."""
         layer = jnp.array(self.dropout_keys, jnp.uint32).reshape(*self.heads, 1, 1)
         element = jnp.arange(x.shape[-2] * x.shape[-1], dtype=jnp.uint32).reshape(x.shape[-2:])
@@ -87,8 +86,8 @@ class SharedBottom(nnx.Module):
         *,
         dropout_key: Int[Array, ""] | None = None,
         by_task: bool = True,
-    ) -> dict[str, Float[Array, "rows outputs"]] | list[Float[Array, "*heads rows outputs"]]:
-        """Logits by task; or, as the training step wants them, by head of the layout, like tasks tied together."""
+    ) -> Any:
+        """Logits by task (rows, outputs); or a list by head of the layout (tasks…, rows, outputs), to train on."""
         x = self.embed(numeric, categorical)
         for dense in self.trunk:
             x = dense(x, dropout_key)
@@ -104,8 +103,9 @@ class SharedBottom(nnx.Module):
         self, numeric: Float[Array, "rows columns"] | None, categorical: Int[Array, "rows columns"] | None
     ) -> Float[Array, "rows width"]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
-        columns = {}
+        columns: dict[int, Array] = {}
         for i, table in enumerate(self.layout.tables):
+            assert categorical is not None
             ids = categorical[:, jnp.array(table.columns)] if len(self.layout.tables) > 1 else categorical
             embedded = self.tables[i][ids + jnp.array(table.offsets, jnp.int32)]  # (rows, columns, dimension)
             if len(self.layout.tables) == 1:
@@ -113,11 +113,12 @@ class SharedBottom(nnx.Module):
             else:
                 columns |= dict(zip(table.columns, jnp.unstack(embedded, axis=1), strict=True))
         parts = [columns[column] for column in sorted(columns)]
-        return jnp.concatenate(parts if numeric is None else [numeric, *parts], axis=1) if parts else numeric
+        parts = parts if numeric is None else [numeric, *parts]
+        return jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def by_task(self, logits: list[Float[Array, "*heads rows outputs"]]) -> dict[str, Float[Array, "rows outputs"]]:
         """Each task's own logits, in the spec's order."""
-        found = {}
+        found: dict[str, Array] = {}
         for head, stacked in zip(self.layout.heads, logits, strict=True):
             own = jnp.unstack(stacked) if head.tied else (stacked,)
             found |= {task.name: x for task, x in zip(head.tasks, own, strict=True)}

@@ -1,7 +1,7 @@
 """The optimizers of `spec.training`, on one flat vector of parameters: the formulas stand there.
 
-Each is a chain of optax's transformations. Only what optax has in another form than torch.optim is written out: clipping
-and Adagrad, both for the place of eps.
+Each is a chain of optax's transformations. Only what optax has in another form than torch.optim is written out:
+clipping and Adagrad, both for the place of eps.
 """
 
 from collections.abc import Callable

@@ -55,7 +55,7 @@ class TorchBackend(SharedBackend):
 
     def logits(self, network: SharedBottom, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
-        device = network.trunk[0].kernel.device
+        device = next(network.parameters()).device
         tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
         with torch.inference_mode():
             return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
@@ -66,11 +66,10 @@ class TorchBackend(SharedBackend):
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
         network = SharedBottom(model, native)
-        weights = task_weights(network, params.dtype.name, native)
+        weights = task_weights(network, params.dtype, native)
         tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
         losses, gradient = loss_and_gradient(network, weights, torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
 
 backend = TorchBackend()
-

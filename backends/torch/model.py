@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -95,15 +96,15 @@ class SharedBottom(nn.Module):
         *,
         dropout_key: Int[Tensor, ""] | None = None,
         by_task: bool = True,
-    ) -> dict[str, Float[Tensor, "rows outputs"]] | list[Float[Tensor, "*heads rows outputs"]]:
-        """Logits by task; or, as the training step wants them, by head of the layout, like tasks tied together."""
+    ) -> Any:
+        """Logits by task (rows, outputs); or a list by head of the layout (tasks…, rows, outputs), to train on."""
         x = self.embed(numeric, categorical)
         for dense in self.trunk:
             x = dense(x, dropout_key)
         logits = []
         for head in self.heads:
             y = x
-            for dense in head:
+            for dense in cast(nn.ModuleList, head):
                 y = dense(y, dropout_key)
             logits.append(y)
         return self.by_task(logits) if by_task else logits
@@ -112,7 +113,7 @@ class SharedBottom(nn.Module):
         self, numeric: Float[Tensor, "rows columns"] | None, categorical: Int[Tensor, "rows columns"] | None
     ) -> Float[Tensor, "rows width"]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
-        columns = {}
+        columns: dict[int, Tensor] = {}
         for i, table in enumerate(self.layout.tables):
             assert categorical is not None
             ids = categorical[:, list(table.columns)] if len(self.layout.tables) > 1 else categorical
@@ -122,11 +123,12 @@ class SharedBottom(nn.Module):
             else:
                 columns |= dict(zip(table.columns, embedded.unbind(1), strict=True))
         parts = [columns[column] for column in sorted(columns)]
-        return torch.cat(parts if numeric is None else [numeric, *parts], dim=1) if parts else numeric
+        parts = parts if numeric is None else [numeric, *parts]
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def by_task(self, logits: list[Float[Tensor, "*heads rows outputs"]]) -> dict[str, Float[Tensor, "rows outputs"]]:
         """Each task's own logits, in the spec's order."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for head, stacked in zip(self.layout.heads, logits, strict=True):
             own = stacked.unbind() if head.tied else (stacked,)
             found |= {task.name: x for task, x in zip(head.tasks, own, strict=True)}

@@ -1,13 +1,13 @@
 """The training step, pure: (state, batch) -> (state, losses); and its three executions.
 
-    eager   the step as Python runs it, operation by operation
-    step    torch.compile of one step, called for each
-    epoch   torch.compile of a scan over all steps of a call: no Python between them
+eager   the step as Python runs it, operation by operation
+step    torch.compile of one step, called for each
+epoch   torch.compile of a scan over all steps of a call: no Python between them
 """
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from backends.torch.losses import task_losses, total_loss
 from backends.torch.model import SharedBottom
 from backends.torch.optimizers import Slots
 from spec.model import ModelSpec
-from spec.training import Optimizer, Precision
+from spec.training import Optimizer
 
 
 class TrainState(NamedTuple):
@@ -29,7 +29,7 @@ class TrainState(NamedTuple):
 
     params: Float[Tensor, " parameters"]
     slots: Slots
-    count: Float[Tensor, ""]
+    steps: Float[Tensor, ""]
     """Steps done. In float64, since torch.optim computes Adam's bias correction in Python's floats."""
 
 
@@ -71,11 +71,11 @@ def train_step(
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
     losses, gradient = loss_and_gradient(network, weights, state.params, batch)
-    count = state.count + 1.0
+    steps = state.steps + 1.0
     params, slots = optimizers.update(
-        optimizer, clip_norm, gradient, state.slots, count, state.params, batch["learning_rate"]
+        optimizer, clip_norm, gradient, state.slots, steps, state.params, batch["learning_rate"]
     )
-    return TrainState(params, slots, count), losses
+    return TrainState(params, slots, steps), losses
 
 
 @functools.lru_cache(maxsize=32)
@@ -83,13 +83,13 @@ def make_run(
     model: ModelSpec,
     optimizer: Optimizer,
     clip_norm: float | None,
-    precision: Precision,
+    dtype: np.dtype,
     device: torch.device,
     execution: str,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of many steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
+    """A function (state, batches of steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
     network = SharedBottom(model, device)
-    step: Step = functools.partial(train_step, network, task_weights(network, precision, device), optimizer, clip_norm)
+    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), optimizer, clip_norm)
     if execution == "epoch":
         return torch.compile(functools.partial(scan_steps, step), fullgraph=True, options=compile_options(device))
     if execution == "step":
@@ -114,7 +114,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     except ImportError as error:
         raise ImportError('execution "epoch" needs the scan operator of PyTorch 2.13; use execution "step"') from error
 
-    def body(carry: tuple, batch: Batch) -> tuple[tuple, Losses]:  # the operator takes plain tuples and dicts
+    def body(carry: tuple[Any, ...], batch: Batch) -> tuple[tuple[Any, ...], Losses]:  # it takes plain tuples
         state, losses = step(TrainState(*carry), batch)
         return tuple(state), losses
 
@@ -122,12 +122,12 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return TrainState(*carry), losses
 
 
-def task_weights(network: SharedBottom, precision: Precision, device: torch.device) -> Float[Tensor, " tasks"]:
+def task_weights(network: SharedBottom, dtype: np.dtype, device: torch.device) -> Float[Tensor, " tasks"]:
     """The tasks' weights in the layout's order."""
-    return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, precision), device=device)
+    return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, dtype.name), device=device)
 
 
-def compile_options(device: torch.device) -> dict[str, bool]:
+def compile_options(device: torch.device) -> dict[str, Any]:
     """On the CPU a C++ wrapper around the kernels: it saves a fifth of the tutorial's step."""
     return {"cpp_wrapper": True} if device.type == "cpu" else {}
 
@@ -147,7 +147,7 @@ class Trainer:
         count: int = 0,
     ) -> None:
         self.device = device
-        self._run = make_run(model, optimizer, clip_norm, params.dtype.name, device, execution)
+        self._run = make_run(model, optimizer, clip_norm, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
         own = optimizers.init(optimizer, vector)
         own |= {name: torch.tensor(slot, device=device) for name, slot in (slots or {}).items()}
