@@ -77,7 +77,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The network as a backend builds it, with native names like the spec's: tables.0, trunk.0.kernel, heads.0.1.bias."""
+    """The network as a backend builds it; its names are like the spec's: tables.0, trunk.0.kernel, heads.0.1.bias."""
 
     model: ModelSpec
     tables: tuple[Table, ...]

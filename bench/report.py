@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -14,17 +15,17 @@ from bench.timing import Row
 def print_table(title: str, rows: list[Row]) -> None:
     """A line a row, with the speed-up over the tutorial's loop where that ran."""
     reference = next((row for row in rows if row.execution == "tutorial's loop"), None)
-    table = Table(title=title, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
     table.add_column("backend")
-    table.add_column("execution")
+    table.add_column("execution", no_wrap=True)
     table.add_column("device")
-    for name in ("threads", "first call s", "µs/step", "rows/s", "first loss", "last loss"):
+    for name in ("threads", "first\ncall s", "µs/step", "rows/s", "first\nloss", "last\nloss"):
         table.add_column(name, justify="right")
     if reference:
         table.add_column("speed-up", justify="right")
     aucs = list(dict.fromkeys(task for row in rows for task, metrics in row.metrics.items() if "auc" in metrics))
     for task in aucs:
-        table.add_column(f"{task} AUC", justify="right")
+        table.add_column(f"{task.replace('_', ' ')}\nAUC", justify="right")
     for row in rows:
         cells = [row.backend, row.execution, row.device, str(row.threads), f"{row.first_call_seconds:.2f}"]
         cells += [f"{row.median:,.0f}", f"{row.rows_per_second:,.0f}", f"{row.first_loss:.4f}"]

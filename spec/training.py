@@ -150,7 +150,7 @@ class TrainSpec:
 def learning_rates(train: TrainSpec, steps: int) -> np.ndarray:
     """The learning rate of each of a run's `steps` steps: float64 (steps,).
 
-    Step s of the w warm-up steps has the factor (s+1)/w. After them, with x = (s-w) / (steps-w) in [0, 1) and f = final,
+    Step s of the w warm-up steps has the factor (s+1)/w. After them, with x = (s-w)/(steps-w) in [0, 1) and f = final,
     it is 1 (constant), 1 - (1-f)·x (linear), f + (1-f)·(1 + cos πx)/2 (cosine: Loshchilov & Hutter, ICLR 2017, eq. 5).
     """
     schedule, step = train.schedule, np.arange(steps, dtype=np.float64)

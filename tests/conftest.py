@@ -1,0 +1,56 @@
+"""What several test files share: both backends, and a small problem that has every kind of task and of missing data."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
+
+if importlib.util.find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # two are far slower than one where the network is this small
+
+
+@pytest.fixture(params=("torch", "jax"))
+def backend(request):
+    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
+    return load_backend(request.param)
+
+
+@pytest.fixture
+def model():
+    """Every kind of task, two tasks tied in one head, two tables tied in one gather; smooth, so differences converge."""
+    return ModelSpec(
+        numeric=3,
+        categorical=(
+            CategoricalFeature(name="colour", vocabulary=3, dimension=2),
+            CategoricalFeature(name="shape", vocabulary=4, dimension=3),
+            CategoricalFeature(name="size", vocabulary=5, dimension=2),
+        ),
+        trunk=(6, 5),
+        tasks=(
+            TaskSpec(name="click", kind="binary", hidden=(4,)),
+            TaskSpec(name="price", kind="regression", hidden=(4,), outputs=2, weight=0.5),
+            TaskSpec(name="buy", kind="binary", hidden=(4,), weight=2.0),
+            TaskSpec(name="region", kind="multiclass", outputs=4),
+            TaskSpec(name="span", kind="regression"),
+        ),
+        activation="tanh",
+    )
+
+
+@pytest.fixture
+def data(model):
+    """Twenty rows of uneven weights (one is 0) with some labels missing; the labels of span are a flat array."""
+    rows = presets.random_data(model, 20, seed=3)
+    labels = {name: np.array(label, float) for name, label in rows.labels.items()}
+    labels["click"][[1, 5, 19]] = np.nan
+    labels["price"][2, 1] = np.nan
+    labels["span"] = np.where(np.arange(20) == 7, np.nan, labels["span"][:, 0])
+    labels["region"] = rows.labels["region"].copy()
+    labels["region"][[0, 8, 9]] = -1
+    weight = np.random.default_rng(4).uniform(0.2, 3.0, 20)
+    weight[11] = 0.0
+    return Dataset(numeric=rows.numeric, categorical=rows.categorical, labels=labels, sample_weight=weight)

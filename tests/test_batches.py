@@ -1,0 +1,272 @@
+"""A data set as steps: shapes, padding, each row's share of a loss, pieces of a call; and how parameters lie in memory."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from backends import batches
+from backends.batches import BatchSource, encode_inputs, row_chunks
+from backends.fit import epoch_calls
+from backends.layout import layout_of
+from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, learning_rates, parameter_shapes, presets
+from tests.strategies import model_specs, repeatable
+
+def tasks_of(kind, count):
+    outputs = 1 if kind == "binary" else 3
+    return tuple(TaskSpec(name=f"t{i}", kind=kind, outputs=outputs) for i in range(count))
+
+
+def has_label(label):
+    """In plain Python: no NaN among a row's labels, and no -1 as a class."""
+    values = np.atleast_1d(label)
+    return not any(math.isnan(value) for value in values) and not (values.dtype.kind == "i" and values[0] == -1)
+
+
+def plain_shares(data, tasks, rows, batch_size):
+    """By task, the shares of one batch: w·m / Σ w·m, and 0 for what pads it."""
+    found = []
+    for task in tasks:
+        weight = [
+            float(data.sample_weight[row]) if has_label(data.labels[task.name][row]) else 0.0 for row in rows
+        ]
+        total = sum(weight)
+        found.append([w / total if total else 0.0 for w in weight] + [0.0] * (batch_size - len(rows)))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["untied", "tied"])
+@pytest.mark.parametrize("kind", ["binary", "regression", "multiclass"])
+def test_shapes_and_types(kind, count):
+    model = ModelSpec(numeric=2, trunk=(4,), tasks=tasks_of(kind, count))
+    data = presets.random_data(model, 10)
+    taken = BatchSource(layout_of(model), data, 4, "float32").take(np.arange(10))
+    heads = (count,) if count > 1 else ()
+    outputs = (3,) if kind == "regression" else ()
+    assert {name: (array.shape, array.dtype) for name, array in taken.items()} == {
+        "numeric": ((3, 4, 2), np.float32),
+        "labels.0": ((3, *heads, 4, *outputs), np.int32 if kind == "multiclass" else np.float32),
+        "shares.0": ((3, *heads, 4), np.float32),
+    }
+
+
+def test_each_step_holds_its_rows(model, data):
+    order = np.random.default_rng(0).permutation(20)
+    layout = layout_of(model)
+    taken = BatchSource(layout, data, 8, "float64").take(order)
+    assert taken["categorical"].dtype == np.int32
+    for step in range(3):
+        rows = order[8 * step : 8 * (step + 1)]
+        np.testing.assert_array_equal(taken["numeric"][step, : len(rows)], data.numeric[rows])
+        np.testing.assert_array_equal(taken["categorical"][step, : len(rows)], data.categorical[rows])
+        for i, head in enumerate(layout.heads):
+            own = taken[f"labels.{i}"][step] if head.tied else taken[f"labels.{i}"][step][None]
+            for label, task in zip(own, head.tasks, strict=True):
+                for got, row in zip(label, rows, strict=False):
+                    expected = data.labels[task.name][row]
+                    np.testing.assert_array_equal(got, expected if has_label(expected) else 0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_shares_against_plain_python(model, data, precision):
+    order = np.random.default_rng(1).permutation(20)
+    layout = layout_of(model)
+    taken = BatchSource(layout, data, 8, precision).take(order)
+    for i, head in enumerate(layout.heads):
+        for step, shares in enumerate(taken[f"shares.{i}"]):
+            expected = plain_shares(data, head.tasks, order[8 * step : 8 * (step + 1)], 8)
+            assert shares.dtype == precision
+            np.testing.assert_allclose(shares if head.tied else shares[None], expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.uint8, np.int64])
+def test_shares_are_exact_whatever_the_weights_type(dtype):
+    model = ModelSpec(numeric=1, trunk=(1,), tasks=tasks_of("binary", 1))
+    weight = np.array([250, 7, 3, 0] * 500).astype(dtype)  # more in sum than float16 holds
+    data = replace(presets.random_data(model, 2000), sample_weight=weight)
+    (shares,) = BatchSource(layout_of(model), data, 2000, "float64").take(np.arange(2000))["shares.0"]
+    np.testing.assert_allclose(shares, np.array([250, 7, 3, 0] * 500) / 130_000, rtol=1e-14)
+
+
+def test_a_task_without_a_label_has_no_shares(model, data):
+    labels = data.labels | {"buy": np.full(20, np.nan), "region": np.full(20, -1)}
+    taken = BatchSource(layout_of(model), replace(data, labels=labels), 8, "float64").take(np.arange(20))
+    for i, head in enumerate(layout_of(model).heads):
+        sums = taken[f"shares.{i}"].sum(axis=-1).reshape(3, -1)
+        for task, total in zip(head.tasks, sums.T, strict=True):
+            np.testing.assert_allclose(total, 0.0 if task.name in ("buy", "region") else 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(10, 4), (3, 8), (1, 5), (8, 4)])
+def test_the_short_last_batch_is_padded_with_share_0(rows, batch_size):
+    model = ModelSpec(numeric=2, trunk=(4,), tasks=tasks_of("regression", 2))
+    source = BatchSource(layout_of(model), presets.random_data(model, rows), batch_size, "float64")
+    shares = source.take(np.arange(rows))["shares.0"]
+    last = rows % batch_size or batch_size
+    np.testing.assert_array_equal(shares[-1], np.tile([1 / last] * last + [0.0] * (batch_size - last), (2, 1)))
+    np.testing.assert_array_equal(shares[:-1], 1 / batch_size)
+
+
+def test_shares_depend_on_the_rows_taken(model, data):
+    source = BatchSource(layout_of(model), data, 4, "float64")
+    assert not np.array_equal(source.take(np.arange(4))["shares.0"], source.take(np.arange(4, 8))["shares.0"])
+    even = BatchSource(layout_of(model), presets.random_data(model, 20), 4, "float64")
+    assert len(even.take(np.arange(20))["shares.0"]) == 5
+    assert len(even.take(np.arange(6))["shares.0"]) == 2
+    assert even.take(np.arange(6))["shares.0"][1, 0].tolist() == [0.5, 0.5, 0.0, 0.0]
+    assert even.take(np.arange(7))["shares.0"][1, 0].tolist() == [1 / 3] * 3 + [0.0]
+
+
+@pytest.mark.parametrize("max_bytes", [1, 700, 10**9])
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_every_row_occurs_once_an_epoch(monkeypatch, max_bytes, shuffle):
+    model = ModelSpec(numeric=1, trunk=(2,), tasks=tasks_of("regression", 1))
+    data = replace(presets.random_data(model, 23), numeric=np.arange(23.0)[:, None])
+    train = TrainSpec(batch_size=4, epochs=2, shuffle=shuffle, seed=5)
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", max_bytes)
+    source = BatchSource(layout_of(model), data, 4, "float32")
+    orders = []
+    for epoch in range(2):
+        calls = list(epoch_calls(train, source, epoch, np.ones(12)))
+        there = [call["shares.0"] > 0 for call in calls]
+        orders.append(np.concatenate([c["numeric"][..., 0][t] for c, t in zip(calls, there, strict=True)]))
+        assert sorted(orders[-1]) == list(range(23))
+        assert sum(len(call["learning_rate"]) for call in calls) == 6
+    assert np.array_equal(*orders) is not shuffle
+    assert np.array_equal(orders[0], np.arange(23)) is not shuffle
+
+
+def test_each_step_has_its_own_rate_and_key(monkeypatch, model, data):
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 1)
+    dropping = replace(model, dropout=0.5)
+    train = TrainSpec(batch_size=8, epochs=2, optimizer=SGD(learning_rate=0.5))
+    rates = np.linspace(1.0, 0.1, 6)
+    calls = []
+    for kept in (model, dropping):
+        source = BatchSource(layout_of(kept), data, 8, "float32")
+        calls.append([call for epoch in range(2) for call in epoch_calls(train, source, epoch, rates)])
+    without, with_dropout = calls
+    assert len(without) == len(with_dropout) == 6
+    np.testing.assert_array_equal(np.concatenate([c["learning_rate"] for c in without]), rates.astype(np.float32))
+    assert not any("dropout_key" in call for call in without)
+    assert len({int(key) for call in with_dropout for key in call["dropout_key"]}) == 6
+
+
+def test_a_call_stays_within_256_mib():
+    assert batches.MAX_CALL_BYTES == 256 * 2**20
+    model = ModelSpec(numeric=4096, trunk=(2,), tasks=(*tasks_of("regression", 2), TaskSpec(name="b", kind="binary")))
+    source = BatchSource(layout_of(model), presets.random_data(model, 8), 8, "float32")
+    one_step = sum(array.nbytes for array in source.take(np.arange(8)).values())
+    assert source.steps_per_call() == 256 * 2**20 // one_step > 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_bytes_of_a_call_are_those_it_takes(monkeypatch, model, data, precision):
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 3000)
+    source = BatchSource(layout_of(model), data, 2, precision)
+    steps = source.steps_per_call()
+    assert 1 < steps < 10
+    assert sum(array.nbytes for array in source.take(np.arange(steps * 2)).values()) <= 3000
+    assert sum(array.nbytes for array in source.take(np.arange(steps * 2 + 2)).values()) > 3000
+
+
+def test_a_call_has_at_least_one_step(monkeypatch, model, data):
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 1)
+    assert BatchSource(layout_of(model), data, 20, "float32").steps_per_call() == 1
+
+
+def test_many_calls_train_as_one_does(backend, monkeypatch, model, data):
+    train = TrainSpec(batch_size=6, epochs=2, execution="eager", device="cpu")
+    whole = backend.fit(model, train, data)
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 2000)
+    source = BatchSource(layout_of(model), data, 6, "float32")
+    assert len(list(epoch_calls(train, source, 0, learning_rates(train, 8)))) == 4
+    cut = backend.fit(model, train, data)
+    np.testing.assert_array_equal(cut.history.step_loss, whole.history.step_loss)
+    for name, value in whole.params.items():
+        np.testing.assert_array_equal(cut.params[name], value)
+
+
+def test_inputs_that_the_model_lacks_are_left_out():
+    only_numeric = ModelSpec(numeric=2, trunk=(2,), tasks=tasks_of("binary", 1))
+    data = Dataset(numeric=np.ones((3, 2), np.int64), categorical=np.zeros((3, 0), int))
+    inputs = encode_inputs(layout_of(only_numeric), data, "float64")
+    assert {name: array.dtype for name, array in inputs.items()} == {"numeric": np.float64}
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "expected"),
+    [
+        (1, 4, [[0]]),
+        (3, 4, [[0, 1, 2]]),
+        (4, 4, [[0, 1, 2, 3]]),
+        (5, 4, [[0, 1, 2, 3], [4, 4, 4, 4]]),
+        (7, 3, [[0, 1, 2], [3, 4, 5], [6, 6, 6]]),
+        (8, 3, [[0, 1, 2], [3, 4, 5], [6, 7, 6]]),
+    ],
+)
+def test_row_chunks(rows, size, expected):
+    assert [chunk.tolist() for chunk in row_chunks(rows, size)] == expected
+
+
+@repeatable
+@given(model_specs())
+def test_pack_and_unpack_are_inverse(model):
+    layout = layout_of(model)
+    params = initial_params(model, seed=1, precision="float64")
+    flat = layout.pack(params)
+    assert flat.shape == (sum(math.prod(shape) for shape in parameter_shapes(model).values()),)
+    again = layout.unpack(flat)
+    assert list(again) == list(params)
+    for name, value in params.items():
+        assert again[name].dtype == np.float64
+        np.testing.assert_array_equal(again[name], value)
+        assert not np.shares_memory(again[name], flat)
+    np.testing.assert_array_equal(layout.pack(again), flat)
+
+
+@repeatable
+@given(model_specs())
+def test_native_tensors_tile_the_vector(model):
+    layout = layout_of(model)
+    flat = np.arange(len(layout.pack(initial_params(model))))
+    views = layout.split(flat)
+    assert np.concatenate([view.ravel() for view in views.values()]).tolist() == flat.tolist()
+    assert all(np.shares_memory(view, flat) for view in views.values())
+    assert {name: view.shape for name, view in views.items()} == {n: t.shape for n, t in layout.tensors.items()}
+    parts = [part for tensor in layout.tensors.values() for part in tensor.parts]
+    assert sorted(parts) == sorted(parameter_shapes(model))
+    assert sorted(task.name for task in layout.tasks) == sorted(task.name for task in model.tasks)
+    shapes = {(task.kind, task.hidden, task.outputs) for task in model.tasks}
+    assert len(layout.heads) == len(shapes)
+    assert len(layout.tables) == len({feature.dimension for feature in model.categorical})
+
+
+def test_like_heads_and_tables_are_tied(model):
+    layout = layout_of(replace(model, normalization="layer"))
+    params = initial_params(layout.model, seed=2)
+    native = layout.split(layout.pack(params))
+    assert [[task.name for task in head.tasks] for head in layout.heads] == [
+        ["click", "buy"],
+        ["price"],
+        ["region"],
+        ["span"],
+    ]
+    assert [(head.kind, head.tied) for head in layout.heads[:2]] == [("binary", True), ("regression", False)]
+    for part in ("0.kernel", "0.bias", "0.norm.scale", "0.norm.bias", "1.kernel", "1.bias"):
+        both = np.stack([params[f"tasks.{task}.{part}"] for task in ("click", "buy")])
+        np.testing.assert_array_equal(native[f"heads.0.{part}"], both)
+        np.testing.assert_array_equal(native[f"heads.1.{part}"], params[f"tasks.price.{part}"])
+    np.testing.assert_array_equal(
+        native["tables.0"], np.vstack([params["embeddings.colour"], params["embeddings.size"]])
+    )
+    np.testing.assert_array_equal(native["tables.1"], params["embeddings.shape"])
+    assert [(table.columns, table.offsets) for table in layout.tables] == [((0, 2), (0, 3)), ((1,), (0,))]
+
+
+def test_one_shape_of_another_kind_is_not_tied():
+    tasks = (TaskSpec(name="a", kind="regression"), TaskSpec(name="b", kind="binary"), *tasks_of("regression", 2))
+    layout = layout_of(ModelSpec(numeric=1, trunk=(2,), tasks=tasks))
+    assert [[task.name for task in head.tasks] for head in layout.heads] == [["a"], ["b"], ["t0", "t1"]]
