@@ -105,7 +105,7 @@ def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray
         if task.kind == "regression":
             label = label.reshape(data.rows, task.outputs)
         present = label_present(label, task)
-        weight = np.ones(data.rows) if data.sample_weight is None else data.sample_weight
+        weight = np.ones(data.rows) if data.sample_weight is None else data.sample_weight.astype(np.float64)
         weights.append(weight * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
         labels.append(np.where(present, label, 0).astype(np.int32 if task.kind == "multiclass" else dtype))

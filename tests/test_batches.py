@@ -164,12 +164,12 @@ def test_a_call_stays_within_256_mib():
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_bytes_of_a_call_are_those_it_takes(monkeypatch, model, data, precision):
-    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 3000)
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 700)
     source = BatchSource(layout_of(model), data, 2, precision)
     steps = source.steps_per_call()
     assert 1 < steps < 10
-    assert sum(array.nbytes for array in source.take(np.arange(steps * 2)).values()) <= 3000
-    assert sum(array.nbytes for array in source.take(np.arange(steps * 2 + 2)).values()) > 3000
+    assert sum(array.nbytes for array in source.take(np.arange(steps * 2)).values()) <= 700
+    assert sum(array.nbytes for array in source.take(np.arange(steps * 2 + 2)).values()) > 700
 
 
 def test_a_call_has_at_least_one_step(monkeypatch, model, data):
@@ -180,7 +180,7 @@ def test_a_call_has_at_least_one_step(monkeypatch, model, data):
 def test_many_calls_train_as_one_does(backend, monkeypatch, model, data):
     train = TrainSpec(batch_size=6, epochs=2, execution="eager", device="cpu")
     whole = backend.fit(model, train, data)
-    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 2000)
+    monkeypatch.setattr(batches, "MAX_CALL_BYTES", 500)
     source = BatchSource(layout_of(model), data, 6, "float32")
     assert len(list(epoch_calls(train, source, 0, learning_rates(train, 8)))) == 4
     cut = backend.fit(model, train, data)
