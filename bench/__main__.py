@@ -21,8 +21,8 @@ class Options:
 
     backend: str = "all"
     """The framework: torch, jax, or all (each in a process of its own)."""
-    case: Literal["tutorial", "census", "wide"] = "tutorial"
-    """What to train: the tutorial example, Census-Income, or a network of wide layers."""
+    case: str = "tutorial"
+    """What to train: tutorial, census, wide, or a FILE.toml with [model] and [train], on random rows."""
     execution: Literal["all", "eager", "step", "epoch"] = "all"
     """How much is compiled: nothing, one step, or a scan over an epoch's steps."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -100,14 +100,14 @@ def _run_each(options: Options) -> None:
 
 def _run(options: Options) -> None:
     from backends.base import SharedBackend
-    from bench.cases import CASES
+    from bench.cases import load_case
     from bench.report import print_table, write_json
     from bench.timing import time_execution
     from spec import load_backend
 
     backend = cast(SharedBackend, load_backend(options.backend))
     device = backend.resolve_device(options.device)
-    case = CASES[options.case](options.data_dir)
+    case = load_case(options.case, options.data_dir)
     progress = Console(stderr=True)
     rows = []
     if case.name == "tutorial" and importlib.util.find_spec("torch"):

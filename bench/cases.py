@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets import census_income
-from spec import Dataset, ModelSpec, TrainSpec, presets
+from spec import Dataset, ModelSpec, TrainSpec, presets, read_experiment
 
 WIDE_STEPS, WIDE_EPOCHS = 4, 8
+FILE_STEPS = 32
+"""Steps an epoch on the random rows of a TOML file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,28 @@ def wide(data_dir: Path | None) -> Case:
         train=train,
         data=data,
     )
+
+
+def from_file(path: Path) -> Case:
+    """The experiment of a TOML file, on random rows that fit it. Raises OSError or ValueError."""
+    experiment = read_experiment(path)
+    data = presets.random_data(experiment.model, FILE_STEPS * experiment.train.batch_size, seed=experiment.train.seed)
+    return Case(
+        name=path.stem,
+        rows_from=f"{data.rows:,} random rows",
+        model=experiment.model,
+        train=experiment.train,
+        data=data,
+    )
+
+
+def load_case(name: str, data_dir: Path | None) -> Case:
+    """A case by name or by the path of a TOML file. Raises OSError or ValueError."""
+    if name in CASES:
+        return CASES[name](data_dir)
+    if not name.endswith(".toml"):
+        raise ValueError(f"--case: expected one of {', '.join(CASES)} or a FILE.toml, got {name!r}")
+    return from_file(Path(name))
 
 
 CASES: dict[str, Callable[[Path | None], Case]] = {"tutorial": tutorial, "census": census, "wide": wide}

@@ -14,6 +14,7 @@ from backends.layout import layout_of
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, learning_rates, parameter_shapes, presets
 from tests.strategies import model_specs, repeatable
 
+
 def tasks_of(kind, count):
     outputs = 1 if kind == "binary" else 3
     return tuple(TaskSpec(name=f"t{i}", kind=kind, outputs=outputs) for i in range(count))
@@ -29,9 +30,7 @@ def plain_shares(data, tasks, rows, batch_size):
     """By task, the shares of one batch: w·m / Σ w·m, and 0 for what pads it."""
     found = []
     for task in tasks:
-        weight = [
-            float(data.sample_weight[row]) if has_label(data.labels[task.name][row]) else 0.0 for row in rows
-        ]
+        weight = [float(data.sample_weight[row]) if has_label(data.labels[task.name][row]) else 0.0 for row in rows]
         total = sum(weight)
         found.append([w / total if total else 0.0 for w in weight] + [0.0] * (batch_size - len(rows)))
     return np.array(found)

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from backends.base import SharedBackend
 from backends.batches import Batches
 from backends.jax.model import SharedBottom
-from backends.jax.training import Trainer, as_arguments, loss_and_gradient, merge, scope, task_weights
+from backends.jax.training import Trainer, as_arguments, make_gradient, merge, scope
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, TrainSpec
@@ -64,11 +63,8 @@ class JaxBackend(SharedBackend):
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
-        native = self.native_device(device)
-        network = SharedBottom(model)
-        with scope(params.dtype, native):
-            arrays = {name: jnp.array(array) for name, array in batch.items()}
-            losses, gradient = loss_and_gradient(network, task_weights(network), jnp.array(params), arrays)
+        with scope(params.dtype, self.native_device(device)):
+            losses, gradient = make_gradient(model)(params, as_arguments(batch))
             return np.asarray(losses), np.asarray(gradient)
 
 

@@ -93,6 +93,13 @@ def make_run(
     return jax.disable_jit()(functools.partial(loop_steps, step))
 
 
+@functools.lru_cache(maxsize=32)
+def make_gradient(model: ModelSpec) -> Callable[..., tuple[Losses, Float[Array, " parameters"]]]:
+    """A compiled function (params, batch) -> (losses, gradient)."""
+    network = SharedBottom(model)
+    return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network)))
+
+
 def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
     """Call the step for each batch."""
     unstacked = {name: jnp.unstack(array) for name, array in batches.items()}

@@ -8,7 +8,7 @@ import torch
 from backends.base import SharedBackend
 from backends.batches import Batches
 from backends.torch.model import SharedBottom
-from backends.torch.training import Trainer, loss_and_gradient, task_weights
+from backends.torch.training import Trainer, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, TrainSpec
@@ -65,10 +65,8 @@ class TorchBackend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
-        network = SharedBottom(model, native)
-        weights = task_weights(network, params.dtype, native)
         tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-        losses, gradient = loss_and_gradient(network, weights, torch.tensor(params, device=native), tensors)
+        losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
 

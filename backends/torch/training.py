@@ -97,6 +97,15 @@ def make_run(
     return functools.partial(loop_steps, step)
 
 
+@functools.lru_cache(maxsize=32)
+def make_gradient(
+    model: ModelSpec, dtype: np.dtype, device: torch.device
+) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
+    """A function (params, batch) -> (losses, gradient)."""
+    network = SharedBottom(model, device)
+    return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
+
+
 def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
     """Call the step for each batch."""
     unstacked = {name: array.unbind() for name, array in batches.items()}
@@ -131,7 +140,8 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     """torch.compile of the whole function. On the CPU with a C++ wrapper around the kernels: it saves a fifth of the
     tutorial's step. Each network counts its own recompilations; together they would soon reach PyTorch's limit of 8."""
     options = {"cpp_wrapper": True} if device.type == "cpu" else {}
-    return torch.compile(function, fullgraph=True, options=options, isolate_recompiles=True)
+    # PyTorch's own overloads leave isolate_recompiles out.
+    return torch.compile(function, fullgraph=True, options=options, isolate_recompiles=True)  # type: ignore
 
 
 class Trainer:

@@ -1,0 +1,128 @@
+"""Every parameter's gradient is the same in both backends, and the slope of the loss that NumPy computes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spec import initial_params, load_backend
+from tests.parity import KINDS, compare_params, example_data, example_model, plain_loss
+
+BACKENDS = ("torch", "jax")
+RTOL = 1e-10
+
+
+def both(model, params, data):
+    """The loss and gradients of both, compared and found finite; torch's are returned."""
+    (torch_loss, torch_gradients), (jax_loss, jax_gradients) = (
+        load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS
+    )
+    assert np.isfinite(torch_loss)
+    assert torch_loss == pytest.approx(jax_loss, rel=1e-12, abs=0)
+    assert {value.dtype for value in torch_gradients.values()} == {np.dtype("float64")}
+    compare_params(torch_gradients, jax_gradients, RTOL)
+    assert torch_loss == pytest.approx(plain_loss(model, params, data), rel=1e-12, abs=0)
+    return torch_gradients
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "missing"])
+@pytest.mark.parametrize("kinds", KINDS)
+def test_gradients_of_every_kind(kinds, missing, weighted):
+    model = example_model(kinds)
+    data = example_data(model, 50, missing=missing, weighted=weighted)
+    gradients = both(model, initial_params(model, seed=5, precision="float64"), data)
+    assert all(np.abs(value).max() > 0 for value in gradients.values())
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "tanh"])
+def test_gradients_of_every_activation(activation, normalization):
+    model = example_model("tied", activation=activation, normalization=normalization)
+    data = example_data(model, 50, missing=True, weighted=True)
+    both(model, initial_params(model, seed=6, precision="float64"), data)
+
+
+@pytest.mark.parametrize("kinds", KINDS)
+def test_extreme_logits(kinds):
+    model = example_model(kinds)
+    params = initial_params(model, seed=2, precision="float64")
+    for task in model.tasks:
+        params[f"tasks.{task.name}.{len(task.hidden)}.kernel"] *= 1e5
+    data = example_data(model, 50)
+    logits = {}
+    for task in model.tasks:
+        logits[task.name] = load_backend("torch").predict(model, params, data, device="cpu")[task.name]
+        if task.kind == "binary":  # saturated on both sides
+            assert logits[task.name].min() < 1e-300
+            assert logits[task.name].max() == 1.0
+    both(model, params, data)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_the_slope_of_relu_at_and_below_zero(value):
+    model = example_model("untied", activation="relu")
+    params = initial_params(model, seed=2, precision="float64")
+    params["trunk.1.kernel"][:, ::2] = 0.0
+    params["trunk.1.bias"][::2] = value
+    gradients = both(model, params, example_data(model, 20))
+    assert not gradients["trunk.1.bias"][::2].any()
+    assert gradients["trunk.1.bias"][1::2].any()
+
+
+@pytest.mark.parametrize("task", ["click", "span", "city"])
+def test_a_task_without_a_label_adds_no_loss_and_no_gradient(task):
+    model = example_model("tied")
+    data = example_data(model, 30, weighted=True)
+    label = data.labels[task]
+    gone = np.full_like(label, -1) if task == "city" else np.full(label.shape, np.nan)
+    data = replace(data, labels={**data.labels, task: gone})
+    params = initial_params(model, seed=5, precision="float64")
+    gradients = both(model, params, data)
+    for name, value in gradients.items():
+        assert value.any() != name.startswith(f"tasks.{task}."), name
+    others = replace(model, tasks=tuple(other for other in model.tasks if other.name != task))
+    kept = {name: value for name, value in params.items() if not name.startswith(f"tasks.{task}.")}
+    labels = {name: value for name, value in data.labels.items() if name != task}
+    alone = both(others, kept, replace(data, labels=labels))
+    compare_params(alone, {name: gradients[name] for name in alone}, 1e-12)
+
+
+def test_a_task_whose_labels_all_have_weight_zero_adds_nothing():
+    model = example_model("tied")
+    data = example_data(model, 10)
+    weight = np.array([0.0] * 5 + [1.0] * 5)
+    label = np.where(weight == 0, 1.0, np.nan)
+    data = replace(data, sample_weight=weight, labels={**data.labels, "click": label})
+    params = initial_params(model, seed=5, precision="float64")
+    gradients = both(model, params, data)
+    assert not gradients["tasks.click.0.kernel"].any()
+    assert gradients["tasks.buy.0.kernel"].any()
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_gradients_are_the_slopes_of_the_plain_loss(name, normalization):
+    model = example_model("tied", activation="gelu", normalization=normalization)
+    data = example_data(model, 12, missing=True, weighted=True)
+    params = initial_params(model, seed=8, precision="float64")
+    _, gradients = load_backend(name).gradients(model, params, data, device="cpu")
+    draw, width = np.random.default_rng(0), 1e-5
+    for parameter, value in params.items():
+        for flat in draw.choice(value.size, min(3, value.size), replace=False):
+            index = np.unravel_index(flat, value.shape)
+            around = []
+            for sign in (1, -1):
+                moved = value.copy()
+                moved[index] += sign * width
+                around.append(plain_loss(model, {**params, parameter: moved}, data))
+            slope = (around[0] - around[1]) / (2 * width)
+            assert gradients[parameter][index] == pytest.approx(slope, rel=1e-5, abs=1e-8), (parameter, index)
+
+
+def test_gradients_in_float32():
+    model = example_model("tied", normalization="layer")
+    data = example_data(model, 50, missing=True, weighted=True)
+    params = initial_params(model, seed=6)
+    (_, one), (_, other) = (load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS)
+    compare_params(one, other, 1e-5)

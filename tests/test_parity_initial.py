@@ -1,0 +1,94 @@
+"""Both native modules hold the spec's parameters: the same names, the same shapes, the same bits."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from backends.layout import layout_of
+from backends.torch.model import SharedBottom as TorchNetwork
+from spec import TrainSpec, initial_params, load_backend, parameter_shapes, presets
+from tests.parity import compare_params, example_data, example_model
+from tests.strategies import model_specs, repeatable
+
+BACKENDS = ("torch", "jax")
+
+
+def native_parameters(network):
+    """The parameters of a native module by the module's own names, as NumPy arrays."""
+    if isinstance(network, TorchNetwork):
+        return {name: tensor.numpy(force=True) for name, tensor in network.named_parameters()}
+    from flax import nnx
+
+    flat = nnx.to_flat_state(nnx.state(network, nnx.Param))
+    return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in flat}
+
+
+def spec_parameters(model, network):
+    """A native module's parameters as the spec names them: each native tensor is one, or a stack of like ones."""
+    layout, native, shapes = layout_of(model), native_parameters(network), parameter_shapes(model)
+    assert native.keys() == layout.tensors.keys()
+    found = {}
+    for name, tensor in layout.tensors.items():
+        assert native[name].shape == tensor.shape, name
+        sizes = [int(np.prod(shapes[part])) for part in tensor.parts]
+        bounds = pairwise(np.cumsum([0, *sizes]).tolist())
+        for part, (start, stop) in zip(tensor.parts, bounds, strict=True):
+            found[part] = native[name].ravel()[start:stop].reshape(shapes[part])
+        assert sum(sizes) == native[name].size, name
+    return {name: found[name] for name in shapes}
+
+
+@settings(repeatable, max_examples=25)
+@given(model_specs())
+def test_the_modules_hold_the_initial_parameters_bit_for_bit(model):
+    for precision in ("float32", "float64"):
+        params = initial_params(model, seed=7, precision=precision)
+        for name in BACKENDS:
+            built = spec_parameters(model, load_backend(name).build(model, params, device="cpu"))
+            compare_params(params, built, rtol=0)
+
+
+@settings(repeatable, max_examples=25)
+@given(model_specs())
+def test_gradients_have_the_names_and_shapes_of_the_parameters(model):
+    params, data = initial_params(model, seed=1), example_data(model, 3)
+    shapes = parameter_shapes(model)
+    for name in BACKENDS:
+        _, gradients = load_backend(name).gradients(model, params, data, device="cpu")
+        assert list(gradients) == list(shapes), name
+        assert {key: value.shape for key, value in gradients.items()} == shapes, name
+        assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}, name
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize(
+    "model", [presets.tutorial_model(), example_model(normalization="layer")], ids=["tutorial", "all"]
+)
+def test_the_modules_have_every_parameter_of_the_spec_and_no_other(name, model):
+    network = load_backend(name).build(model, initial_params(model), device="cpu")
+    held = sum(array.size for array in native_parameters(network).values())
+    assert held == sum(int(np.prod(shape)) for shape in parameter_shapes(model).values())
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_module_has_copies_of_its_own(name):
+    model = example_model()
+    params = initial_params(model, precision="float64")
+    network = load_backend(name).build(model, params, device="cpu")
+    for value in params.values():
+        value += 1.0
+    compare_params(initial_params(model, precision="float64"), spec_parameters(model, network), rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("name", BACKENDS)
+def test_training_starts_from_the_specs_initial_parameters(name, precision):
+    model = example_model()
+    train = TrainSpec(seed=11, epochs=1, batch_size=8, precision=precision, execution="eager", device="cpu")
+    data, backend = example_data(model, 8), load_backend(name)
+    params = initial_params(model, seed=11, precision=precision)
+    compare_params(
+        backend.fit(model, train, data).params, backend.fit(model, train, data, params=params).params, rtol=0
+    )

@@ -1,0 +1,65 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from spec import Experiment, presets, to_toml
+
+
+def parity(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "bench.parity", *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_within_tolerance_it_reports_every_quantity_and_exits_0(tmp_path):
+    files = [tmp_path / "report.json", tmp_path / "curves.png"]
+    done = parity("--steps", "40", "--json", str(files[0]), "--plot", str(files[1]))
+    assert done.returncode == 0, done.stderr
+    report = json.loads(files[0].read_text())
+    assert list(report["largest"]) == ["loss total", "loss task_a", "loss task_b", "gradient", "parameter"]
+    assert all(0 <= quantity["difference"] < 1e-9 for quantity in report["largest"].values())
+    assert len(report["losses"]) == 40
+    assert report["beyond"] is None
+    assert "beyond 1e-09: nothing" in done.stdout
+    assert files[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_beyond_tolerance_it_names_the_first_step_and_both_values_and_exits_1():
+    done = parity("--steps", "40", "--precision", "float32", "--tolerance", "1e-12")
+    assert done.returncode == 1, done.stderr
+    assert "beyond 1e-12: step 0: " in done.stdout
+    assert "(jax) and" in done.stdout.replace("\n", " ")
+
+
+def test_it_takes_a_file(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(to_toml(Experiment(model=presets.tutorial_model(), train=presets.tutorial_training())))
+    done = parity("--case", str(file), "--steps", "5")
+    assert done.returncode == 0, done.stderr
+    assert "mine, 5 steps" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--case", "narrow"], "--case: expected one of tutorial, census, wide or a FILE.toml, got 'narrow'"),
+        (["--case", "nowhere.toml"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
+        (["--steps", "0"], "--steps: expected 1 or more, got 0"),
+        (["--json", "nowhere/report.json"], "--json: expected a file in a folder that can be written"),
+        (["--plot", "nowhere/curves.png"], "--plot: expected a file in a folder that can be written"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
+    done = parity(*arguments)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {said}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_with_one_framework_it_names_the_missing_one():
+    code = "import sys; sys.modules['torch'] = None; import bench.parity; sys.argv = ['parity']; bench.parity.main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "backend 'torch' needs torch" in done.stderr
