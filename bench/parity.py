@@ -71,8 +71,9 @@ class Report:
     losses: list[list[list[float]]] = field(default_factory=list)
     """By step and backend: the total loss, then each task's."""
     largest: dict[str, Largest] = field(default_factory=dict)
-    beyond: str | None = None
-    """The first step and quantity beyond the tolerance, parameters in network order, with both values."""
+    beyond: dict[str, str] = field(default_factory=dict)
+    """For loss, gradient and parameter: the first step beyond the tolerance, and there the first in network order, with
+    both values."""
 
     def compare(self, quantity: str, step: int, where: str, a: Any, b: Any) -> None:
         """Take note of one pair of arrays."""
@@ -84,11 +85,14 @@ class Report:
         found = self.largest.setdefault(quantity, Largest())
         if difference > found.difference:
             self.largest[quantity] = Largest(difference=difference, step=step, where=where)
-        if difference > self.tolerance and self.beyond is None:
+        kind = quantity.split()[0]
+        if difference > self.tolerance and kind not in self.beyond:
             at = np.unravel_index(int(off.argmax()), off.shape)
             index = list(map(int, at)) if off.size > 1 else ""
-            values = " and ".join(f"{side[at]!r} ({name})" for side, name in zip((a, b), self.backends, strict=True))
-            self.beyond = f"step {step}: {quantity} {where}{index} {values}"
+            values = " and ".join(
+                f"{float(side[at])!r} ({name})" for side, name in zip((a, b), self.backends, strict=True)
+            )
+            self.beyond[kind] = f"step {step}, {quantity} {where}{index}: {values}"
 
 
 def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tolerance: float) -> Report:
@@ -141,7 +145,8 @@ def print_report(case: Case, options: Options, report: Report) -> None:
         table.add_row(quantity, f"{largest.difference:.1e}", str(largest.step), largest.where)
     console = Console()
     Console(width=max(console.width, 100)).print(table)
-    print(f"beyond {report.tolerance:g}: {report.beyond or 'nothing'}")
+    for line in report.beyond.values() or ["nothing"]:
+        print(f"beyond {report.tolerance:g}: {line}")
 
 
 def plot_report(path: Path, report: Report) -> None:
@@ -185,7 +190,7 @@ def main() -> None:
         write_json(options.json, {"case": case.name, "steps": options.steps, **asdict(report)})
     if options.plot:
         plot_report(options.plot, report)
-    raise SystemExit(0 if report.beyond is None else 1)
+    raise SystemExit(1 if report.beyond else 0)
 
 
 if __name__ == "__main__":
