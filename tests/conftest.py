@@ -13,6 +13,11 @@ if importlib.util.find_spec("torch"):
     torch.set_num_threads(1)  # two are far slower than one where the network is this small
 
 
+def pytest_configure(config):
+    # PyTorch's own module torch.utils.mkldnn, which its first compilation imports.
+    config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+
+
 @pytest.fixture(params=("torch", "jax"))
 def backend(request):
     pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
@@ -21,7 +26,7 @@ def backend(request):
 
 @pytest.fixture
 def model():
-    """Every kind of task, two tasks tied in one head, two tables tied in one gather; smooth, so differences converge."""
+    """Every kind of task, two tasks tied in one head, two tables in one gather; smooth, so differences converge."""
     return ModelSpec(
         numeric=3,
         categorical=(

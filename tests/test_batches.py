@@ -1,4 +1,4 @@
-"""A data set as steps: shapes, padding, each row's share of a loss, pieces of a call; and how parameters lie in memory."""
+"""A data set as steps: shapes, padding, shares of a loss, pieces of a call; and how the parameters are laid out."""
 
 import math
 from dataclasses import replace

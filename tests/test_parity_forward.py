@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from flax import nnx
 
 from backends.batches import encode_inputs
 from backends.jax import model as jax_model
@@ -53,10 +55,19 @@ def parameters(model, precision, seed=3):
     return as_precision({name: value + draw.normal(0, 0.3, value.shape) for name, value in params.items()}, precision)
 
 
-def logits(name, model, params, data):
+def logits(name, model, params, data, *, compiled=True):
+    """The native module's outputs. JAX's is compiled: eager, every operation of a new shape is."""
     backend = load_backend(name)
-    inputs = encode_inputs(layout_of(model), data, str(next(iter(params.values())).dtype))
-    return backend.logits(backend.build(model, params, device="cpu"), inputs)
+    network = backend.build(model, params, device="cpu")
+    dtype = next(iter(params.values())).dtype
+    inputs = encode_inputs(layout_of(model), data, str(dtype))
+    if name == "torch" or not compiled:
+        return backend.logits(network, inputs)
+    graph, state = nnx.split(network)
+    with jax_training.scope(dtype, backend.native_device("cpu")):
+        found = jax.jit(lambda state, inputs: nnx.merge(graph, state)(**inputs))(state, inputs)
+        assert all(x.dtype == dtype for x in found.values())
+        return {task: np.asarray(found[task]) for task in (task.name for task in model.tasks)}
 
 
 def recorded_layers(name, model, params, data, monkeypatch):
@@ -81,7 +92,7 @@ def recorded_layers(name, model, params, data, monkeypatch):
             return output
 
         monkeypatch.setattr(jax_model.Dense, "__call__", recording)
-    logits(name, model, params, data)
+    logits(name, model, params, data, compiled=False)
     layout = layout_of(model)
     names = [[f"trunk.{i}"] for i in range(len(layout.trunk))]
     names += [
