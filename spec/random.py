@@ -4,9 +4,10 @@ Frameworks draw random numbers each in their own way, so no two of them drop the
 or dropped by an integer hash of (seed, step, layer, element): the same mask in NumPy, PyTorch and JAX, bit for bit,
 eager and compiled, whatever the device. No state enters the training step, so it stays a pure function.
 
-`mix` and `keep` are written with operators alone, hence one text serves all three. They work in 32 bits on uint32
-arrays, or on int64 (PyTorch has few operations for uint32): the multipliers are below 2³¹, so no product overflows.
-The multipliers and shifts are those of the 32-bit hash with the least bias that C. Wellons' "hash prospector" lists.
+`mix` and `keep` are written with operators alone, hence one text serves all three. They work on 31 bits, in uint32
+arrays (JAX, which has no int64 by default) or in int64 (PyTorch, which has few operations for uint32): no product of two
+31-bit numbers overflows int64, in uint32 it wraps and the lower bits stay right, and no constant exceeds an int32. The
+multipliers and shifts are those of a 32-bit hash of little bias that C. Wellons' "hash prospector" lists.
 """
 
 import zlib
@@ -14,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-MASK = 0xFFFFFFFF
+MASK = 0x7FFFFFFF
 
 Integers = Any
-"""A Python int, or an array of uint32 or int64 of any framework, with values in [0, 2³²)."""
+"""A Python int, or an array of uint32 or int64 of any framework, with values in [0, 2³¹)."""
 
 
 def mix(x: Integers) -> Integers:
-    """A bijection of the 32-bit integers in which every input bit flips every output bit about half of the time."""
+    """A bijection of the 31-bit integers in which every input bit flips every output bit about half of the time."""
     x = x ^ (x >> 16)
     x = (x * 0x21F0AAAD) & MASK
     x = x ^ (x >> 15)
@@ -30,21 +31,21 @@ def mix(x: Integers) -> Integers:
 
 
 def step_key(seed: int, step: Integers) -> Integers:
-    """The dropout key of each training step (from 0), in [0, 2³²)."""
+    """The dropout key of each training step (from 0), in [0, 2³¹)."""
     return mix(mix(seed) ^ step)
 
 
 def layer_key(name: str) -> int:
-    """The dropout key of a layer, in [0, 2³²), from its name alone: adding a task leaves others' masks alone."""
-    return zlib.crc32(name.encode())
+    """The dropout key of a layer, in [0, 2³¹), from its name alone: adding a task leaves others' masks alone."""
+    return zlib.crc32(name.encode()) & MASK
 
 
 def keep(step: Integers, layer: Integers, element: Integers, rate: float) -> Any:
-    """True where dropout at `rate` keeps an element: the hash falls below (1 - rate)·2³².
+    """True where dropout at `rate` keeps an element: the hash falls below (1 - rate)·2³¹.
 
     step, layer: keys as above; element: the index of each element within its layer's output (rows, width), row by row.
     """
-    return mix(mix(element) ^ mix(step ^ layer)) < round((1.0 - rate) * 2**32)
+    return mix(mix(element) ^ mix(step ^ layer)) < min(round((1.0 - rate) * 2**31), MASK)
 
 
 def dropout_mask(seed: int, step: int, layer: str, shape: tuple[int, int], rate: float) -> np.ndarray:

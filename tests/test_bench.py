@@ -81,7 +81,9 @@ def test_a_bad_option_is_one_line_and_exit_code_2(arguments, said):
     assert done.stdout == ""
 
 
-@pytest.mark.parametrize("arguments", [["--case", "narrow"], ["--execution", "fast"], ["--threads", "one"], ["--epochs"]])
+@pytest.mark.parametrize(
+    "arguments", [["--case", "narrow"], ["--execution", "fast"], ["--threads", "one"], ["--epochs"]]
+)
 def test_an_option_that_does_not_parse_is_exit_code_2(arguments):
     done = bench(*arguments)
     assert done.returncode == 2
