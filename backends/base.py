@@ -2,12 +2,12 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
 
-from backends.batches import Batches, BatchSource, encode_inputs, row_chunks
+from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
 from backends.fit import fit
 from backends.layout import layout_of
 from spec.data import Dataset
@@ -17,7 +17,7 @@ from spec.results import Fitted
 from spec.training import Device, TrainSpec
 
 PREDICT_ROWS = 8192
-"""Rows that one call of the network predicts."""
+"""Most rows that one call of the network predicts."""
 
 
 class Trainer(Protocol):
@@ -91,7 +91,8 @@ class SharedBackend(abc.ABC):
         data.check(model, labels=False)
         network = self.build(model, params, device=device)
         inputs = encode_inputs(layout_of(model), data, check_params(model, params))
-        chunks = row_chunks(data.rows, PREDICT_ROWS)
+        row_bytes = sum(array[:1].nbytes for array in inputs.values())
+        chunks = row_chunks(data.rows, max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes)))
         parts = [self.logits(network, {name: array[rows] for name, array in inputs.items()}) for rows in chunks]
         found = {}
         for task in model.tasks:
@@ -119,8 +120,10 @@ class SharedBackend(abc.ABC):
         check_params(model, params)
         return layout_of(model).pack(params)
 
-    def resolve_device(self, device: Device) -> str:
+    def resolve_device(self, device: Device) -> Literal["cpu", "gpu"]:
         """cpu or gpu. Raises ValueError if the GPU that is asked for is not there: never a silent run on the CPU."""
+        if device not in get_args(Device):
+            raise ValueError(f"device: expected one of {', '.join(get_args(Device))}, got {device!r}")
         if device == "gpu" and not self.has_gpu():
             raise ValueError(f"device: expected 'cpu' or 'auto', got 'gpu', and {self.name} sees no GPU here")
         if device == "auto":

@@ -31,7 +31,8 @@ class BatchSource:
     """Encodes a checked data set once, in the arrays' final types, and cuts it into steps of `batch_size` rows."""
 
     def __init__(self, layout: Layout, data: Dataset, batch_size: int, precision: Precision) -> None:
-        self.layout, self.batch_size, self.rows = layout, batch_size, data.rows
+        self.layout, self.rows = layout, data.rows
+        self.batch_size = min(batch_size, data.rows)
         self._dtype = np.dtype(precision)
         self._columns: Batches = encode_inputs(layout, data, precision)
         self._tied = {
@@ -49,7 +50,8 @@ class BatchSource:
         """How many steps' batches stay within MAX_CALL_BYTES; at least one."""
         row_bytes = sum(column[:1].nbytes for column in self._columns.values())
         row_bytes += sum(weight[:1].size * self._dtype.itemsize for weight in self._row_weights)
-        return max(1, MAX_CALL_BYTES // (row_bytes * self.batch_size))
+        step_bytes = row_bytes * self.batch_size + 16  # a learning rate and a dropout key
+        return max(1, MAX_CALL_BYTES // step_bytes)
 
     def take(self, order: np.ndarray) -> Batches:
         """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with rows whose shares are 0."""
@@ -81,7 +83,7 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
     inputs: Batches = {}
     if layout.model.numeric:
         assert data.numeric is not None
-        inputs["numeric"] = np.ascontiguousarray(data.numeric, dtype=precision)
+        inputs["numeric"] = _cast("numeric", data.numeric, np.dtype(precision))
     if layout.model.categorical:
         assert data.categorical is not None
         inputs["categorical"] = np.ascontiguousarray(data.categorical, dtype=np.int32)
@@ -97,18 +99,32 @@ def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
         yield np.resize(np.arange(start, min(start + size, rows)), size)
 
 
+def _cast(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Contiguous and of `dtype`. Raises ValueError for a value that is finite and too large for it."""
+    with np.errstate(over="ignore"):
+        cast = np.ascontiguousarray(array, dtype=dtype)
+    if not np.isfinite(cast).all():
+        where = tuple(np.argwhere(~np.isfinite(cast))[0].tolist())
+        raise ValueError(f"{name}: expected values that fit {dtype}, got {array[where]} in row {where[0]}")
+    return cast
+
+
 def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Labels (rows, tasks…, outputs if regression) with 0 where one is missing, and float64 weights (rows, tasks…)."""
+    row_weight = np.ones(data.rows)
+    if data.sample_weight is not None:  # shares are ratios: with a largest weight of 1 no sum overflows
+        row_weight = data.sample_weight.astype(np.float64)
+        row_weight /= row_weight.max()
     labels, weights = [], []
     for task in head.tasks:
         label = data.labels[task.name]
         if task.kind == "regression":
             label = label.reshape(data.rows, task.outputs)
         present = label_present(label, task)
-        weight = np.ones(data.rows) if data.sample_weight is None else data.sample_weight.astype(np.float64)
-        weights.append(weight * present)
+        weights.append(row_weight * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
-        labels.append(np.where(present, label, 0).astype(np.int32 if task.kind == "multiclass" else dtype))
+        label_dtype = np.dtype(np.int32) if task.kind == "multiclass" else dtype
+        labels.append(_cast(f"labels[{task.name!r}]", np.where(present, label, 0), label_dtype))
     if not head.tied:
         return labels[0], weights[0]
     return np.stack(labels, axis=1), np.stack(weights, axis=1)

@@ -12,8 +12,6 @@ from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_
 from spec.data import Dataset, label_present
 from spec.model import ModelSpec, TaskSpec
 
-HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
-
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
 METRICS: dict[str, dict[str, Metric]] = {
@@ -52,16 +50,18 @@ def _evaluate(task: TaskSpec, predicted: np.ndarray, data: Dataset) -> dict[str,
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
     found = {}
     for name, metric in METRICS[task.kind].items():
-        reason = _undefined(name, label)
+        reason = _undefined(name, label, predicted)
         found[name] = float("nan") if reason else float(metric(label, predicted, weight))
         if reason:
             warnings.warn(f"metric {task.name}.{name} is not defined: {reason}", UndefinedMetricWarning, stacklevel=4)
     return found
 
 
-def _undefined(metric: str, label: np.ndarray) -> str | None:
+def _undefined(metric: str, label: np.ndarray, predicted: np.ndarray) -> str | None:
     if len(label) == 0:
         return "no row has a label and a weight"
+    if not np.isfinite(predicted).all():
+        return "a prediction is not finite"
     if metric == "auc" and len(np.unique(label)) < 2:
         return f"all {len(label)} labels are {label[0]:g}"
     return None

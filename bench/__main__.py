@@ -57,23 +57,28 @@ def _fail(error: Exception) -> NoReturn:
 
 
 def _check(options: Options) -> None:
+    from bench.cases import check_case
+    from bench.report import check_output
     from spec import backend_names
 
     names = [*backend_names(), "all"]
     if options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
-    cores = len(os.sched_getaffinity(0))
+    cores = len(_cores())
     if not 1 <= options.threads <= cores:
         raise ValueError(f"--threads: expected 1 to {cores}, the cores of this machine, got {options.threads}")
-    if options.data_dir is not None and not options.data_dir.is_dir():
-        raise ValueError(f"--data-dir: expected a folder, got {str(options.data_dir)!r}")
-    if options.json is not None and not (options.json.parent.is_dir() and os.access(options.json.parent, os.W_OK)):
-        raise ValueError(f"--json: expected a file in a folder that can be written, got {str(options.json)!r}")
+    check_case(options.case, options.data_dir)
+    check_output("--json", options.json)
+
+
+def _cores() -> list[int]:
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def _limit_threads(threads: int) -> None:
     # Before a framework is imported: JAX counts the cores that it may use when it starts, and knows no other knob.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if hasattr(os, "sched_setaffinity"):  # elsewhere than on Linux, JAX takes all cores
+        os.sched_setaffinity(0, _cores()[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)
 
 

@@ -27,7 +27,7 @@ class Case:
     """Rows for a last evaluation."""
 
 
-def tutorial(data_dir: Path | None) -> Case:
+def tutorial() -> Case:
     """10 inputs, trunk 64-32-16, two regression heads, batches of 32: 320 steps."""
     return Case(
         name="tutorial",
@@ -51,7 +51,7 @@ def census(data_dir: Path | None) -> Case:
     )
 
 
-def wide(data_dir: Path | None) -> Case:
+def wide() -> Case:
     """512 inputs, trunk 1024-512-256, two heads of 128, batches of 4,096: matrix products and little else."""
     train = dataclasses.replace(presets.wide_training(), epochs=WIDE_EPOCHS)
     data = presets.random_data(presets.wide_model(), WIDE_STEPS * train.batch_size)
@@ -72,18 +72,27 @@ def from_file(path: Path) -> Case:
         name=path.stem,
         rows_from=f"{data.rows:,} random rows",
         model=experiment.model,
-        train=experiment.train,
+        train=dataclasses.replace(experiment.train, epochs=max(2, experiment.train.epochs)),  # one cold, one warm
         data=data,
     )
 
 
 def load_case(name: str, data_dir: Path | None) -> Case:
     """A case by name or by the path of a TOML file. Raises OSError or ValueError."""
-    if name in CASES:
-        return CASES[name](data_dir)
-    if not name.endswith(".toml"):
-        raise ValueError(f"--case: expected one of {', '.join(CASES)} or a FILE.toml, got {name!r}")
-    return from_file(Path(name))
+    check_case(name, data_dir)
+    if name == "census":
+        return census(data_dir)
+    return CASES[name]() if name in CASES else from_file(Path(name))
 
 
-CASES: dict[str, Callable[[Path | None], Case]] = {"tutorial": tutorial, "census": census, "wide": wide}
+def check_case(name: str, data_dir: Path | None) -> None:
+    """Raises ValueError, naming the option, if there is no such case or no such folder."""
+    if name not in (*CASES, "census") and not name.endswith(".toml"):
+        raise ValueError(f"--case: expected one of {', '.join((*CASES, 'census'))} or a FILE.toml, got {name!r}")
+    if data_dir is not None and name != "census":
+        raise ValueError(f"--data-dir: expected none with --case {name}, only census reads it, got {str(data_dir)!r}")
+    if data_dir is not None and not data_dir.is_dir():
+        raise ValueError(f"--data-dir: expected a folder, got {str(data_dir)!r}")
+
+
+CASES: dict[str, Callable[[], Case]] = {"tutorial": tutorial, "wide": wide}

@@ -7,7 +7,6 @@ largest element of its array, since an element that is all but zero carries the 
 """
 
 import dataclasses
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -24,7 +23,7 @@ from backends.batches import Batches, BatchSource
 from backends.fit import epoch_calls
 from backends.layout import layout_of
 from bench.cases import Case, load_case
-from bench.report import write_json
+from bench.report import check_output, write_json
 from spec import backend_names, initial_params, learning_rates, load_backend
 from spec.validation import one_line
 
@@ -42,7 +41,7 @@ class Options:
     precision: Literal["float64", "float32"] = "float64"
     """float32 rounding is amplified by training, so that long float32 runs part without a fault."""
     steps: int = 320
-    """Training steps to compare."""
+    """Training steps to compare, counted from 0. More than the case has add epochs, over which a schedule stretches."""
     tolerance: float | None = None
     """Largest relative difference allowed: 1e-9 in float64, 1e-5 in float32 if not given."""
     data_dir: Path | None = None
@@ -99,7 +98,10 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     """Train `steps` steps of the case in both backends, and compare losses, gradients and parameters at each."""
     layout = layout_of(case.model)
     params = layout.pack(initial_params(case.model, seed=case.train.seed, precision=case.train.precision))
-    trainers = [backend.trainer(case.model, case.train, params, LOCK_STEP[backend.name], "cpu") for backend in backends]
+    trainers = [
+        backend.trainer(case.model, case.train, params, LOCK_STEP.get(backend.name, "eager"), "cpu")
+        for backend in backends
+    ]
     report = Report(backends=[backend.name for backend in backends], tolerance=tolerance)
     before = [params, params]
     for step, batches in enumerate(single_steps(case, steps)):
@@ -174,9 +176,10 @@ def main() -> None:
     try:
         if options.steps < 1:
             raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
-        for flag, path in (("--json", options.json), ("--plot", options.plot)):
-            if path is not None and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
-                raise ValueError(f"{flag}: expected a file in a folder that can be written, got {str(path)!r}")
+        if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
+            raise ValueError(f"--tolerance: expected a finite number above 0, got {options.tolerance}")
+        check_output("--json", options.json)
+        check_output("--plot", options.plot)
         backends = [cast(SharedBackend, load_backend(name)) for name in backend_names()]
         case = load_case(options.case, options.data_dir)
     except (ValueError, ImportError, OSError) as error:

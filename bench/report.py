@@ -1,6 +1,7 @@
 """The table that a run prints, and its JSON."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from bench.timing import Row
 def print_table(title: str, rows: list[Row]) -> None:
     """A line a row, with the speed-up over the tutorial's loop where that ran."""
     reference = next((row for row in rows if row.execution == "tutorial's loop"), None)
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
+    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
     table.add_column("backend")
     table.add_column("execution", no_wrap=True)
     table.add_column("device")
@@ -34,7 +35,11 @@ def print_table(title: str, rows: list[Row]) -> None:
             cells.append(f"{reference.median / row.median:.1f}")
         cells += [f"{row.metrics[task]['auc']:.4f}" if row.metrics else "–" for task in aucs]
         table.add_row(*cells)
-    few = [f"{row.backend} {row.execution}: {row.steps} steps only" for row in rows if row.steps < rows[-1].steps]
+    few = [
+        f"{row.backend} {row.execution}: {row.steps} steps only"
+        for row in rows
+        if row.steps < max(row.steps for row in rows)
+    ]
     table.caption = "; ".join(few) or None
     Console(width=max(Console().width, 100)).print(table)
 
@@ -44,6 +49,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
         json.dump(content, file, indent=2)
     Path(file.name).replace(path)
+
+
+def check_output(option: str, path: Path | None) -> None:
+    """Raises ValueError, naming the option, if the file cannot be written."""
+    if path is not None and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -14,9 +14,10 @@ from backends.layout import layout_of
 from backends.metrics import evaluate
 from bench.cases import Case
 from spec import initial_params, learning_rates
+from spec.training import Device
 
 EAGER_CALL = 16
-"""Steps that a call of JAX's eager execution runs: one takes tens of milliseconds."""
+"""Most steps that a call of JAX's eager execution runs: one takes tens of milliseconds."""
 EAGER_CALLS = 4
 
 
@@ -55,7 +56,7 @@ class Row:
         return asdict(self) | {"median_step_microseconds": self.median, "rows_per_second": self.rows_per_second}
 
 
-def time_execution(backend: SharedBackend, case: Case, execution: str, device: str, threads: int) -> Row:
+def time_execution(backend: SharedBackend, case: Case, execution: str, device: Device, threads: int) -> Row:
     """Train the case's whole run (of JAX's eager execution the first few steps), timing each call."""
     layout, train = layout_of(case.model), case.train
     slow = backend.name == "jax" and execution == "eager"
@@ -84,7 +85,7 @@ def time_execution(backend: SharedBackend, case: Case, execution: str, device: s
         last_loss=float(curve[-1, 0]),
     )
     if case.test is not None and not slow:
-        predictions = backend.predict(case.model, layout.unpack(trainer.params()), case.test)
+        predictions = backend.predict(case.model, layout.unpack(trainer.params()), case.test, device=device)
         row.metrics = evaluate(case.model, predictions, case.test)
     return row
 
@@ -92,9 +93,10 @@ def time_execution(backend: SharedBackend, case: Case, execution: str, device: s
 def _calls(case: Case, source: BatchSource, *, short: bool) -> Iterator[Batches]:
     rates = learning_rates(case.train, case.train.epochs * case.train.steps_per_epoch(source.rows))
     if short:
-        (first, *_) = epoch_calls(case.train, source, 0, rates)
-        for start in range(0, EAGER_CALL * EAGER_CALLS, EAGER_CALL):
-            part = {name: array[start : start + EAGER_CALL] for name, array in first.items()}
+        first = next(epoch_calls(case.train, source, 0, rates))
+        size = min(EAGER_CALL, max(1, len(first["learning_rate"]) // EAGER_CALLS))
+        for start in range(0, size * EAGER_CALLS, size):
+            part = {name: array[start : start + size] for name, array in first.items()}
             if len(part["learning_rate"]):
                 yield part
         return

@@ -4,6 +4,7 @@ python examples/tutorial.py --backend jax
 """
 
 import dataclasses
+import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,4 +46,7 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options))
+    try:
+        main(tyro.cli(Options))
+    except (ValueError, ImportError) as error:
+        sys.exit(f"error: {error}")

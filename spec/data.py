@@ -28,7 +28,7 @@ class Dataset:
         for name in ("numeric", "categorical", "sample_weight"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else np.asarray(value))
-        object.__setattr__(self, "labels", {task: np.asarray(label) for task, label in self.labels.items()})
+        object.__setattr__(self, "labels", {task: np.asarray(label) for task, label in (self.labels or {}).items()})
 
     @property
     def rows(self) -> int:

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, Count, Fraction, Identifier, NonNegative, Some, Width, unique
+from spec.validation import STRICT, Count, Fraction, Identifier, Many, NonNegative, Some, Width, unique
 
 Kind = Literal["binary", "regression", "multiclass"]
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -42,7 +42,7 @@ class TaskSpec:
     name: Identifier
     kind: Kind
     """binary: one logit, log loss. regression: mean squared error. multiclass: one logit a class, cross-entropy."""
-    hidden: tuple[Width, ...] = ()
+    hidden: Many[Width] = ()
     """Widths of the head's hidden layers; none makes the head linear."""
     outputs: Width = 1
     """Width of the target (regression) or number of classes (multiclass); 1 for a binary task."""
@@ -64,7 +64,7 @@ class ModelSpec:
 
     numeric: Count = 0
     """Width of the numeric input."""
-    categorical: tuple[CategoricalFeature, ...] = ()
+    categorical: Many[CategoricalFeature] = ()
     """The categorical columns, in the order of the data set's columns."""
     trunk: Some[Width]
     """Widths of the shared layers."""

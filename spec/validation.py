@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
-STRICT = ConfigDict(extra="forbid", strict=False, use_attribute_docstrings=True)
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 def _python_scalar(value: Any) -> Any:
@@ -22,6 +22,12 @@ def _identifier(name: str) -> str:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(f"expected a Python identifier, got {name!r}")
     return name
+
+
+def _ordered(items: Any) -> Any:
+    if not isinstance(items, tuple | list):  # a set would pass, in an order of its own
+        raise ValueError(f"expected a tuple or a list, got {items!r}")
+    return items
 
 
 def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -51,7 +57,8 @@ Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
 Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
 Item = TypeVar("Item")
-Some = Annotated[tuple[Item, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
+Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
 def one_line(error: Exception) -> str:

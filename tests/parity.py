@@ -52,7 +52,7 @@ def compare_params(a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray], rto
 
 def _differs(x: np.ndarray, y: np.ndarray, allowed: np.ndarray | float) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # inf - inf
-        return ~(np.abs(x - y) <= allowed)  # so that NaN differs
+        return ~((np.abs(x - y) <= allowed) & np.isfinite(x) & np.isfinite(y))  # so that NaN differs
 
 
 KINDS: dict[str, tuple[TaskSpec, ...]] = {

@@ -1,11 +1,12 @@
 """Input that does not fit is rejected by the field's name before any work is done."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params
+from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, presets
 
 MODEL = ModelSpec(
     numeric=2,
@@ -133,3 +134,21 @@ def test_params(idle, bad, message):
     ):
         with pytest.raises(ValueError, match=message):
             ask()
+
+
+@pytest.mark.parametrize("device", ["cuda", "tpu", None])
+def test_an_unknown_device_is_rejected_and_the_valid_ones_listed(backend, device):
+    model = presets.tutorial_model()
+    with pytest.raises(ValueError, match=rf"device: expected one of auto, cpu, gpu, got {device!r}"):
+        backend.build(model, initial_params(model), device=device)
+
+
+@pytest.mark.parametrize("field", ["numeric", "labels['task_a']"])
+def test_a_value_too_large_for_the_precision_is_rejected(backend, field):
+    data = presets.tutorial_data(40)
+    (data.numeric if field == "numeric" else data.labels["task_a"])[7, 2] = 1e300
+    train = presets.tutorial_training()
+    with pytest.raises(
+        ValueError, match=rf"{re.escape(field)}: expected values that fit float32, got 1e\+300 in row 7"
+    ):
+        backend.fit(presets.tutorial_model(), train, data)

@@ -369,7 +369,7 @@ def test_a_fault_on_one_side_is_seen_and_located(name, monkeypatch):
         faulty = run(fault.side, **{"model": model, "train": train, **arguments})
     with pytest.raises(AssertionError, match=rf"^step {fault.step}, {fault.where}.* differ by more than 1e-09"):
         compare_curves(faulty.history, reference.history, RTOL)
-    with pytest.raises(AssertionError, match="differ|float32"):
+    with pytest.raises(AssertionError, match=r"differ|float32"):
         compare_params(faulty.params, reference.params, 1e-8)
     # and nothing stays planted
     compare_curves(run("torch", model, train).history, healthy("torch", model, train).history, 0)
@@ -388,29 +388,37 @@ def gradients(name):
     return load_backend(name).gradients(MODEL, params, DATA, device="cpu")[1]
 
 
-def trunk_detached(patch):
+def embeddings_detached(patch):
     original = torch_model.SharedBottom.embed
-    patch.setattr(torch_model.SharedBottom, "embed", lambda *arguments: original(*arguments).detach())
+
+    def embed(*arguments):
+        x = original(*arguments)
+        return x.detach() + 0.0 * x
+
+    patch.setattr(torch_model.SharedBottom, "embed", embed)
 
 
-def frozen_scale(index):
-    def plant(patch):
-        original = torch_model.SharedBottom.by_task
-        del original
-        forward = torch_model.Dense.forward
+def head_gradient_doubled(patch):
+    """As a task's weight that counts twice in the backward pass, and once in the loss."""
+    original = torch_losses.LOSSES["multiclass"]
+    patch.setitem(torch_losses.LOSSES, "multiclass", lambda x, y: 2.0 * original(x, y) - original(x, y).detach())
 
-        def without(self, x, key):
-            frozen = self.kernel.shape[-2:] == index
-            return forward(self, x.detach() if frozen else x, key)
 
-        patch.setattr(torch_model.Dense, "forward", without)
+def output_biases_frozen(patch):
+    forward = torch_model.Dense.forward
 
-    return plant
+    def without(self, x, key):
+        y = forward(self, x, key)
+        bias = self.bias.unsqueeze(-2)
+        return y if self.hidden else y - bias + bias.detach()
+
+    patch.setattr(torch_model.Dense, "forward", without)
 
 
 GRADIENT_FAULTS = {
-    "embeddings not trained": (trunk_detached, "embeddings.colour"),
-    "only the last layer of a head trained": (frozen_scale((6, 4)), "embeddings.colour"),
+    "embeddings not trained": (embeddings_detached, "embeddings.colour"),
+    "a loss counted twice": (head_gradient_doubled, "embeddings.colour"),
+    "output biases not trained": (output_biases_frozen, "tasks.click.2.bias"),
 }
 
 
@@ -471,12 +479,12 @@ def test_curves_that_differ(change, message):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_two_curves_of_no_numbers_do_not_agree(value):
     curves = GOOD | {"a": [1.0, value, 0.5]}
-    with pytest.raises(AssertionError, match="^step 1, a: "):
+    with pytest.raises(AssertionError, match=r"^step 1, a: "):
         compare_curves(history(**curves), history(**curves), 1e-9)
 
 
 def test_two_empty_curves_prove_nothing():
-    with pytest.raises(AssertionError, match="^a: "):
+    with pytest.raises(AssertionError, match=r"^a: "):
         compare_curves(history([], a=[]), history([], a=[]), 1e-9)
 
 

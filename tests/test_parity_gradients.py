@@ -61,7 +61,7 @@ def test_extreme_logits(kinds):
     for task in model.tasks:  # about half of the rows on either side
         params[f"tasks.{task.name}.{len(task.hidden)}.bias"] -= np.median(logits[task.name], axis=0)
     logits = plain_logits(model, params, data)
-    assert all(x.min() < -1e3 and x.max() > 1e3 for x in logits.values())
+    assert all(np.abs(x).max() > 1e4 for x in logits.values())
     both(model, params, data)
 
 
@@ -131,4 +131,4 @@ def test_gradients_in_float32():
     data = example_data(model, 50, missing=True, weighted=True)
     params = initial_params(model, seed=6)
     (_, one), (_, other) = (load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS)
-    compare_params(one, other, 1e-5)
+    compare_params(one, other, 1e-4)  # a bias's gradient is a sum whose rows nearly cancel

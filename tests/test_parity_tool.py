@@ -46,8 +46,10 @@ def test_it_takes_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--case", "narrow"], "--case: expected one of tutorial, census, wide or a FILE.toml, got 'narrow'"),
+        (["--case", "narrow"], "--case: expected one of tutorial, wide, census or a FILE.toml, got 'narrow'"),
         (["--case", "nowhere.toml"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
+        (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),
+        (["--plot", "."], "--plot: expected a file in a folder that can be written"),
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
         (["--json", "nowhere/report.json"], "--json: expected a file in a folder that can be written"),
         (["--plot", "nowhere/curves.png"], "--plot: expected a file in a folder that can be written"),

@@ -14,9 +14,6 @@ from jaxtyping import Float
 
 from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
-Slots = dict[str, Float[Array, " parameters"]]
-"""What an optimizer keeps between steps: vectors like the parameters, by name."""
-
 
 def init(optimizer: Optimizer, clip_norm: float | None, params: Float[Array, " parameters"]) -> optax.OptState:
     """The state before the first step."""

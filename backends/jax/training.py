@@ -101,11 +101,10 @@ def make_gradient(model: ModelSpec) -> Callable[..., tuple[Losses, Float[Array, 
 
 
 def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
-    """Call the step for each batch."""
-    unstacked = {name: jnp.unstack(array) for name, array in batches.items()}
+    """Call the step for each batch. The batches are NumPy's: to unstack them in JAX compiles an output a step."""
     losses = []
-    for batch in zip(*unstacked.values(), strict=True):
-        state, loss = step(state, dict(zip(unstacked, batch, strict=True)))
+    for i in range(len(batches["learning_rate"])):
+        state, loss = step(state, {name: array[i] for name, array in batches.items()})
         losses.append(loss)
     return state, jnp.stack(losses)
 

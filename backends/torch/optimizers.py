@@ -46,7 +46,9 @@ def sgd(optimizer: SGD, gradient: Tensor, slots: Slots, count: Tensor) -> tuple[
     if not optimizer.momentum:
         return gradient, {}
     trace = optimizer.momentum * slots["trace"] + gradient
-    direction = gradient + optimizer.momentum * trace if optimizer.nesterov else trace.clone()
+    direction = (
+        gradient + optimizer.momentum * trace if optimizer.nesterov else trace.clone()
+    )  # a scan forbids two outputs of one storage
     return direction, {"trace": trace}
 
 
