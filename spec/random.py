@@ -5,8 +5,8 @@ or dropped by an integer hash of (seed, step, layer, element): the same mask in 
 eager and compiled, whatever the device. No state enters the training step, so it stays a pure function.
 
 `mix` and `keep` are written with operators alone, hence one text serves all three. They work on 31 bits, in uint32
-arrays (JAX, which has no int64 by default) or in int64 (PyTorch, which has few operations for uint32): no product of
-two 31-bit numbers overflows int64, in uint32 it wraps and the lower bits stay right, and no constant exceeds an int32. The
+arrays (JAX, which has no int64 by default) or in int64 (PyTorch, which has few operations for uint32): a product of two
+31-bit numbers fits int64, in uint32 it wraps and its lower bits stay right, and no constant exceeds an int32. The
 multipliers and shifts are those of a 32-bit hash of little bias that C. Wellons' "hash prospector" lists.
 """
 

@@ -98,7 +98,7 @@ def test_a_task_without_a_label_has_no_shares(model, data):
             np.testing.assert_allclose(total, 0.0 if task.name in ("buy", "region") else 1.0, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("rows", "batch_size"), [(10, 4), (3, 8), (1, 5), (8, 4)])
+@pytest.mark.parametrize(("rows", "batch_size"), [(10, 4), (9, 8), (8, 4)])
 def test_the_short_last_batch_is_padded_with_share_0(rows, batch_size):
     model = ModelSpec(numeric=2, trunk=(4,), tasks=tasks_of("regression", 2))
     source = BatchSource(layout_of(model), presets.random_data(model, rows), batch_size, "float64")
@@ -106,6 +106,14 @@ def test_the_short_last_batch_is_padded_with_share_0(rows, batch_size):
     last = rows % batch_size or batch_size
     np.testing.assert_array_equal(shares[-1], np.tile([1 / last] * last + [0.0] * (batch_size - last), (2, 1)))
     np.testing.assert_array_equal(shares[:-1], 1 / batch_size)
+
+
+@pytest.mark.parametrize(("rows", "batch_size"), [(3, 8), (1, 10**9)])
+def test_a_batch_larger_than_the_data_is_one_short_batch_without_padding(rows, batch_size):
+    model = ModelSpec(numeric=2, trunk=(4,), tasks=tasks_of("regression", 2))
+    taken = BatchSource(layout_of(model), presets.random_data(model, rows), batch_size, "float64").take(np.arange(rows))
+    assert taken["numeric"].shape == (1, rows, 2)
+    np.testing.assert_array_equal(taken["shares.0"], np.full((1, 2, rows), 1 / rows))
 
 
 def test_shares_depend_on_the_rows_taken(model, data):
@@ -153,11 +161,15 @@ def test_each_step_has_its_own_rate_and_key(monkeypatch, model, data):
     assert len({int(key) for call in with_dropout for key in call["dropout_key"]}) == 6
 
 
+RATE_AND_KEY = 16
+"""Bytes of a step's learning rate and dropout key, at most."""
+
+
 def test_a_call_stays_within_256_mib():
     assert batches.MAX_CALL_BYTES == 256 * 2**20
     model = ModelSpec(numeric=4096, trunk=(2,), tasks=(*tasks_of("regression", 2), TaskSpec(name="b", kind="binary")))
     source = BatchSource(layout_of(model), presets.random_data(model, 8), 8, "float32")
-    one_step = sum(array.nbytes for array in source.take(np.arange(8)).values())
+    one_step = sum(array.nbytes for array in source.take(np.arange(8)).values()) + RATE_AND_KEY
     assert source.steps_per_call() == 256 * 2**20 // one_step > 1
 
 
@@ -167,8 +179,9 @@ def test_bytes_of_a_call_are_those_it_takes(monkeypatch, model, data, precision)
     source = BatchSource(layout_of(model), data, 2, precision)
     steps = source.steps_per_call()
     assert 1 < steps < 10
-    assert sum(array.nbytes for array in source.take(np.arange(steps * 2)).values()) <= 700
-    assert sum(array.nbytes for array in source.take(np.arange(steps * 2 + 2)).values()) > 700
+    for count, fits in ((steps, True), (steps + 1, False)):
+        taken = source.take(np.arange(count * 2))
+        assert (sum(array.nbytes for array in taken.values()) + count * RATE_AND_KEY <= 700) is fits
 
 
 def test_a_call_has_at_least_one_step(monkeypatch, model, data):
