@@ -90,11 +90,15 @@ def make_run(
     """A function (state, batches of steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
     network = SharedBottom(model, device)
     step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), optimizer, clip_norm)
-    if execution == "epoch":
-        return compiled(functools.partial(scan_steps, step), device)
+    if execution == "eager":
+        return functools.partial(loop_steps, step)
     if execution == "step":
-        step = compiled(step, device)
-    return functools.partial(loop_steps, step)
+        run: Step = functools.partial(loop_steps, compiled(step, device))
+    else:
+        run = compiled(functools.partial(scan_steps, step), device)
+    # Hyperparameters are constants. When a second network comes with other ones, PyTorch would otherwise compile them
+    # as inputs, which rounds them: its float64 curve would be off by 1e-8.
+    return torch._dynamo.config.patch(specialize_float=True)(run)
 
 
 @functools.lru_cache(maxsize=32)
@@ -140,8 +144,11 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     """torch.compile of the whole function. On the CPU with a C++ wrapper around the kernels: it saves a fifth of the
     tutorial's step. Each network counts its own recompilations; together they would soon reach PyTorch's limit of 8."""
     options = {"cpp_wrapper": True} if device.type == "cpu" else {}
+    # Static: a float that an earlier network had otherwise would become a variable, and kernels round those to float32.
     # PyTorch's own overloads leave isolate_recompiles out.
-    return torch.compile(function, fullgraph=True, options=options, isolate_recompiles=True)  # type: ignore
+    return torch.compile(  # type: ignore
+        function, fullgraph=True, dynamic=False, options=options, isolate_recompiles=True
+    )
 
 
 class Trainer:
