@@ -144,10 +144,9 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     """torch.compile of the whole function. On the CPU with a C++ wrapper around the kernels: it saves a fifth of the
     tutorial's step. Each network counts its own recompilations; together they would soon reach PyTorch's limit of 8."""
     options = {"cpp_wrapper": True} if device.type == "cpu" else {}
-    # Static: a float that an earlier network had otherwise would become a variable, and kernels round those to float32.
     # PyTorch's own overloads leave isolate_recompiles out.
     return torch.compile(  # type: ignore
-        function, fullgraph=True, dynamic=False, options=options, isolate_recompiles=True
+        function, fullgraph=True, options=options, isolate_recompiles=True
     )
 
 
