@@ -1,7 +1,7 @@
 """What every backend does in the same way: check, pack, and hand over to what its framework must say its own way."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -13,7 +13,6 @@ from backends.layout import layout_of
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params, check_params
-from spec.results import Fitted
 from spec.training import Device, TrainSpec
 
 PREDICT_ROWS = 8192
@@ -37,27 +36,20 @@ class SharedBackend(abc.ABC):
     """The `spec.Backend` that both are: the public methods here, the framework's part in its own folder."""
 
     name: str
+    trainer_type: Callable[..., Trainer]
+    """The class in the backend's `training`."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:
         """Whether the framework sees a GPU."""
 
     @abc.abstractmethod
-    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int, device: str) -> str:
-        """What "auto" means for this much work: the execution that ends first, compiling included."""
+    def native_device(self, device: str) -> Any:
+        """cpu or gpu as the framework's device."""
 
     @abc.abstractmethod
-    def trainer(
-        self,
-        model: ModelSpec,
-        train: TrainSpec,
-        params: np.ndarray,
-        execution: str,
-        device: str,
-        slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
-    ) -> Trainer:
-        """A run that starts from `params`, and from `slots` after `count` steps if given."""
+    def best_execution(self, steps: int) -> str:
+        """What "auto" means for so many steps: the execution that ends first, compiling included."""
 
     @abc.abstractmethod
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
@@ -73,24 +65,30 @@ class SharedBackend(abc.ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
 
-    def fit(
+    fit = fit
+
+    def trainer(
         self,
         model: ModelSpec,
         train: TrainSpec,
-        data: Dataset,
-        validation: Dataset | None = None,
-        params: Mapping[str, np.ndarray] | None = None,
-    ) -> Fitted:
-        """Train: see `spec.Backend.fit`."""
-        return fit(self, model, train, data, validation, params)
+        params: np.ndarray,
+        execution: str,
+        device: str,
+        slots: Mapping[str, np.ndarray] | None = None,
+        count: int = 0,
+    ) -> Trainer:
+        """A run that starts from `params` (parameters,), and from `slots` after `count` steps if given."""
+        native = self.native_device(device)
+        return self.trainer_type(model, train.optimizer, train.clip_norm, params, native, execution, slots, count)
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
     ) -> Params:
         """Predict: see `spec.Backend.predict`."""
-        data.check(model, labels=False)
+        precision = check_params(model, params)
+        data.check(model, labels=False, precision=precision)
         network = self.build(model, params, device=device)
-        inputs = encode_inputs(layout_of(model), data, check_params(model, params))
+        inputs = encode_inputs(layout_of(model), data, precision)
         row_bytes = sum(array[:1].nbytes for array in inputs.values())
         chunks = row_chunks(data.rows, max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes)))
         parts = [self.logits(network, {name: array[rows] for name, array in inputs.items()}) for rows in chunks]
@@ -107,10 +105,11 @@ class SharedBackend(abc.ABC):
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
     ) -> tuple[float, Params]:
         """The loss and its gradient: see `spec.Backend.gradients`."""
-        data.check(model)
+        precision = check_params(model, params)
+        data.check(model, precision=precision)
         flat, native = self.packed(model, params), self.resolve_device(device)
         layout = layout_of(model)
-        batches = BatchSource(layout, data, data.rows, check_params(model, params)).take(np.arange(data.rows))
+        batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
         batch = {name: array[0] for name, array in batches.items()}
         losses, gradient = self.loss_and_gradient(model, flat, batch, native)
         return float(losses[0]), layout.unpack(gradient)

@@ -83,7 +83,7 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
     inputs: Batches = {}
     if layout.model.numeric:
         assert data.numeric is not None
-        inputs["numeric"] = _cast("numeric", data.numeric, np.dtype(precision))
+        inputs["numeric"] = np.ascontiguousarray(data.numeric, dtype=precision)
     if layout.model.categorical:
         assert data.categorical is not None
         inputs["categorical"] = np.ascontiguousarray(data.categorical, dtype=np.int32)
@@ -97,16 +97,6 @@ def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
         return
     for start in range(0, rows, size):
         yield np.resize(np.arange(start, min(start + size, rows)), size)
-
-
-def _cast(name: str, array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Contiguous and of `dtype`. Raises ValueError for a value that is finite and too large for it."""
-    with np.errstate(over="ignore"):
-        cast = np.ascontiguousarray(array, dtype=dtype)
-    if not np.isfinite(cast).all():
-        where = tuple(np.argwhere(~np.isfinite(cast))[0].tolist())
-        raise ValueError(f"{name}: expected values that fit {dtype}, got {array[where]} in row {where[0]}")
-    return cast
 
 
 def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +114,7 @@ def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray
         weights.append(row_weight * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
         label_dtype = np.dtype(np.int32) if task.kind == "multiclass" else dtype
-        labels.append(_cast(f"labels[{task.name!r}]", np.where(present, label, 0), label_dtype))
+        labels.append(np.where(present, label, 0).astype(label_dtype))
     if not head.tied:
         return labels[0], weights[0]
     return np.stack(labels, axis=1), np.stack(weights, axis=1)

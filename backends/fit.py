@@ -31,18 +31,19 @@ def fit(
     params: Mapping[str, np.ndarray] | None = None,
 ) -> Fitted:
     """Train `model` on `data`: see `spec.Backend.fit`."""
-    data.check(model)
+    data.check(model, precision=train.precision)
     if validation is not None:
-        validation.check(model)
+        validation.check(model, precision=train.precision)
     if params is None:
         params = initial_params(model, seed=train.seed, precision=train.precision)
     check_params(model, params)
     layout, device = layout_of(model), backend.resolve_device(train.device)
-    execution = resolve_execution(backend, model, train, data.rows, device)
+    total_steps = train.epochs * train.steps_per_epoch(data.rows)
+    execution = backend.best_execution(total_steps) if train.execution == "auto" else train.execution
     start = layout.pack(params).astype(train.precision)
     trainer = backend.trainer(model, train, start, execution, device)
     source = BatchSource(layout, data, train.batch_size, train.precision)
-    rates = learning_rates(train, train.epochs * train.steps_per_epoch(data.rows))
+    rates = learning_rates(train, total_steps)
 
     curves: list[np.ndarray] = []
     epochs: list[dict[str, Any]] = []
@@ -71,13 +72,6 @@ def fit(
         epochs=epochs,
     )
     return Fitted(params=layout.unpack(trainer.params()), history=history)
-
-
-def resolve_execution(backend: "SharedBackend", model: ModelSpec, train: TrainSpec, rows: int, device: str) -> str:
-    """eager, step or epoch: what the TrainSpec says, or the backend's own choice for so many steps."""
-    if train.execution != "auto":
-        return train.execution
-    return backend.best_execution(model, train, train.epochs * train.steps_per_epoch(rows), device)
 
 
 def epoch_calls(train: TrainSpec, source: BatchSource, epoch: int, rates: np.ndarray) -> Iterator[Batches]:

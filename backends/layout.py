@@ -10,7 +10,7 @@ the order that `Layout.tensors` gives, and a native tensor is a slice of it with
 
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -93,6 +93,14 @@ class Layout:
     def split(self, flat: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
         return {name: flat[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
+
+    def by_task(self, logits: Sequence[Any]) -> dict[str, Any]:
+        """From arrays (tasks…, …) of any framework, one a head, each task's own, in the spec's order."""
+        found: dict[str, Any] = {}
+        for head, stacked in zip(self.heads, logits, strict=True):
+            own = stacked if head.tied else (stacked,)
+            found |= {task.name: array for task, array in zip(head.tasks, own, strict=True)}
+        return {task.name: found[task.name] for task in self.model.tasks}
 
     def pack(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         """The spec's parameters as one new flat vector (parameters,)."""

@@ -32,7 +32,8 @@ def print_table(title: str, rows: list[Row]) -> None:
         cells += [f"{row.median:,.0f}", f"{row.rows_per_second:,.0f}", f"{row.first_loss:.4f}"]
         cells.append(f"{row.last_loss:.4f}")
         if reference:
-            cells.append(f"{reference.median / row.median:.1f}")
+            speed_up = reference.median / row.median
+            cells.append(f"{speed_up:.1f}" if speed_up >= 0.1 else f"{speed_up:.3f}")
         cells += [f"{row.metrics[task]['auc']:.4f}" if row.metrics else "–" for task in aucs]
         table.add_row(*cells)
     few = [
@@ -47,7 +48,11 @@ def print_table(title: str, rows: list[Row]) -> None:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Whole or not at all: written beside the target, then renamed."""
     with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump(content, file, indent=2)
+        try:
+            json.dump(content, file, indent=2)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
     Path(file.name).replace(path)
 
 

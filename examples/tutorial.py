@@ -49,4 +49,5 @@ if __name__ == "__main__":
     try:
         main(tyro.cli(Options))
     except (ValueError, ImportError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from spec.model import ModelSpec, TaskSpec
+from spec.training import Precision
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,15 +52,16 @@ class Dataset:
             sample_weight=some(self.sample_weight),
         )
 
-    def check(self, model: ModelSpec, *, labels: bool = True) -> None:
+    def check(self, model: ModelSpec, *, labels: bool = True, precision: Precision = "float64") -> None:
         """Raises ValueError, naming the array, what was expected and what came, if the rows do not fit `model`.
 
         labels: whether every task of the model must have its labels; those that are there are checked either way.
+        precision: what the rows are computed in; a number too large for it counts as infinite.
         """
         rows = self.rows
         if rows == 0:
             raise ValueError("data: expected at least one row, got 0")
-        _check_numeric(self.numeric, rows, model.numeric)
+        _check_numeric(self.numeric, rows, model.numeric, precision)
         _check_categorical(self.categorical, rows, model)
         tasks = {task.name: task for task in model.tasks}
         for name in self.labels:
@@ -67,7 +69,7 @@ class Dataset:
                 raise ValueError(f"labels: expected tasks among {', '.join(tasks)}, got {name!r}")
         for name, task in tasks.items():
             if name in self.labels:
-                _check_label(self.labels[name], rows, task)
+                _check_label(self.labels[name], rows, task, precision)
             elif labels:
                 raise ValueError(f"labels: expected an array for task {name!r}, got none")
         if self.sample_weight is not None:
@@ -94,19 +96,27 @@ def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: 
         raise ValueError(f"{name}: expected {dtype}, got dtype {array.dtype}")
 
 
+def _rounded(array: np.ndarray, precision: Precision) -> np.ndarray:
+    with np.errstate(over="ignore"):  # it becomes infinite, which the caller looks for
+        return array.astype(precision)
+
+
 def _first(bad: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(bad)[0])
 
 
-def _check_numeric(numeric: np.ndarray | None, rows: int, width: int) -> None:
+def _check_numeric(numeric: np.ndarray | None, rows: int, width: int, precision: Precision) -> None:
     if numeric is None:
         if width:
             raise ValueError(f"numeric: expected an array of shape ({rows}, {width}), got none")
         return
     _expect("numeric", numeric, [(rows, width)], "fiu", "floats or integers")
-    if not np.isfinite(numeric).all():
-        row, column = _first(~np.isfinite(numeric))
-        raise ValueError(f"numeric: expected finite values, got {numeric[row, column]} in column {column}, row {row}")
+    bad = ~np.isfinite(_rounded(numeric, precision))
+    if bad.any():
+        row, column = _first(bad)
+        value = numeric[row, column]
+        expected = f"values that fit {precision}" if np.isfinite(value) else "finite values"
+        raise ValueError(f"numeric: expected {expected}, got {value} in column {column}, row {row}")
 
 
 def _check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSpec) -> None:
@@ -127,7 +137,7 @@ def _check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSp
             )
 
 
-def _check_label(label: np.ndarray, rows: int, task: TaskSpec) -> None:
+def _check_label(label: np.ndarray, rows: int, task: TaskSpec, precision: Precision) -> None:
     name = f"labels[{task.name!r}]"
     if task.kind == "multiclass":
         _expect(name, label, [(rows,)], "iu", "integer classes")
@@ -138,7 +148,7 @@ def _check_label(label: np.ndarray, rows: int, task: TaskSpec) -> None:
     else:
         shapes: list[tuple[int, ...]] = [(rows, task.outputs), (rows,)]
         _expect(name, label, shapes if task.outputs == 1 else shapes[:1], "fiu", "numbers")
-        bad, expected = np.isinf(label), "finite values, or NaN for missing"
+        bad, expected = np.isinf(_rounded(label, precision)), f"finite values that fit {precision}, or NaN for missing"
     if bad.any():
         where = _first(bad)
         raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")

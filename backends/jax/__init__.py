@@ -11,13 +11,14 @@ from backends.jax.model import SharedBottom
 from backends.jax.training import Trainer, as_arguments, make_gradient, merge, scope
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.training import Device, TrainSpec
+from spec.training import Device
 
 
 class JaxBackend(SharedBackend):
     """Builds flax.nnx.Modules and trains them."""
 
     name = "jax"
+    trainer_type = Trainer
 
     def has_gpu(self) -> bool:
         """Whether JAX sees a GPU."""
@@ -27,23 +28,9 @@ class JaxBackend(SharedBackend):
         """cpu or gpu as JAX's device."""
         return jax.devices(device)[0]
 
-    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int, device: str) -> str:
+    def best_execution(self, steps: int) -> str:
         """Compiling the scan takes about a second, as long as some fifty steps without it."""
         return "epoch"
-
-    def trainer(
-        self,
-        model: ModelSpec,
-        train: TrainSpec,
-        params: np.ndarray,
-        execution: str,
-        device: str,
-        slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
-    ) -> Trainer:
-        """A run that starts from `params` (parameters,)."""
-        native = self.native_device(device)
-        return Trainer(model, train.optimizer, train.clip_norm, params, native, execution, slots, count)
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
         """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

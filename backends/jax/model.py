@@ -48,7 +48,7 @@ class Dense(nnx.Module):
         self.hidden, self.rate = dense.hidden, model.dropout
         self.kernel = unloaded(*dense.heads, dense.inputs, dense.outputs)
         self.bias = unloaded(*dense.heads, dense.outputs)
-        self.norm = LayerNorm(dense) if dense.hidden and model.normalization == "layer" else None
+        self.norm = LayerNorm(dense) if dense.hidden and model.normalization == "layer" else jax.nn.identity
         self.activation = ACTIVATIONS[model.activation]
         self.heads, self.dropout_keys = dense.heads, dense.dropout_keys
 
@@ -59,7 +59,7 @@ class Dense(nnx.Module):
         x = x @ self.kernel[...] + self.bias[..., None, :]
         if not self.hidden:
             return x
-        x = self.activation(x if self.norm is None else self.norm(x))
+        x = self.activation(self.norm(x))
         return x if dropout_key is None or self.rate == 0 else self.dropout(x, dropout_key)
 
     def dropout(self, x: Float[Array, "*heads rows width"], key: Int[Array, ""]) -> Float[Array, "*heads rows width"]:
@@ -97,7 +97,7 @@ class SharedBottom(nnx.Module):
             for dense in head:
                 y = dense(y, dropout_key)
             logits.append(y)
-        return self.by_task(logits) if by_task else logits
+        return self.layout.by_task(logits) if by_task else logits
 
     def embed(
         self, numeric: Float[Array, "rows columns"] | None, categorical: Int[Array, "rows columns"] | None
@@ -115,11 +115,3 @@ class SharedBottom(nnx.Module):
         parts = [columns[column] for column in sorted(columns)]
         parts = parts if numeric is None else [numeric, *parts]
         return jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-
-    def by_task(self, logits: list[Float[Array, "*heads rows outputs"]]) -> dict[str, Float[Array, "rows outputs"]]:
-        """Each task's own logits, in the spec's order."""
-        found: dict[str, Array] = {}
-        for head, stacked in zip(self.layout.heads, logits, strict=True):
-            own = jnp.unstack(stacked) if head.tied else (stacked,)
-            found |= {task.name: x for task, x in zip(head.tasks, own, strict=True)}
-        return {task.name: found[task.name] for task in self.layout.model.tasks}

@@ -11,13 +11,14 @@ from backends.torch.model import SharedBottom
 from backends.torch.training import Trainer, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.training import Device, TrainSpec
+from spec.training import Device
 
 
 class TorchBackend(SharedBackend):
     """Builds torch.nn.Modules and trains them."""
 
     name = "torch"
+    trainer_type = Trainer
 
     def has_gpu(self) -> bool:
         """Whether PyTorch sees a CUDA (or ROCm) device."""
@@ -27,23 +28,9 @@ class TorchBackend(SharedBackend):
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
 
-    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int, device: str) -> str:
+    def best_execution(self, steps: int) -> str:
         """Compiling the scan takes about 10 s on a CPU and saves about 0.5 ms a step of a small network."""
         return "epoch" if steps >= 20_000 else "eager"
-
-    def trainer(
-        self,
-        model: ModelSpec,
-        train: TrainSpec,
-        params: np.ndarray,
-        execution: str,
-        device: str,
-        slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
-    ) -> Trainer:
-        """A run that starts from `params` (parameters,)."""
-        native = self.native_device(device)
-        return Trainer(model, train.optimizer, train.clip_norm, params, native, execution, slots, count)
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

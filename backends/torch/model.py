@@ -107,7 +107,7 @@ class SharedBottom(nn.Module):
             for dense in cast(nn.ModuleList, head):
                 y = dense(y, dropout_key)
             logits.append(y)
-        return self.by_task(logits) if by_task else logits
+        return self.layout.by_task(logits) if by_task else logits
 
     def embed(
         self, numeric: Float[Tensor, "rows columns"] | None, categorical: Int[Tensor, "rows columns"] | None
@@ -125,11 +125,3 @@ class SharedBottom(nn.Module):
         parts = [columns[column] for column in sorted(columns)]
         parts = parts if numeric is None else [numeric, *parts]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
-
-    def by_task(self, logits: list[Float[Tensor, "*heads rows outputs"]]) -> dict[str, Float[Tensor, "rows outputs"]]:
-        """Each task's own logits, in the spec's order."""
-        found: dict[str, Tensor] = {}
-        for head, stacked in zip(self.layout.heads, logits, strict=True):
-            own = stacked.unbind() if head.tied else (stacked,)
-            found |= {task.name: x for task, x in zip(head.tasks, own, strict=True)}
-        return {task.name: found[task.name] for task in self.layout.model.tasks}

@@ -145,7 +145,7 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     tutorial's step. Each network counts its own recompilations; together they would soon reach PyTorch's limit of 8."""
     options = {"cpp_wrapper": True} if device.type == "cpu" else {}
     # PyTorch's own overloads leave isolate_recompiles out.
-    return torch.compile(  # type: ignore
+    return torch.compile(  # type: ignore[call-overload]
         function, fullgraph=True, options=options, isolate_recompiles=True
     )
 
