@@ -1,11 +1,16 @@
 """What several test files share: both backends, and a small problem that has every kind of task and of missing data."""
 
+import gzip
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datasets import census_income
+from datasets.census_income import fingerprint
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
+from tests.census_files import TEST, TRAIN, Install, table
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -59,3 +64,27 @@ def data(model):
     weight = np.random.default_rng(4).uniform(0.2, 3.0, 20)
     weight[11] = 0.0
     return Dataset(numeric=rows.numeric, categorical=rows.categorical, labels=labels, sample_weight=weight)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SHARED_BOTTOM_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Writes the two texts as files, and makes them the official ones."""
+
+    def write(train: str | None = None, test: str | None = None, *, zipped: bool = True) -> Path:
+        folder = tmp_path / "files"
+        folder.mkdir(exist_ok=True)
+        for name, text in {TRAIN: train or table(6), TEST: test or table(9)}.items():
+            content = text.encode()
+            monkeypatch.setitem(census_income.OFFICIAL, name, fingerprint(content))
+            path = folder / (f"{name}.gz" if zipped else name)
+            path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
+        return folder
+
+    return write

@@ -4,16 +4,12 @@ A comparison raises AssertionError and names the first step, or the first parame
 equals nothing, shapes must be the same, and every element counts by itself: differences cannot cancel.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import erf, expit, logsumexp
 
 from spec import CategoricalFeature, Dataset, History, ModelSpec, TaskSpec, presets
-from spec.params import layers
-from spec.random import dropout_mask
 
 
 def compare_curves(a: History, b: History, rtol: float) -> None:
@@ -113,71 +109,3 @@ def example_data(
 
 def as_precision(params: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
     return {name: value.astype(precision) for name, value in params.items()}
-
-
-ACTIVATIONS = {
-    "relu": lambda x: np.where(x > 0, x, 0.0),
-    "gelu": lambda x: x * (1 + erf(x / math.sqrt(2))) / 2,
-    "silu": lambda x: x * expit(x),
-    "tanh": np.tanh,
-}
-
-
-def plain_layers(
-    model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, dropout: tuple[int, int] | None = None
-) -> dict[str, np.ndarray]:
-    """The third judge: the network in NumPy, one layer after the other, as the contract words it.
-
-    Every layer's output by its name in the spec, in float64. dropout: the seed and the step to drop at.
-    """
-    columns = [np.asarray(data.numeric, dtype=np.float64)] if model.numeric else []
-    for column, feature in enumerate(model.categorical):
-        columns.append(params[f"embeddings.{feature.name}"][data.categorical[:, column]])
-    shared = np.concatenate(columns, axis=1)
-    found: dict[str, np.ndarray] = {}
-    for layer in layers(model):
-        if layer.name.startswith("trunk."):
-            x = shared
-        elif layer.name.endswith(".0"):
-            x = shared  # each head starts at the trunk's end
-        x = x @ params[f"{layer.name}.kernel"] + params[f"{layer.name}.bias"]
-        if layer.hidden:
-            if model.normalization == "layer":
-                x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5)
-                x = x * params[f"{layer.name}.norm.scale"] + params[f"{layer.name}.norm.bias"]
-            x = ACTIVATIONS[model.activation](x)
-            if dropout is not None:
-                seed, step = dropout
-                kept = dropout_mask(seed, step, layer.name, x.shape, model.dropout)
-                x = np.where(kept, x / (1.0 - model.dropout), 0.0)
-        found[layer.name] = x
-        if layer.name.startswith("trunk."):
-            shared = x
-    return found
-
-
-def plain_logits(
-    model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, dropout: tuple[int, int] | None = None
-) -> dict[str, np.ndarray]:
-    found = plain_layers(model, params, data, dropout)
-    return {task.name: found[f"tasks.{task.name}.{len(task.hidden)}"] for task in model.tasks}
-
-
-def plain_loss(model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset) -> float:
-    """The total loss of all rows, row by row with the contract's formula."""
-    logits, total = plain_logits(model, params, data), 0.0
-    weights = np.ones(data.rows) if data.sample_weight is None else data.sample_weight
-    for task in model.tasks:
-        own, weight_sum = 0.0, 0.0
-        for x, label, weight in zip(logits[task.name], data.labels[task.name], weights, strict=True):
-            if np.isnan(label).any() or (task.kind == "multiclass" and label == -1):
-                continue
-            if task.kind == "binary":
-                loss = np.logaddexp(0.0, -x[0] if label else x[0])
-            elif task.kind == "multiclass":
-                loss = logsumexp(x) - x[label]
-            else:
-                loss = np.mean((x - label) ** 2)
-            own, weight_sum = own + weight * loss, weight_sum + weight
-        total += task.weight * own / weight_sum if weight_sum else 0.0
-    return total

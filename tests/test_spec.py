@@ -1,10 +1,7 @@
 """What a spec accepts, what it rejects and in which words, and that files hold exactly what it says."""
 
-import ast
 import dataclasses
 import inspect
-import itertools
-import json
 import math
 
 import numpy as np
@@ -24,40 +21,11 @@ from spec import (
     Schedule,
     TaskSpec,
     TrainSpec,
-    from_json,
-    from_toml,
-    json_schema,
-    presets,
-    read_experiment,
-    to_json,
-    to_toml,
 )
-from spec.validation import one_line
+from tests.builders import feature, model, rejection, task
 from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
 
-FORMATS = {"toml": (to_toml, from_toml), "json": (to_json, from_json)}
 CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
-
-
-def task(**fields):
-    return TaskSpec(**({"name": "a", "kind": "regression"} | fields))
-
-
-def feature(**fields):
-    return CategoricalFeature(**({"name": "colour", "vocabulary": 3, "dimension": 2} | fields))
-
-
-def model(**fields):
-    return ModelSpec(**({"numeric": 2, "trunk": (4,), "tasks": (task(),)} | fields))
-
-
-def rejection(build, *args, **fields):
-    """The one line that tells the user what is wrong."""
-    with pytest.raises(ValueError, match=r".") as caught:
-        build(*args, **fields)
-    line = one_line(caught.value)
-    assert len(line.splitlines()) == 1
-    return line
 
 
 @pytest.mark.parametrize(
@@ -226,91 +194,3 @@ def test_what_does_not_fit_together_is_rejected(build, fields, words):
 
 def test_further_errors_are_counted():
     assert rejection(model, trunk=(0, -1), dropout=2.0).endswith(", got 0 (and 2 more)")
-
-
-@pytest.mark.parametrize("form", FORMATS)
-@repeatable
-@given(st.builds(Experiment, model=model_specs(), train=train_specs()))
-def test_a_file_gives_back_an_equal_spec(form, experiment):
-    write, read = FORMATS[form]
-    for spec in (experiment, experiment.model, experiment.train):
-        assert read(type(spec), write(spec)) == spec
-
-
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("cls", OPTIMIZERS)
-@repeatable
-@given(data=st.data())
-def test_a_file_gives_back_every_optimizer(form, cls, data):
-    write, read = FORMATS[form]
-    train = TrainSpec(optimizer=data.draw(OPTIMIZERS[cls]))
-    assert type(read(TrainSpec, write(train)).optimizer) is cls
-    assert read(TrainSpec, write(train)) == train
-
-
-def test_a_file_may_leave_out_what_has_a_default():
-    text = '[model]\nnumeric = 2\ntrunk = [4]\ntasks = [{ name = "a", kind = "regression" }]'
-    assert from_toml(Experiment, text) == Experiment(model=model(), train=TrainSpec())
-
-
-@pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize(
-    "spec", [model(), TrainSpec(), task(), feature(), Adam()], ids=lambda spec: type(spec).__name__
-)
-def test_an_unknown_key_in_a_file_is_rejected(form, spec):
-    write, read = FORMATS[form]
-    text = "widht = 3\n" + write(spec) if form == "toml" else json.dumps(json.loads(write(spec)) | {"widht": 3})
-    assert rejection(read, type(spec), text) == "widht: Unexpected keyword argument, got 3"
-
-
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
-def test_the_json_schema_holds_every_field_and_its_docstring(cls):
-    schema = json_schema(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    assert schema["properties"].keys() == fields.keys()
-    assert schema["description"] == inspect.getdoc(cls)
-    assert schema["additionalProperties"] is False
-    required = {name for name, field in inspect.signature(cls).parameters.items() if field.default is field.empty}
-    assert set(schema.get("required", [])) == required
-    body = ast.parse(inspect.getsource(cls)).body[0].body
-    for field, below in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr):
-            assert schema["properties"][field.target.id]["description"] == below.value.value
-
-
-def test_the_json_schema_says_what_may_not_be_empty():
-    fields = json_schema(ModelSpec)["properties"]
-    assert {name for name, field in fields.items() if field.get("minItems") == 1} == {"trunk", "tasks"}
-
-
-def test_an_experiment_is_read_from_a_file(tmp_path):
-    path, experiment = tmp_path / "run.toml", Experiment(model=model(), train=presets.tutorial_training())
-    path.write_text(to_toml(experiment), encoding="utf-8")
-    assert read_experiment(path) == experiment
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "words"),
-    [
-        (b"numeric = 2", b"numeric = -2", ["model.numeric: ", "got -2"]),
-        (b"numeric = 2", b"numeric = 2\nwidht = 3", ["model.widht: ", "got 3"]),
-        (b"numeric = 2", b"numeric = = 2", ["line 2"]),
-        (b"beta1 = 0.9", b"momentum = 0.9", ["train.optimizer.adam.momentum: ", "got 0.9"]),
-        (b"outputs = 1", b"outputs = 0", ["model.tasks.0.outputs: ", "got 0"]),
-        (b"[model]", b"[modle]", ["model: "]),
-        (b'"a"', b'"\xff"', ["utf-8"]),
-    ],
-)
-def test_a_bad_file_is_named_with_the_field(tmp_path, old, new, words):
-    path = tmp_path / "run.toml"
-    text = to_toml(Experiment(model=model())).encode()
-    assert old in text
-    path.write_bytes(text.replace(old, new, 1))
-    line = rejection(read_experiment, path)
-    assert line.startswith(f"{path}: ")
-    assert [word for word in words if word not in line] == []
-
-
-def test_a_missing_file_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"run\.toml"):
-        read_experiment(tmp_path / "run.toml")

@@ -1,0 +1,36 @@
+"""Small specs for tests that need one, and the words in which a bad one is rejected."""
+
+import pytest
+
+from spec import (
+    CategoricalFeature,
+    ModelSpec,
+    TaskSpec,
+)
+from spec.validation import one_line
+
+
+def task(**fields):
+    return TaskSpec(**({"name": "a", "kind": "regression"} | fields))
+
+
+def feature(**fields):
+    return CategoricalFeature(**({"name": "colour", "vocabulary": 3, "dimension": 2} | fields))
+
+
+def model(**fields):
+    return ModelSpec(**({"numeric": 2, "trunk": (4,), "tasks": (task(),)} | fields))
+
+
+def rejection(build, *args, **fields):
+    """The one line that tells the user what is wrong."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        build(*args, **fields)
+    line = one_line(caught.value)
+    assert len(line.splitlines()) == 1
+    return line
+
+
+def tasks_of(kind, count):
+    outputs = 1 if kind == "binary" else 3
+    return tuple(TaskSpec(name=f"t{i}", kind=kind, outputs=outputs) for i in range(count))

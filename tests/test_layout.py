@@ -1,0 +1,73 @@
+"""Where parameters lie in a backend: packed without loss, like heads and tables tied together."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given
+
+from backends.layout import layout_of
+from spec import ModelSpec, TaskSpec, initial_params, parameter_shapes
+from tests.builders import tasks_of
+from tests.strategies import model_specs, repeatable
+
+
+@repeatable
+@given(model_specs())
+def test_pack_and_unpack_are_inverse(model):
+    layout = layout_of(model)
+    params = initial_params(model, seed=1, precision="float64")
+    flat = layout.pack(params)
+    assert flat.shape == (sum(math.prod(shape) for shape in parameter_shapes(model).values()),)
+    again = layout.unpack(flat)
+    assert list(again) == list(params)
+    for name, value in params.items():
+        assert again[name].dtype == np.float64
+        np.testing.assert_array_equal(again[name], value)
+        assert not np.shares_memory(again[name], flat)
+    np.testing.assert_array_equal(layout.pack(again), flat)
+
+
+@repeatable
+@given(model_specs())
+def test_native_tensors_tile_the_vector(model):
+    layout = layout_of(model)
+    flat = np.arange(len(layout.pack(initial_params(model))))
+    views = layout.split(flat)
+    assert np.concatenate([view.ravel() for view in views.values()]).tolist() == flat.tolist()
+    assert all(np.shares_memory(view, flat) for view in views.values())
+    assert {name: view.shape for name, view in views.items()} == {n: t.shape for n, t in layout.tensors.items()}
+    parts = [part for tensor in layout.tensors.values() for part in tensor.parts]
+    assert sorted(parts) == sorted(parameter_shapes(model))
+    assert sorted(task.name for task in layout.tasks) == sorted(task.name for task in model.tasks)
+    shapes = {(task.kind, task.hidden, task.outputs) for task in model.tasks}
+    assert len(layout.heads) == len(shapes)
+    assert len(layout.tables) == len({feature.dimension for feature in model.categorical})
+
+
+def test_like_heads_and_tables_are_tied(model):
+    layout = layout_of(replace(model, normalization="layer"))
+    params = initial_params(layout.model, seed=2)
+    native = layout.split(layout.pack(params))
+    assert [[task.name for task in head.tasks] for head in layout.heads] == [
+        ["click", "buy"],
+        ["price"],
+        ["region"],
+        ["span"],
+    ]
+    assert [(head.kind, head.tied) for head in layout.heads[:2]] == [("binary", True), ("regression", False)]
+    for part in ("0.kernel", "0.bias", "0.norm.scale", "0.norm.bias", "1.kernel", "1.bias"):
+        both = np.stack([params[f"tasks.{task}.{part}"] for task in ("click", "buy")])
+        np.testing.assert_array_equal(native[f"heads.0.{part}"], both)
+        np.testing.assert_array_equal(native[f"heads.1.{part}"], params[f"tasks.price.{part}"])
+    np.testing.assert_array_equal(
+        native["tables.0"], np.vstack([params["embeddings.colour"], params["embeddings.size"]])
+    )
+    np.testing.assert_array_equal(native["tables.1"], params["embeddings.shape"])
+    assert [(table.columns, table.offsets) for table in layout.tables] == [((0, 2), (0, 3)), ((1,), (0,))]
+
+
+def test_one_shape_of_another_kind_is_not_tied():
+    tasks = (TaskSpec(name="a", kind="regression"), TaskSpec(name="b", kind="binary"), *tasks_of("regression", 2))
+    layout = layout_of(ModelSpec(numeric=1, trunk=(2,), tasks=tasks))
+    assert [[task.name for task in head.tasks] for head in layout.heads] == [["a"], ["b"], ["t0", "t1"]]
