@@ -4,10 +4,17 @@ import pytest
 
 from spec import (
     CategoricalFeature,
+    Experiment,
     ModelSpec,
+    Schedule,
     TaskSpec,
+    TrainSpec,
 )
 from spec.validation import one_line
+from tests.strategies import OPTIMIZERS
+
+CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
+"""Every class of the spec that a user writes down."""
 
 
 def task(**fields):

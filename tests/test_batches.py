@@ -1,4 +1,4 @@
-"""A data set as steps: shapes, padding, shares of a loss, pieces of a call; and how the parameters are laid out."""
+"""A data set as steps: shapes, padding, shares of a loss, and pieces of a call."""
 
 import math
 from dataclasses import replace

@@ -12,11 +12,8 @@ from hypothesis import strategies as st
 
 from spec import (
     Adam,
-    CategoricalFeature,
     Experiment,
     ModelSpec,
-    Schedule,
-    TaskSpec,
     TrainSpec,
     from_json,
     from_toml,
@@ -26,11 +23,10 @@ from spec import (
     to_json,
     to_toml,
 )
-from tests.builders import feature, model, rejection, task
+from tests.builders import CLASSES, feature, model, rejection, task
 from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
 
 FORMATS = {"toml": (to_toml, from_toml), "json": (to_json, from_json)}
-CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
 
 
 @pytest.mark.parametrize("form", FORMATS)

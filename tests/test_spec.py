@@ -1,4 +1,4 @@
-"""What a spec accepts, what it rejects and in which words, and that files hold exactly what it says."""
+"""What a spec accepts, what it rejects and in which words; and that specs are values."""
 
 import dataclasses
 import inspect
@@ -14,18 +14,13 @@ from spec import (
     Adagrad,
     Adam,
     AdamW,
-    CategoricalFeature,
-    Experiment,
     ModelSpec,
     RMSprop,
     Schedule,
-    TaskSpec,
     TrainSpec,
 )
-from tests.builders import feature, model, rejection, task
+from tests.builders import CLASSES, feature, model, rejection, task
 from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
-
-CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
 
 
 @pytest.mark.parametrize(
