@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -11,6 +11,7 @@ from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs
 from backends.fit import fit
 from backends.layout import layout_of
 from spec.data import Dataset
+from spec.flops import step_flops
 from spec.model import ModelSpec
 from spec.params import Params, check_params
 from spec.training import Device, TrainSpec
@@ -32,12 +33,25 @@ class Trainer(Protocol):
         """The optimizer's vectors so far, by the names of `optimizer.slots`."""
 
 
+class Cost(NamedTuple):
+    """What an execution takes, measured on one core of a server's CPU: good enough to choose between executions."""
+
+    first: float
+    """Seconds to compile."""
+    step: float
+    """Seconds of overhead a step."""
+    flops: float
+    """Floating-point operations a second beside the overhead."""
+
+
 class SharedBackend(abc.ABC):
     """The `spec.Backend` that both are: the public methods here, the framework's part in its own folder."""
 
     name: str
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""
+    costs: ClassVar[Mapping[str, Cost]]
+    """By execution: what "auto" chooses by."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:
@@ -46,10 +60,6 @@ class SharedBackend(abc.ABC):
     @abc.abstractmethod
     def native_device(self, device: str) -> Any:
         """cpu or gpu as the framework's device."""
-
-    @abc.abstractmethod
-    def best_execution(self, steps: int) -> str:
-        """What "auto" means for so many steps: the execution that ends first, compiling included."""
 
     @abc.abstractmethod
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
@@ -65,7 +75,24 @@ class SharedBackend(abc.ABC):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
 
+    @abc.abstractmethod
+    def matmul(self, size: int, device: str) -> Callable[[], None]:
+        """A float32 product of two square matrices, to show the library's peak; returns when it is done."""
+
+    @abc.abstractmethod
+    def peak_memory(self, device: str) -> int | None:
+        """Bytes of the device's allocator at their peak; None where it does not tell."""
+
     fit = fit
+
+    def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int) -> str:
+        """What "auto" means: the execution that ends a run of so many steps first, compiling included."""
+        flops = step_flops(model, train.batch_size)
+
+        def seconds(cost: Cost) -> float:
+            return cost.first + steps * (cost.step + flops / cost.flops)
+
+        return min(self.costs, key=lambda execution: seconds(self.costs[execution]))
 
     def trainer(
         self,

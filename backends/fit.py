@@ -39,7 +39,7 @@ def fit(
     check_params(model, params)
     layout, device = layout_of(model), backend.resolve_device(train.device)
     total_steps = train.epochs * train.steps_per_epoch(data.rows)
-    execution = backend.best_execution(total_steps) if train.execution == "auto" else train.execution
+    execution = backend.best_execution(model, train, total_steps) if train.execution == "auto" else train.execution
     start = layout.pack(params).astype(train.precision)
     trainer = backend.trainer(model, train, start, execution, device)
     source = BatchSource(layout, data, train.batch_size, train.precision)

@@ -1,23 +1,28 @@
-"""What is timed: a network, a training run, rows."""
+"""What is timed: networks, their training runs, rows."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.results import REFERENCES
 from datasets import census_income
-from spec import Dataset, ModelSpec, TrainSpec, presets, read_experiment
+from spec import Dataset, ModelSpec, TaskSpec, TrainSpec, presets, read_experiment
 
-WIDE_STEPS, WIDE_EPOCHS = 4, 8
-FILE_STEPS = 32
-"""Steps an epoch on the random rows of a TOML file."""
+TASKS = (1, 2, 4, 8, 16, 32, 64)
+BATCHES = (8, 32, 128, 512, 2048, 8192)
+STEPS = 32
+"""Steps of a call, and of an epoch where the rows are made for the bench."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A case of the bench."""
+    """A network and its training run."""
 
     name: str
+    variant: str = ""
+    """Which member of a family."""
     rows_from: str
     """Where the rows come from, for the report."""
     model: ModelSpec
@@ -25,74 +30,117 @@ class Case:
     data: Dataset
     test: Dataset | None = None
     """Rows for a last evaluation."""
+    steps: int = STEPS
+    """Steps of a call."""
+    reference: str = REFERENCES[1]
+    """The loop that it is compared with."""
+
+    @property
+    def epoch_steps(self) -> int:
+        """Steps of an epoch."""
+        return self.train.steps_per_epoch(self.data.rows)
 
 
-def tutorial() -> Case:
+def tutorial() -> list[Case]:
     """10 inputs, trunk 64-32-16, two regression heads, batches of 32: 320 steps."""
-    return Case(
-        name="tutorial",
-        rows_from="1,000 rows of standard-normal numbers",
-        model=presets.tutorial_model(),
-        train=presets.tutorial_training(),
-        data=presets.tutorial_data(),
-    )
+    return [
+        Case(
+            name="tutorial",
+            rows_from="1,000 rows of standard-normal numbers",
+            model=presets.tutorial_model(),
+            train=presets.tutorial_training(),
+            data=presets.tutorial_data(),
+            reference=REFERENCES[0],
+        )
+    ]
 
 
-def census(data_dir: Path | None) -> Case:
+def census(data_dir: Path | None = None) -> list[Case]:
     """Census-Income: the real rows of `data_dir`, or synthetic ones of the same columns and vocabularies."""
-    census = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
-    return Case(
-        name="census",
-        rows_from=f"Census-Income in {data_dir}" if data_dir else "synthetic rows like Census-Income's",
-        model=presets.census_model(census.vocabularies),
-        train=presets.census_training(),
-        data=census.train,
-        test=census.test,
-    )
+    rows = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
+    return [
+        Case(
+            name="census",
+            rows_from=f"Census-Income in {data_dir}" if data_dir else "synthetic rows like Census-Income's",
+            model=presets.census_model(rows.vocabularies),
+            train=presets.census_training(),
+            data=rows.train,
+            test=rows.test,
+            steps=64,
+        )
+    ]
 
 
-def wide() -> Case:
+def wide() -> list[Case]:
     """512 inputs, trunk 1024-512-256, two heads of 128, batches of 4,096: matrix products and little else."""
-    train = dataclasses.replace(presets.wide_training(), epochs=WIDE_EPOCHS)
-    data = presets.random_data(presets.wide_model(), WIDE_STEPS * train.batch_size)
-    return Case(
-        name="wide",
-        rows_from=f"{data.rows:,} rows of standard-normal numbers",
-        model=presets.wide_model(),
-        train=train,
-        data=data,
-    )
+    return [_random(presets.wide_model(), presets.wide_training(), name="wide", steps=4)]
 
 
-def from_file(path: Path) -> Case:
+def tasks() -> list[Case]:
+    """The tutorial's trunk with 1 to 64 heads of one shape: how the cost grows."""
+
+    def model(count: int) -> ModelSpec:
+        heads = tuple(TaskSpec(name=f"task_{i}", kind="regression", hidden=(32,), outputs=3) for i in range(count))
+        return dataclasses.replace(presets.tutorial_model(), tasks=heads)
+
+    return [
+        _random(model(count), presets.tutorial_training(), name="tasks", variant=f"{count} task{'s'[: count > 1]}")
+        for count in TASKS
+    ]
+
+
+def batch() -> list[Case]:
+    """The tutorial's network with batches of 8 to 8,192 rows."""
+
+    def train(size: int) -> TrainSpec:
+        return dataclasses.replace(presets.tutorial_training(), batch_size=size)
+
+    return [_random(presets.tutorial_model(), train(size), name="batch", variant=f"batch {size:,}") for size in BATCHES]
+
+
+def from_file(path: Path) -> list[Case]:
     """The experiment of a TOML file, on random rows that fit it. Raises OSError or ValueError."""
     experiment = read_experiment(path)
-    data = presets.random_data(experiment.model, FILE_STEPS * experiment.train.batch_size, seed=experiment.train.seed)
-    return Case(
-        name=path.stem,
-        rows_from=f"{data.rows:,} random rows",
-        model=experiment.model,
-        train=dataclasses.replace(experiment.train, epochs=max(2, experiment.train.epochs)),  # one cold, one warm
-        data=data,
-    )
+    return [_random(experiment.model, experiment.train, name=path.stem, seed=experiment.train.seed)]
 
 
-def load_case(name: str, data_dir: Path | None) -> Case:
-    """A case by name or by the path of a TOML file. Raises OSError or ValueError."""
+def _random(
+    model: ModelSpec, train: TrainSpec, *, name: str, variant: str = "", steps: int = STEPS, seed: int = 0
+) -> Case:
+    data = presets.random_data(model, steps * train.batch_size, seed=seed)
+    return Case(name=name, variant=variant, rows_from="random rows", model=model, train=train, data=data, steps=steps)
+
+
+def load_cases(name: str, data_dir: Path | None, steps: int | None = None) -> list[Case]:
+    """A case, or a family of them, by name or by the path of a TOML file. Raises OSError or ValueError.
+
+    steps: of a call, if not the case's own.
+    """
     check_case(name, data_dir)
-    if name == "census":
-        return census(data_dir)
-    return CASES[name]() if name in CASES else from_file(Path(name))
+    make = functools.partial(census, data_dir) if name == "census" else CASES.get(name)
+    cases = make() if make else from_file(Path(name))
+    if steps is None:
+        return cases
+    longest = min(case.epoch_steps for case in cases)
+    if not 1 <= steps <= longest:
+        raise ValueError(f"--steps: expected 1 to {longest}, the steps of an epoch of {name}, got {steps}")
+    return [dataclasses.replace(case, steps=steps) for case in cases]
 
 
 def check_case(name: str, data_dir: Path | None) -> None:
     """Raises ValueError, naming the option, if there is no such case or no such folder."""
-    if name not in (*CASES, "census") and not name.endswith(".toml"):
-        raise ValueError(f"--case: expected one of {', '.join((*CASES, 'census'))} or a FILE.toml, got {name!r}")
+    if name not in CASES and not name.endswith(".toml"):
+        raise ValueError(f"--case: expected one of {', '.join(CASES)} or a FILE.toml, got {name!r}")
     if data_dir is not None and name != "census":
         raise ValueError(f"--data-dir: expected none with --case {name}, only census reads it, got {str(data_dir)!r}")
     if data_dir is not None and not data_dir.is_dir():
         raise ValueError(f"--data-dir: expected a folder, got {str(data_dir)!r}")
 
 
-CASES: dict[str, Callable[[], Case]] = {"tutorial": tutorial, "wide": wide}
+CASES: dict[str, Callable[[], list[Case]]] = {
+    "tutorial": tutorial,
+    "census": census,
+    "wide": wide,
+    "tasks": tasks,
+    "batch": batch,
+}

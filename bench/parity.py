@@ -7,6 +7,8 @@ largest element of its array, since an element that is all but zero carries the 
 """
 
 import dataclasses
+import io
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,8 +24,8 @@ from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.fit import epoch_calls
 from backends.layout import layout_of
-from bench.cases import Case, load_case
-from bench.report import check_output, write_json
+from bench.cases import Case, load_cases
+from bench.report import check_output, write_whole
 from spec import backend_names, initial_params, learning_rates, load_backend
 from spec.validation import one_line
 
@@ -151,8 +153,8 @@ def print_report(case: Case, options: Options, report: Report) -> None:
         print(f"beyond {report.tolerance:g}: {line}")
 
 
-def plot_report(path: Path, report: Report) -> None:
-    """Both loss curves, and their difference below on a logarithmic axis."""
+def plot_report(report: Report) -> bytes:
+    """A PNG: both loss curves, and their difference below on a logarithmic axis."""
     from matplotlib.figure import Figure
 
     curves = np.array(report.losses)[:, :, 0]
@@ -167,7 +169,9 @@ def plot_report(path: Path, report: Report) -> None:
     below.axhline(report.tolerance, color="tab:red", label="tolerance")
     below.set(xlabel="step", ylabel="relative difference")
     below.legend()
-    figure.savefig(path, format="png", dpi=120)
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()
 
 
 def main() -> None:
@@ -181,7 +185,9 @@ def main() -> None:
         check_output("--json", options.json)
         check_output("--plot", options.plot)
         backends = [cast(SharedBackend, load_backend(name)) for name in backend_names()]
-        case = load_case(options.case, options.data_dir)
+        case, *family = load_cases(options.case, options.data_dir)
+        if family:
+            raise ValueError(f"--case: expected one network, got {options.case}, a family of {1 + len(family)}")
     except (ValueError, ImportError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
@@ -190,9 +196,10 @@ def main() -> None:
     report = compare_backends(case, backends, options.steps, tolerance)
     print_report(case, options, report)
     if options.json:
-        write_json(options.json, {"case": case.name, "steps": options.steps, **asdict(report)})
+        content = {"case": case.name, "steps": options.steps, **asdict(report)}
+        write_whole(options.json, json.dumps(content, indent=2).encode())
     if options.plot:
-        plot_report(options.plot, report)
+        write_whole(options.plot, plot_report(report))
     raise SystemExit(1 if report.beyond else 0)
 
 

@@ -1,55 +1,130 @@
-"""The table that a run prints, and its JSON."""
+"""What a run prints, and the files that it writes: whole or not at all."""
 
-import json
 import os
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.timing import Row
+from bench.results import LOSS_TOLERANCE, Row, Run
+
+WIDTH = 100
+RUN_LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
+"""Steps for which "auto" is compared with the figures."""
+
+Column = tuple[str, Callable[[Row], str]]
 
 
-def print_table(title: str, rows: list[Row]) -> None:
-    """A line a row, with the speed-up over the tutorial's loop where that ran."""
-    reference = next((row for row in rows if row.execution == "tutorial's loop"), None)
-    table = Table(title=title, title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True)
-    table.add_column("backend")
-    table.add_column("execution", no_wrap=True)
-    table.add_column("device")
-    for name in ("threads", "first\ncall s", "µs/step", "rows/s", "first\nloss", "last\nloss"):
-        table.add_column(name, justify="right")
-    if reference:
-        table.add_column("speed-up", justify="right")
-    aucs = list(dict.fromkeys(task for row in rows for task, metrics in row.metrics.items() if "auc" in metrics))
-    for task in aucs:
-        table.add_column(f"{task.replace('_', ' ')}\nAUC", justify="right")
-    for row in rows:
-        cells = [row.backend, row.execution, row.device, str(row.threads), f"{row.first_call_seconds:.2f}"]
-        cells += [f"{row.median:,.0f}", f"{row.rows_per_second:,.0f}", f"{row.first_loss:.4f}"]
-        cells.append(f"{row.last_loss:.4f}")
-        if reference:
-            speed_up = reference.median / row.median
-            cells.append(f"{speed_up:.1f}" if speed_up >= 0.1 else f"{speed_up:.3f}")
-        cells += [f"{row.metrics[task]['auc']:.4f}" if row.metrics else "–" for task in aucs]
-        table.add_row(*cells)
-    few = [
-        f"{row.backend} {row.execution}: {row.steps} steps only"
-        for row in rows
-        if row.steps < max(row.steps for row in rows)
+def print_run(run: Run) -> None:
+    """Two tables, what training costs and what compiling costs, and what follows from them."""
+    versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items() if name != "keras")
+    print(f"{run.case}: {run.rows_from}\n{run.machine.processor}, threads: {run.threads}; {versions}")
+    family = any(row.variant for row in run.rows)
+    names: list[Column] = [
+        ("backend", lambda row: row.backend if row.backend == row.process else f"{row.backend} (for {row.process})"),
+        ("execution", lambda row: row.execution),
     ]
-    table.caption = "; ".join(few) or None
-    Console(width=max(Console().width, 100)).print(table)
+    if family:
+        names.append(("", lambda row: row.variant))
+    print_table(
+        "Once warm: median of the repetitions, in brackets their 10th and 90th percentile",
+        run.rows,
+        names,
+        [
+            ("µs/step", lambda row: f"{row.median:,.0f}"),
+            ("", lambda row: f"({row.percentile(10):,.0f}–{row.percentile(90):,.0f})"),
+            ("rows/s", lambda row: f"{row.rows_per_second:,.0f}"),
+            ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
+            ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
+            ("× loop", lambda row: _optional(run.speed_up(row), "{:.2f}")),
+        ],
+    )
+    wrong = run.disagreeing()
+    print_table(
+        "The start: building, and the first call with its compiling; memory is what these two added",
+        run.rows,
+        names,
+        [
+            ("device", lambda row: row.device),
+            ("build s", lambda row: f"{row.build_seconds:.2f}"),
+            ("first s", lambda row: f"{row.first_call_seconds:.2f}"),
+            ("pays after", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
+            ("MB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
+            ("steps", lambda row: str(row.steps)),
+            ("loss", lambda row: f"{row.loss:.5f}" + (" ≠" if row in wrong else "")),
+        ],
+    )
+    for line in conclusions(run):
+        print(line)
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Whole or not at all: written beside the target, then renamed."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+def conclusions(run: Run) -> Iterable[str]:
+    """The sentences below the tables."""
+    if run.interrupted:
+        yield "Interrupted: what was measured so far."
+    wrong = run.disagreeing()
+    largest = max((run.loss_difference(row) for row in run.rows), default=float("nan"))
+    yield (
+        f"Losses differ by {largest:.1e} of their median at most; more than {LOSS_TOLERANCE:g} is no agreement"
+        + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
+    )
+    for process, auto in run.auto.items():
+        fastest = ", ".join(f"{steps:,} {run.fastest(process, steps)}" for steps in auto)
+        taken = ", ".join(f"{steps:,} {execution}" for steps, execution in auto.items())
+        yield f"{process}: what ends first for so many steps, compiling included: {fastest};"
+        yield f"{' ' * len(process)}  what auto takes: {taken}."
+    for process, tasks in run.metrics.items():
+        found = ", ".join(f"{task} {name} {value:.4f}" for task, own in tasks.items() for name, value in own.items())
+        yield f"{process}, test rows after the whole training: {found}."
+    cold = (
+        "Cold: compile caches on disk were empty." if run.caches == "cold" else f"Compile caches on disk: {run.caches}"
+    )
+    yield cold
+
+
+def print_table(title: str, rows: list[Row], names: list[Column], figures: list[Column]) -> None:
+    """A table that fits WIDTH columns."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for name, _ in names:
+        table.add_column(name, no_wrap=True)
+    for name, _ in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(cell(row) for _, cell in [*names, *figures]))
+    Console(width=max(Console().width, WIDTH)).print(table)
+
+
+def _optional(value: float | None, form: str, scale: float = 1.0) -> str:
+    return "–" if value is None else form.format(value * scale)
+
+
+def compare(run: Run, old: Run, tolerance: float) -> bool:
+    """Print each row's time over that of the earlier run; returns whether one is slower by more than `tolerance`."""
+    before = {_key(row): row for row in old.rows if row.step_microseconds}
+    both = [row for row in run.rows if row.step_microseconds and _key(row) in before]
+    print(f"Against {old.started}: {len(both)} rows in both, {len(run.rows) - len(both)} only here.")
+    slower = False
+    for row in both:
+        then, now = before[_key(row)].median, row.median
+        too_slow = now > then * (1 + tolerance)
+        slower |= too_slow
+        verdict = "  slower than allowed" if too_slow else ""
+        print(f"{' '.join(_key(row))}: {then:,.0f} → {now:,.0f} µs/step, × {now / then:.2f}{verdict}")
+    return slower
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return row.process, row.backend, row.execution, row.variant, row.device
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Written beside the target, then renamed."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
-            json.dump(content, file, indent=2)
+            file.write(content)
         except BaseException:
             Path(file.name).unlink()
             raise
@@ -60,10 +135,3 @@ def check_output(option: str, path: Path | None) -> None:
     """Raises ValueError, naming the option, if the file cannot be written."""
     if path is not None and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
         raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")
-
-
-def read_rows(path: Path) -> list[Row]:
-    """The rows of a run's JSON."""
-    fields = Row.__dataclass_fields__
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    return [Row(**{name: row[name] for name in fields}) for row in rows]

@@ -1,9 +1,12 @@
-"""How long a training run takes: the first call apart from the warm ones, and every call waited for."""
+"""How long training takes: building and the first call apart from the warm ones, and every call waited for."""
 
+import functools
+import gc
+import itertools
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -11,94 +14,134 @@ from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.fit import epoch_calls
 from backends.layout import layout_of
-from backends.metrics import evaluate
 from bench.cases import Case
+from bench.machine import PeakMemory
+from bench.results import Row, Run
 from spec import initial_params, learning_rates
-from spec.training import Device
+from spec.flops import step_flops
 
-EAGER_CALL = 16
-"""Most steps that a call of JAX's eager execution runs: one takes tens of milliseconds."""
-EAGER_CALLS = 4
+REPETITIONS = 9
+SECONDS = 0.2
+"""A repetition goes on for as long, so that one interruption of the machine does not make it."""
+SLOW_STEPS = 2
+"""Steps of a warm call of JAX's eager execution, which takes tens of milliseconds a step."""
+MATMUL = 2048
+"""Rows and columns of the matrix product that shows the library's peak."""
 
 
-@dataclass(kw_only=True)
-class Row:
-    """One line of the report. Times are of wall clock, host work (gathering the rows) included."""
+class Runner(Protocol):
+    """A training run that goes on for as long as it is asked."""
 
+    steps: int
+    """Steps of a warm call."""
+
+    def run(self, steps: int) -> float:
+        """Train the next `steps` steps; returns when done, with the total loss of the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contestant:
+    """A way to train a case."""
+
+    case: Case
     backend: str
     execution: str
     device: str
-    threads: int
-    steps: int
-    """Steps trained."""
-    first_call_seconds: float
-    """Building the run and its first call, compiling included."""
-    step_microseconds: list[float]
-    """Of each warm call: its seconds over its steps."""
-    batch_size: int
-    first_loss: float
-    last_loss: float
-    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
-    """On the test rows, where the case has some and the whole run was trained."""
-
-    @property
-    def median(self) -> float:
-        """µs a step once warm."""
-        return float(np.median(self.step_microseconds))
-
-    @property
-    def rows_per_second(self) -> float:
-        """Rows a second once warm."""
-        return self.batch_size / self.median * 1e6
-
-    def as_json(self) -> dict[str, Any]:
-        """All fields, and what is computed from them."""
-        return asdict(self) | {"median_step_microseconds": self.median, "rows_per_second": self.rows_per_second}
+    build: Callable[[], Runner]
 
 
-def time_execution(backend: SharedBackend, case: Case, execution: str, device: Device, threads: int) -> Row:
-    """Train the case's whole run (of JAX's eager execution the first few steps), timing each call."""
-    layout, train = layout_of(case.model), case.train
-    slow = backend.name == "jax" and execution == "eager"
-    source = BatchSource(layout, case.data, train.batch_size, train.precision)
-    params = layout.pack(initial_params(case.model, seed=train.seed, precision=train.precision))
+class BackendRunner:
+    """One of the backends' executions. A call takes consecutive steps of one epoch."""
 
-    start = time.perf_counter()
-    trainer = backend.trainer(case.model, train, params, execution, device)
-    losses, seconds = [], []
-    for batches in _calls(case, source, short=slow):
-        losses.append(trainer.run(batches))  # returns when the work is done
-        seconds.append(time.perf_counter() - start)
-        start = time.perf_counter()
-    curve = np.concatenate(losses)
-    warm = [second / len(loss) * 1e6 for second, loss in zip(seconds[1:], losses[1:], strict=True)]
-    row = Row(
+    def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
+        layout, train = layout_of(case.model), case.train
+        self.steps = SLOW_STEPS if (backend.name, execution) == ("jax", "eager") else case.steps
+        params = layout.pack(initial_params(case.model, seed=train.seed, precision=train.precision))
+        self._source = BatchSource(layout, case.data, train.batch_size, train.precision)
+        self._trainer = backend.trainer(case.model, train, params, execution, device)
+        self._train, self._rates = train, learning_rates(train, train.epochs * case.epoch_steps)
+        self._calls = self._endless()
+        self._left: Batches = {"learning_rate": np.empty(0)}
+
+    def run(self, steps: int) -> float:
+        """See `Runner`."""
+        while len(self._left["learning_rate"]) < steps:
+            self._left = next(self._calls)
+        batches = {name: array[:steps] for name, array in self._left.items()}
+        self._left = {name: array[steps:] for name, array in self._left.items()}
+        return float(self._trainer.run(batches)[-1, 0])
+
+    def _endless(self) -> Iterator[Batches]:
+        for epoch in itertools.cycle(range(self._train.epochs)):
+            yield from epoch_calls(self._train, self._source, epoch, self._rates)
+
+
+def backend_contestant(backend: SharedBackend, case: Case, execution: str, device: str) -> Contestant:
+    """A backend's execution."""
+    return Contestant(
+        case=case,
         backend=backend.name,
         execution=execution,
         device=device,
-        threads=threads,
-        steps=len(curve),
-        first_call_seconds=seconds[0],
-        step_microseconds=warm,
-        batch_size=train.batch_size,
-        first_loss=float(curve[0, 0]),
-        last_loss=float(curve[-1, 0]),
+        build=lambda: BackendRunner(backend, case, execution, device),
     )
-    if case.test is not None and not slow:
-        predictions = backend.predict(case.model, layout.unpack(trainer.params()), case.test, device=device)
-        row.metrics = evaluate(case.model, predictions, case.test)
-    return row
 
 
-def _calls(case: Case, source: BatchSource, *, short: bool) -> Iterator[Batches]:
-    rates = learning_rates(case.train, case.train.epochs * case.train.steps_per_epoch(source.rows))
-    if short:
-        first = next(epoch_calls(case.train, source, 0, rates))
-        size = min(EAGER_CALL, max(1, len(first["learning_rate"]) // EAGER_CALLS))
-        for start in range(0, size * EAGER_CALLS, size):
-            part = {name: array[start : start + size] for name, array in first.items()}
-            if len(part["learning_rate"]):
-                yield part
-        return
-    for epoch in range(case.train.epochs):
-        yield from epoch_calls(case.train, source, epoch, rates)
+def measure(
+    run: Run, backend: SharedBackend, device: str, contestants: list[Contestant], say: Callable[[str], None]
+) -> None:
+    """Fill `run.rows`, so that what was measured stays when this is interrupted.
+
+    Repetitions are interleaved: each runs all contestants once, so that a machine that slows down hurts all alike.
+    """
+    runners = []
+    for contestant in contestants:
+        say(f"{contestant.backend} {contestant.execution} {contestant.case.variant}: first call")
+        runner, row = first_call(contestant, backend)
+        runners.append(runner)
+        run.rows.append(row)
+    product, peaks = backend.matmul(MATMUL, device), run.matmul_gflops.setdefault(backend.name, [])
+    product()
+    gc.collect()
+    for repetition in range(REPETITIONS):
+        for contestant, runner, row in zip(contestants, runners, run.rows, strict=True):
+            say(f"repetition {repetition + 1} of {REPETITIONS}: {contestant.backend} {contestant.execution}")
+            row.step_microseconds.append(repeat(functools.partial(runner.run, runner.steps)) / runner.steps * 1e6)
+        peaks.append(2 * MATMUL**3 / repeat(product) / 1e9)
+
+
+def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, Row]:
+    """Build the run and train its first steps."""
+    case, memory = contestant.case, PeakMemory()
+    start = time.perf_counter()
+    runner = contestant.build()
+    built = time.perf_counter()
+    loss = runner.run(case.steps)
+    done = time.perf_counter()
+    row = Row(
+        process=backend.name,
+        backend=contestant.backend,
+        execution=contestant.execution,
+        variant=case.variant,
+        device=contestant.device,
+        batch_size=case.train.batch_size,
+        flops=step_flops(case.model, case.train.batch_size),
+        build_seconds=built - start,
+        first_call_seconds=done - built,
+        steps=case.steps,
+        loss=loss,
+        host_bytes=memory.bytes(),
+        device_bytes=backend.peak_memory(contestant.device) if contestant.backend == backend.name else None,
+    )
+    return runner, row
+
+
+def repeat(call: Callable[[], object]) -> float:
+    """Seconds of a call, the mean over as many as fill a repetition."""
+    start = time.perf_counter()
+    count = 0
+    while True:
+        call()
+        count += 1
+        if (elapsed := time.perf_counter() - start) >= SECONDS:
+            return elapsed / count

@@ -11,7 +11,6 @@ Terran Lane and Ronny Kohavi, UCI Machine Learning Repository, 2000 (https://doi
 import gzip
 import hashlib
 import io
-import os
 import tempfile
 import warnings
 import zlib
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import platformdirs
 
 from spec import Dataset
+from spec.files import cache_folder
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/census-income-mld/"
 PARSER_VERSION = 1
@@ -122,11 +121,6 @@ def synthetic(rows: int, *, seed: int = 0) -> Census:
         test=data.take(slice(rows + quarter, total)),
         vocabularies=dict(VOCABULARIES),
     )
-
-
-def cache_folder() -> Path:
-    """Where downloads and parsed arrays are kept: $SHARED_BOTTOM_CACHE, or the user's cache folder."""
-    return Path(os.environ.get("SHARED_BOTTOM_CACHE") or platformdirs.user_cache_dir("shared-bottom"))
 
 
 def fingerprint(content: bytes) -> str:

@@ -1,5 +1,9 @@
-"""Specs as TOML and JSON: a round trip gives an equal spec, and a JSON schema tells an editor what may stand there."""
+"""Specs as TOML and JSON: a round trip gives an equal spec, and a JSON schema tells an editor what may stand there.
 
+And the folder where the project keeps what it can make again.
+"""
+
+import os
 import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
@@ -58,3 +62,10 @@ def read_experiment(path: Path) -> Experiment:
         return from_toml(Experiment, path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
+
+
+def cache_folder() -> Path:
+    """Where downloads, parsed arrays and compiled code are kept: $SHARED_BOTTOM_CACHE, or the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("SHARED_BOTTOM_CACHE") or platformdirs.user_cache_dir("shared-bottom"))

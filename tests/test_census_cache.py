@@ -179,6 +179,6 @@ class TestDownload:
 def test_the_cache_is_the_users_unless_the_environment_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, cache: Path
 ) -> None:
-    assert census_income.cache_folder() == cache
+    assert cache_folder() == cache
     monkeypatch.delenv("SHARED_BOTTOM_CACHE")
-    assert "shared-bottom" in census_income.cache_folder().parts
+    assert "shared-bottom" in cache_folder().parts

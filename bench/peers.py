@@ -1,0 +1,92 @@
+"""Keras 3 on the same framework, training the same network: how people compile without writing a step themselves."""
+
+import functools
+from typing import Any
+
+import keras
+import numpy as np
+
+from bench.cases import Case
+from bench.timing import Contestant
+from spec import Adam, ModelSpec, initial_params
+from spec.data import row_order
+from spec.params import Layer, layers
+
+STEPS_PER_EXECUTION = {"jax": (1, 16, 128), "torch": (1,)}
+"""Keras's own knob: steps between two visits of Python. The best one counts; on PyTorch Keras takes no other than 1."""
+EPOCHS = 10
+"""Epochs of a warm call: fit() itself takes milliseconds."""
+
+
+def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
+    """The network of a model with numeric inputs and relu, from Keras's layers, with the spec's parameters."""
+    inputs = keras.Input((model.numeric,))
+    outputs: dict[str, Any] = {}
+
+    def dense(x: Any, layer: Layer) -> Any:
+        made = keras.layers.Dense(layer.outputs, activation="relu" if layer.hidden else None)
+        y = made(x)
+        made.set_weights([params[f"{layer.name}.kernel"], params[f"{layer.name}.bias"]])
+        return y
+
+    shared = inputs
+    for layer in layers(model):
+        if layer.name.startswith("trunk."):
+            shared = dense(shared, layer)
+        else:
+            _, task, _ = layer.name.split(".")
+            outputs[task] = dense(outputs.get(task, shared), layer)
+    return keras.Model(inputs, list(outputs.values()))
+
+
+class KerasRunner:
+    """Trains by `fit`, and the last step by `train_on_batch`, which tells its loss."""
+
+    def __init__(self, case: Case, steps_per_execution: int) -> None:
+        train, optimizer = case.train, case.train.optimizer
+        assert isinstance(optimizer, Adam)
+        self.steps, self._case, self._epoch = EPOCHS * case.epoch_steps, case, 0
+        params = initial_params(case.model, seed=train.seed, precision=train.precision)
+        self._network = network(case.model, params)
+        self._network.compile(
+            optimizer=keras.optimizers.Adam(optimizer.learning_rate, optimizer.beta1, optimizer.beta2, optimizer.eps),
+            loss=["mse"] * len(case.model.tasks),
+            steps_per_execution=steps_per_execution,
+        )
+
+    def run(self, steps: int) -> float:
+        """See `bench.timing.Runner`. A call of several epochs tells no loss."""
+        if steps == self.steps:
+            self._network.fit(*self._rows(np.arange(self._case.data.rows)), **self._settings(EPOCHS, shuffle=True))
+            return float("nan")
+        size, train = self._case.train.batch_size, self._case.train
+        order = row_order(train.seed, 0, self._case.data.rows)
+        before, last = order[: (steps - 1) * size], order[(steps - 1) * size : steps * size]
+        self._network.fit(*self._rows(before), **self._settings(1, shuffle=False))
+        self._network.reset_metrics()
+        logs = self._network.train_on_batch(*self._rows(last), return_dict=True)
+        return float(logs["loss"])
+
+    def _settings(self, epochs: int, *, shuffle: bool) -> dict[str, Any]:
+        return {"epochs": epochs, "shuffle": shuffle, "verbose": 0, "batch_size": self._case.train.batch_size}
+
+    def _rows(self, index: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        data, precision = self._case.data, self._case.train.precision
+        assert data.numeric is not None
+        labels = [data.labels[task.name].reshape(data.rows, -1) for task in self._case.model.tasks]
+        return data.numeric[index].astype(precision), [label[index].astype(precision) for label in labels]
+
+
+def contestants(case: Case, backend: str) -> list[Contestant]:
+    """Keras with each number of steps a call; Keras must run on this backend: see KERAS_BACKEND."""
+    assert keras.backend.backend() == backend
+    return [
+        Contestant(
+            case=case,
+            backend=backend,
+            execution=f"Keras, {steps} a call",
+            device="cpu",
+            build=functools.partial(KerasRunner, case, steps),
+        )
+        for steps in STEPS_PER_EXECUTION[backend]
+    ]

@@ -1,0 +1,64 @@
+"""A run as a picture: cost against the number of tasks, throughput against the batch, or a bar a row."""
+
+import io
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.results import Row, Run
+
+
+def plot_run(run: Run) -> bytes:
+    """A PNG."""
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    axes = figure.subplots()
+    rows = [row for row in run.rows if row.step_microseconds]
+    {"tasks": tasks, "batch": batches}.get(run.case, bars)(axes, rows)
+    axes.set_title(f"{run.case}: {run.machine.processor}, threads: {run.threads}")
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=120)
+    return file.getvalue()
+
+
+def bars(axes: Axes, rows: list[Row]) -> None:
+    """µs a step, with the 10th and 90th percentile as whiskers."""
+    names = [f"{row.process}: {row.backend} {row.execution} {row.variant}".strip() for row in rows]
+    medians = [row.median for row in rows]
+    spread = [[row.median - row.percentile(10) for row in rows], [row.percentile(90) - row.median for row in rows]]
+    places = range(len(rows))
+    axes.barh(
+        places, medians, xerr=spread, color=[f"C{sorted({r.process for r in rows}).index(r.process)}" for r in rows]
+    )
+    for place, median in zip(places, medians, strict=True):
+        axes.text(median, place, f"  {median:,.0f}", va="center")
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.set(xscale="log", xlabel="µs a step (logarithmic)", xlim=(None, 4 * max(medians, default=1)))
+
+
+def tasks(axes: Axes, rows: list[Row]) -> None:
+    """µs a step against the number of tasks."""
+    lines(axes, rows, lambda row: row.median)
+    axes.set(xlabel="tasks", ylabel="µs a step")
+
+
+def batches(axes: Axes, rows: list[Row]) -> None:
+    """Rows a second against the rows of a step."""
+    lines(axes, rows, lambda row: row.rows_per_second)
+    axes.set(xlabel="rows a step", ylabel="rows a second")
+
+
+def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
+    """A line for each way to train, over the number in the variant's name."""
+    series: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        size = int("".join(filter(str.isdigit, row.variant)))
+        series.setdefault(f"{row.process}: {row.backend} {row.execution}", []).append((size, value(row)))
+    for name, points in series.items():
+        axes.plot(*zip(*points, strict=True), marker="o", label=name)
+    sizes = sorted({size for points in series.values() for size, _ in points})
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.legend()

@@ -1,0 +1,164 @@
+"""What the backends are compared with: PyTorch loops as people write them, with a network written by hand.
+
+tutorial's loop   DataLoader with shuffling, nn.Module, torch.optim, .item() at every step: the original script
+plain loop        the same without DataLoader and .item(): what one writes who cares for speed, and does not compile
+
+Both start from the spec's parameters and see its rows in its order, so that their loss is the backends'.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from bench.cases import Case
+from bench.results import REFERENCES
+from bench.timing import Contestant
+from spec import SGD, Adagrad, Adam, AdamW, ModelSpec, RMSprop, Schedule, initial_params, learning_rates
+from spec.data import row_order
+from spec.model import TaskSpec
+
+ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
+OPTIMIZERS: dict[type, Any] = {
+    SGD: torch.optim.SGD,
+    Adam: torch.optim.Adam,
+    AdamW: torch.optim.AdamW,
+    Adagrad: torch.optim.Adagrad,
+    RMSprop: torch.optim.RMSprop,
+}
+NAMES = {"decay": "alpha", "initial_accumulator": "initial_accumulator_value", "learning_rate": "lr"}
+"""The spec's names that torch.optim has others for."""
+
+
+class Network(nn.Module):
+    """The Shared-Bottom network from PyTorch's own layers, one by one. Its parameters are in the spec's order."""
+
+    def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleList(nn.Embedding(f.vocabulary, f.dimension) for f in model.categorical)
+        self.trunk = nn.Sequential(*self._hidden(model, model.input_width, model.trunk))
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                *self._hidden(model, model.trunk[-1], task.hidden),
+                nn.Linear((model.trunk[-1], *task.hidden)[-1], task.outputs),
+            )
+            for task in model.tasks
+        )
+
+    @staticmethod
+    def _hidden(model: ModelSpec, width: int, widths: tuple[int, ...]) -> Iterator[nn.Module]:
+        for outputs in widths:
+            yield nn.Linear(width, outputs)
+            if model.normalization == "layer":
+                yield nn.LayerNorm(outputs)
+            yield ACTIVATIONS[model.activation]()
+            width = outputs
+
+    def forward(self, numeric: Tensor | None, categorical: Tensor | None) -> list[Tensor]:
+        """Each task's outputs (rows, outputs)."""
+        parts = [] if numeric is None else [numeric]
+        if categorical is not None:
+            parts += [table(ids) for table, ids in zip(self.embeddings, categorical.unbind(1), strict=True)]
+        shared = self.trunk(torch.cat(parts, dim=1) if len(parts) > 1 else parts[0])
+        return [head(shared) for head in self.heads]
+
+    def load(self, params: dict[str, np.ndarray]) -> None:
+        """Start from the spec's parameters."""
+        with torch.no_grad():
+            for parameter, (name, value) in zip(self.parameters(), params.items(), strict=True):
+                parameter.copy_(torch.from_numpy(value.T if name.endswith("kernel") else value))
+
+
+def task_loss(task: TaskSpec, output: Tensor, label: Tensor) -> Tensor:
+    """The mean over the rows, times the task's weight."""
+    if task.kind == "binary":
+        loss = F.binary_cross_entropy_with_logits(output.squeeze(1), label)
+    else:
+        loss = F.cross_entropy(output, label) if task.kind == "multiclass" else F.mse_loss(output, label)
+    return loss if task.weight == 1 else loss * task.weight
+
+
+class Loop:
+    """Either of the loops, as a `bench.timing.Runner`."""
+
+    def __init__(self, case: Case, *, loader: bool) -> None:
+        self.steps, self._case, self._item = case.steps, case, loader
+        train = case.train
+        self._dtype = getattr(torch, train.precision)
+        self._network = Network(case.model).to(self._dtype)
+        self._network.load(initial_params(case.model, seed=train.seed, precision=train.precision))
+        settings = {
+            NAMES.get(name, name): value
+            for name, value in vars(train.optimizer).items()
+            if name not in ("kind", "beta1", "beta2")
+        }
+        if isinstance(train.optimizer, Adam | AdamW):
+            settings["betas"] = (train.optimizer.beta1, train.optimizer.beta2)
+        self._optimizer = OPTIMIZERS[type(train.optimizer)](self._network.parameters(), **settings)
+        self._rates = itertools.cycle(learning_rates(train, train.epochs * case.epoch_steps).tolist())
+        self._scheduled = train.schedule != Schedule()
+        self._arrays = self._tensors()
+        self._batches = self._loaded() if loader else self._sliced()
+
+    def _tensors(self) -> list[Tensor]:
+        model, data, rows = self._case.model, self._case.data, self._case.data.rows
+        tensors = [torch.tensor(data.numeric, dtype=self._dtype)] if model.numeric else []
+        tensors += [torch.tensor(data.categorical, dtype=torch.int64)] if model.categorical else []
+        for task in self._case.model.tasks:
+            label = data.labels[task.name]
+            label = label.reshape(rows, -1) if task.kind == "regression" else label
+            tensors.append(torch.tensor(label, dtype=torch.int64 if task.kind == "multiclass" else self._dtype))
+        return tensors
+
+    def _orders(self) -> Iterator[np.ndarray]:
+        train, rows, epoch = self._case.train, self._case.data.rows, 0
+        while True:
+            yield row_order(train.seed, epoch, rows) if train.shuffle else np.arange(rows)
+            epoch += 1
+
+    def _loaded(self) -> Iterator[list[Tensor]]:
+        dataset = TensorDataset(*self._arrays)
+        for order in self._orders():  # as a sampler: what shuffle=True draws, but in the spec's order
+            yield from DataLoader(dataset, batch_size=self._case.train.batch_size, sampler=order.tolist())
+
+    def _sliced(self) -> Iterator[list[Tensor]]:
+        for order in self._orders():
+            for index in torch.split(torch.from_numpy(order), self._case.train.batch_size):
+                yield [array[index] for array in self._arrays]
+
+    def run(self, steps: int) -> float:
+        """See `Runner`."""
+        model, clip_norm = self._case.model, self._case.train.clip_norm
+        losses: list[Any] = []
+        for _ in range(steps):
+            columns = next(self._batches)
+            numeric = columns.pop(0) if model.numeric else None
+            categorical = columns.pop(0) if model.categorical else None
+            if self._scheduled:
+                for group in self._optimizer.param_groups:
+                    group["lr"] = next(self._rates)
+            self._optimizer.zero_grad()
+            outputs = self._network(numeric, categorical)
+            first, *others = map(task_loss, model.tasks, outputs, columns)
+            loss = sum(others, first)
+            loss.backward()
+            if clip_norm is not None:
+                nn.utils.clip_grad_norm_(self._network.parameters(), clip_norm)
+            self._optimizer.step()
+            losses.append(loss.item() if self._item else loss.detach())
+        return float(losses[-1])
+
+
+def contestants(case: Case) -> list[Contestant]:
+    """The loop that a case is compared with; none with dropout, whose masks are the spec's own."""
+    if case.model.dropout:
+        return []
+    loader = case.reference == REFERENCES[0]
+    build = functools.partial(Loop, case, loader=loader)
+    return [Contestant(case=case, backend="torch", execution=case.reference, device="cpu", build=build)]

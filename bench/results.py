@@ -1,0 +1,190 @@
+"""What a run of the bench found, as it is written to JSON: `Run`, with a `Row` for each way to train.
+
+The file's schema is versioned: `python -c "from bench.results import Run; from spec import json_schema;
+print(json_schema(Run))"` prints it. A reader of version 1 may rely on every field below; a field that changes its
+meaning counts the version up.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from spec.validation import one_line
+
+RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
+REFERENCES = ("tutorial's loop", "plain loop")
+"""The executions that others are compared with: see `bench.references`."""
+LOSS_TOLERANCE = 5e-4
+"""Largest relative difference of a loss to the others'. In float32 the backends' differ by 1e-6 after some dozens of
+steps, and Keras's, whose Adam debiases in float32, by 1e-4; a term forgotten somewhere comes to more than 1e-2."""
+
+
+@dataclass(kw_only=True, config=RECORD)
+class Row:
+    """One way to train one network. Times are of wall clock, host work (gathering the rows) included."""
+
+    process: str
+    """The backend whose process measured it: ratios hold within a process."""
+    backend: str
+    execution: str
+    """eager, step, epoch, or the name of a reference."""
+    variant: str = ""
+    """Which member of a family of networks: "8 tasks", "batch 512"."""
+    device: str
+    batch_size: int
+    """Rows a step."""
+    flops: int
+    """Of a step's matrix products: `spec.flops.step_flops`."""
+    build_seconds: float
+    """Making the trainer: parameters, optimizer, encoded rows."""
+    first_call_seconds: float
+    """The first `steps` steps, compiling included."""
+    steps: int
+    """Steps of the first call."""
+    loss: float
+    """Total loss of the last step of the first call: all rows of a variant must agree on it."""
+    host_bytes: int | None = None
+    """By how much building and first call raised the process's peak of resident memory. Linux only."""
+    device_bytes: int | None = None
+    """Peak memory of the device's allocator, where there is one."""
+    step_microseconds: list[float] = Field(default_factory=list)
+    """µs a step once warm, of each repetition."""
+
+    def percentile(self, q: float) -> float:
+        """µs a step, NaN before the first repetition."""
+        return float(np.percentile(self.step_microseconds, q)) if self.step_microseconds else float("nan")
+
+    @property
+    def median(self) -> float:
+        """µs a step."""
+        return self.percentile(50)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows a second once warm."""
+        return self.batch_size / self.median * 1e6
+
+    @property
+    def gflops(self) -> float:
+        """GFLOP/s once warm."""
+        return self.flops / self.median / 1e3
+
+
+@dataclass(kw_only=True, config=RECORD)
+class Machine:
+    """Where it ran."""
+
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int | None
+    versions: dict[str, str]
+    """By package, and python."""
+
+
+@dataclass(kw_only=True, config=RECORD)
+class Run:
+    """One command's outcome."""
+
+    schema_version: Literal[1] = 1
+    command: str
+    started: str
+    """ISO 8601, UTC."""
+    case: str
+    rows_from: str
+    threads: int
+    caches: str
+    """The folder of compile caches on disk, or "cold": empty ones."""
+    interrupted: bool = False
+    """Whether Ctrl-C ended it: rows may be missing or have fewer repetitions."""
+    machine: Machine
+    rows: list[Row] = Field(default_factory=list)
+    matmul_gflops: dict[str, list[float]] = Field(default_factory=dict)
+    """By process: the speed of a large matrix product by that backend's library, once a repetition."""
+    auto: dict[str, dict[int, str]] = Field(default_factory=dict)
+    """By process: what execution "auto" takes for a run of so many steps. Of single networks, not of families."""
+    metrics: dict[str, dict[str, dict[str, float]]] = Field(default_factory=dict)
+    """By process and task: on test rows, after a whole training run."""
+
+    def peers(self, row: Row) -> list[Row]:
+        """The rows of the same variant, measured in the same process."""
+        return [other for other in self.rows if (other.process, other.variant) == (row.process, row.variant)]
+
+    def speed_up(self, row: Row) -> float | None:
+        """How many times faster than the reference of its process; None where there is none."""
+        return next((o.median / row.median for o in self.peers(row) if o.execution in REFERENCES), None)
+
+    def pays_after(self, row: Row) -> float | None:
+        """After how many steps the row's compiling has paid, against the backend's eager row; None if that is missing.
+
+        Infinite if it never does.
+        """
+        eager = next((o for o in self.peers(row) if o.backend == row.backend and o.execution == "eager"), None)
+        if eager is None or row.execution not in ("step", "epoch"):
+            return None
+        # What the first call took beyond its steps.
+        cost, base = (r.build_seconds + r.first_call_seconds - r.steps * r.median * 1e-6 for r in (row, eager))
+        saved = (eager.median - row.median) * 1e-6
+        if cost <= base:
+            return 0.0
+        return (cost - base) / saved if saved > 0 else float("inf")
+
+    def share_of_peak(self, row: Row) -> float | None:
+        """GFLOP/s over those of a large matrix product by the same library."""
+        peak = self.matmul_gflops.get(row.process)
+        return row.gflops / float(np.median(peak)) if peak and row.backend == row.process else None
+
+    def disagreeing(self) -> list[Row]:
+        """Rows whose loss is not that of the others of their variant (the median): their time is no result."""
+        return [row for row in self.rows if not self.loss_difference(row) <= LOSS_TOLERANCE]  # so that NaN disagrees
+
+    def loss_difference(self, row: Row) -> float:
+        """Relative to the median of the variant's losses."""
+        losses = [other.loss for other in self.rows if other.variant == row.variant and other.steps == row.steps]
+        middle = float(np.median(losses))
+        return abs(row.loss - middle) / abs(middle)
+
+    def fastest(self, process: str, steps: int) -> str | None:
+        """The execution that ends `steps` steps first by these figures, compiling included."""
+        own = [row for row in self.rows if row.process == row.backend == process and row.execution not in REFERENCES]
+        return min(own, key=lambda row: seconds_of(row, steps)).execution if own else None
+
+
+def seconds_of(row: Row, steps: int) -> float:
+    """How long a run of so many steps takes from the start, by the row's figures."""
+    return row.build_seconds + row.first_call_seconds + (steps - row.steps) * row.median * 1e-6
+
+
+def merge(runs: Iterable[Run], command: str) -> Run:
+    """One run out of those of several processes."""
+    first, *others = runs
+    for other in others:
+        first.rows += other.rows
+        first.interrupted |= other.interrupted
+        for name in ("matmul_gflops", "auto", "metrics"):
+            getattr(first, name).update(getattr(other, name))
+    first.command = command
+    return first
+
+
+def to_json(run: Run) -> bytes:
+    """The run as JSON."""
+    return TypeAdapter(Run).dump_json(run, indent=2)
+
+
+def read_run(option: str, path: Path) -> Run:
+    """The run in a JSON file. Raises OSError, or ValueError naming the option, the file and the field."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return TypeAdapter(Run).validate_python(content)
+    except ValidationError as error:
+        raise ValueError(f"{option}: {path}: {one_line(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{option}: expected the JSON of a run, got {str(path)!r}: {one_line(error)}") from error
+    except OSError as error:
+        raise ValueError(f"{option}: expected the JSON of a run, got {str(path)!r}: {error.strerror}") from error

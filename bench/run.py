@@ -1,0 +1,147 @@
+"""A whole run: what is measured in this process, and how the processes of several backends are put together."""
+
+import dataclasses
+import importlib.util
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Console
+
+from backends.base import SharedBackend
+from backends.metrics import evaluate
+from bench.cases import Case, load_cases
+from bench.machine import describe
+from bench.report import RUN_LENGTHS
+from bench.results import Run, merge, read_run
+from bench.timing import BackendRunner, Contestant, backend_contestant, measure
+from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
+from spec.files import cache_folder
+from spec.training import Device
+
+if TYPE_CHECKING:
+    from bench.__main__ import Options
+
+EXECUTIONS = ("eager", "step", "epoch")
+
+
+def run_each(options: "Options") -> Run:
+    """Each backend in a process of its own: threads and allocators do not mix."""
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in backend_names():
+            path = Path(folder) / f"{name}.json"
+            child = dataclasses.replace(options, backend=name, json=path, plot=None, compare=None, cold=False)
+            process = subprocess.Popen([sys.executable, "-m", "bench", *arguments(child)], stdout=subprocess.DEVNULL)
+            code = _wait(process)
+            if code not in (0, 1, 130) or not path.exists():  # it has said why
+                raise SystemExit(code or 1)
+            runs.append(read_run("--json", path))
+            if runs[-1].interrupted:
+                break
+    run = merge(runs, command(options))
+    return dataclasses.replace(run, caches="cold") if options.cold else run
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """The exit code. Ctrl-C is the child's: it ends with what it has measured."""
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+
+
+def arguments(options: "Options") -> list[str]:
+    """The options as a command line."""
+    found = []
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value is True:
+            found.append(f"--{field.name}")
+        elif value not in (None, False):
+            found += [f"--{field.name.replace('_', '-')}", str(value)]
+    return found
+
+
+def command(options: "Options") -> str:
+    """How to repeat the run."""
+    return shlex.join(["python", "-m", "bench", *arguments(options)])
+
+
+def run_one(options: "Options") -> Run:
+    """Measure one backend, and beside it what it is compared with. Ctrl-C ends it early.
+
+    Raises ValueError or ImportError before anything is built.
+    """
+    backend = cast(SharedBackend, load_backend(options.backend))
+    device = backend.resolve_device(options.device)
+    cases = load_cases(options.case, options.data_dir, options.steps)
+    run = Run(
+        command=command(options),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        case=options.case,
+        rows_from=cases[0].rows_from,
+        threads=options.threads,
+        caches="cold" if options.cold else str(cache_folder()),
+        machine=describe(),
+    )
+    executions = EXECUTIONS if options.execution == "all" else (options.execution,)
+    console = Console(stderr=True)
+    with console.status("") as status:
+        try:
+            if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
+                status.update(f"{backend.name}: warming up")
+                warm_up(backend, executions, device)
+            contestants = [
+                contestant for case in cases for contestant in _contestants(backend, case, executions, device)
+            ]
+            measure(run, backend, device, contestants, status.update)
+            if len(cases) == 1:
+                steps = {
+                    length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS
+                }
+                run.auto[backend.name] = steps
+            if cases[0].test is not None:
+                status.update(f"{backend.name}: the whole training, for its test metrics")
+                run.metrics[backend.name] = _metrics(backend, cases[0], device)
+        except KeyboardInterrupt:
+            run.interrupted = True
+    return run
+
+
+def warm_up(backend: SharedBackend, executions: tuple[str, ...], device: Device) -> None:
+    """Train the smallest network once by each execution: the first compiling of a process also starts the compiler."""
+    (case,) = load_cases("tutorial", None)
+    model = ModelSpec(numeric=10, trunk=(1,), tasks=(TaskSpec(name="task_a", kind="regression", outputs=3),))
+    labels = {"task_a": case.data.labels["task_a"]}
+    case = dataclasses.replace(case, model=model, data=Dataset(numeric=case.data.numeric, labels=labels))
+    for execution in executions:
+        BackendRunner(backend, case, execution, device).run(1)
+
+
+def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...], device: Device) -> list[Contestant]:
+    found: list[Contestant] = []
+    if importlib.util.find_spec("torch"):
+        from bench import references
+
+        found += references.contestants(case)
+    if case.name == "tutorial" and importlib.util.find_spec("keras"):
+        os.environ["KERAS_BACKEND"] = backend.name
+        from bench import peers
+
+        found += peers.contestants(case, backend.name)
+    return found + [backend_contestant(backend, case, execution, device) for execution in executions]
+
+
+def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:
+    assert case.test is not None
+    train = dataclasses.replace(case.train, device=device)
+    fitted = backend.fit(case.model, train, case.data)
+    return evaluate(case.model, backend.predict(case.model, fitted.params, case.test, device=device), case.test)
