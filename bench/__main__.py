@@ -10,8 +10,6 @@ from typing import Literal, NoReturn
 
 import tyro
 
-EXECUTIONS = ("eager", "step", "epoch")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -29,6 +27,8 @@ class Options:
     """Processor cores to use."""
     steps: int | None = None
     """Steps of a call, after which all losses must agree; if not given, the case's own: 32, census 64, wide 4."""
+    repetitions: int = 9
+    """How often every row is timed; fewer than 7 tell little of the spread."""
     data_dir: Path | None = None
     """Folder with the Census-Income files; without it, census trains on synthetic rows of the same columns."""
     cold: bool = False
@@ -101,6 +101,8 @@ def check(options: Options) -> None:
         raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {options.threads}")
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
+    if options.repetitions < 1:
+        raise ValueError(f"--repetitions: expected 1 or more, got {options.repetitions}")
     if not 0 <= options.tolerance < float("inf"):
         raise ValueError(f"--tolerance: expected a finite number of 0 or more, got {options.tolerance}")
     check_case(options.case, options.data_dir)

@@ -21,21 +21,24 @@ Column = tuple[str, Callable[[Row], str]]
 def print_run(run: Run) -> None:
     """Two tables, what training costs and what compiling costs, and what follows from them."""
     versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items() if name != "keras")
-    print(f"{run.case}: {run.rows_from}\n{run.machine.processor}, threads: {run.threads}; {versions}")
+    out = Console(width=max(Console().width, WIDTH), highlight=False)
+    out.print(f"{run.case}: {run.rows_from}. In brackets: PyTorch as a reference, in the other backend's process.")
+    out.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
     family = any(row.variant for row in run.rows)
     names: list[Column] = [
-        ("backend", lambda row: row.backend if row.backend == row.process else f"{row.backend} (for {row.process})"),
+        ("backend", lambda row: row.backend if row.backend == row.process else f"({row.backend})"),
         ("execution", lambda row: row.execution),
     ]
     if family:
         names.append(("", lambda row: row.variant))
-    print_table(
-        "Once warm: median of the repetitions, in brackets their 10th and 90th percentile",
+    _table(
+        out,
+        "Once warm: the median of the repetitions, and from their 10th to their 90th percentile",
         run.rows,
         names,
         [
             ("µs/step", lambda row: f"{row.median:,.0f}"),
-            ("", lambda row: f"({row.percentile(10):,.0f}–{row.percentile(90):,.0f})"),
+            ("10–90 %", lambda row: f"{row.percentile(10):,.0f}–{row.percentile(90):,.0f}"),
             ("rows/s", lambda row: f"{row.rows_per_second:,.0f}"),
             ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
             ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
@@ -43,8 +46,9 @@ def print_run(run: Run) -> None:
         ],
     )
     wrong = run.disagreeing()
-    print_table(
-        "The start: building, and the first call with its compiling; memory is what these two added",
+    _table(
+        out,
+        "The start: building, and the first call with its compiling; MB is what these added",
         run.rows,
         names,
         [
@@ -58,7 +62,7 @@ def print_run(run: Run) -> None:
         ],
     )
     for line in conclusions(run):
-        print(line)
+        out.print(line)
 
 
 def conclusions(run: Run) -> Iterable[str]:
@@ -85,8 +89,7 @@ def conclusions(run: Run) -> Iterable[str]:
     yield cold
 
 
-def print_table(title: str, rows: list[Row], names: list[Column], figures: list[Column]) -> None:
-    """A table that fits WIDTH columns."""
+def _table(out: Console, title: str, rows: list[Row], names: list[Column], figures: list[Column]) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name, _ in names:
         table.add_column(name, no_wrap=True)
@@ -94,7 +97,7 @@ def print_table(title: str, rows: list[Row], names: list[Column], figures: list[
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(row) for _, cell in [*names, *figures]))
-    Console(width=max(Console().width, WIDTH)).print(table)
+    out.print(table)
 
 
 def _optional(value: float | None, form: str, scale: float = 1.0) -> str:

@@ -144,9 +144,10 @@ class Run:
         return [row for row in self.rows if not self.loss_difference(row) <= LOSS_TOLERANCE]  # so that NaN disagrees
 
     def loss_difference(self, row: Row) -> float:
-        """Relative to the median of the variant's losses."""
-        losses = [other.loss for other in self.rows if other.variant == row.variant and other.steps == row.steps]
-        middle = float(np.median(losses))
+        """Relative to the median of the variant's finite losses."""
+        peers = [other.loss for other in self.rows if (other.variant, other.steps) == (row.variant, row.steps)]
+        finite = [loss for loss in peers if np.isfinite(loss)]
+        middle = float(np.median(finite)) if finite else float("nan")
         return abs(row.loss - middle) / abs(middle)
 
     def fastest(self, process: str, steps: int) -> str | None:

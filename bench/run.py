@@ -1,6 +1,7 @@
 """A whole run: what is measured in this process, and how the processes of several backends are put together."""
 
 import dataclasses
+import functools
 import importlib.util
 import os
 import shlex
@@ -93,26 +94,21 @@ def run_one(options: "Options") -> Run:
         machine=describe(),
     )
     executions = EXECUTIONS if options.execution == "all" else (options.execution,)
-    console = Console(stderr=True)
-    with console.status("") as status:
-        try:
-            if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
-                status.update(f"{backend.name}: warming up")
-                warm_up(backend, executions, device)
-            contestants = [
-                contestant for case in cases for contestant in _contestants(backend, case, executions, device)
-            ]
-            measure(run, backend, device, contestants, status.update)
-            if len(cases) == 1:
-                steps = {
-                    length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS
-                }
-                run.auto[backend.name] = steps
-            if cases[0].test is not None:
-                status.update(f"{backend.name}: the whole training, for its test metrics")
-                run.metrics[backend.name] = _metrics(backend, cases[0], device)
-        except KeyboardInterrupt:
-            run.interrupted = True
+    say = functools.partial(Console(stderr=True).print, style="dim", highlight=False, soft_wrap=True)
+    try:
+        if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
+            say(f"{backend.name}: warming up")
+            warm_up(backend, executions, device)
+        contestants = [contestant for case in cases for contestant in _contestants(backend, case, executions, device)]
+        measure(run, backend, device, contestants, options.repetitions, say)
+        if len(cases) == 1:
+            steps = {length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS}
+            run.auto[backend.name] = steps
+        if cases[0].test is not None:
+            say(f"{backend.name}: the whole training, for its test metrics")
+            run.metrics[backend.name] = _metrics(backend, cases[0], device)
+    except KeyboardInterrupt:
+        run.interrupted = True
     return run
 
 

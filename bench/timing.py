@@ -20,7 +20,6 @@ from bench.results import Row, Run
 from spec import initial_params, learning_rates
 from spec.flops import step_flops
 
-REPETITIONS = 9
 SECONDS = 0.2
 """A repetition goes on for as long, so that one interruption of the machine does not make it."""
 SLOW_STEPS = 2
@@ -88,7 +87,12 @@ def backend_contestant(backend: SharedBackend, case: Case, execution: str, devic
 
 
 def measure(
-    run: Run, backend: SharedBackend, device: str, contestants: list[Contestant], say: Callable[[str], None]
+    run: Run,
+    backend: SharedBackend,
+    device: str,
+    contestants: list[Contestant],
+    repetitions: int,
+    say: Callable[[str], None],
 ) -> None:
     """Fill `run.rows`, so that what was measured stays when this is interrupted.
 
@@ -96,16 +100,17 @@ def measure(
     """
     runners = []
     for contestant in contestants:
-        say(f"{contestant.backend} {contestant.execution} {contestant.case.variant}: first call")
+        own = "" if contestant.backend == backend.name else f"{contestant.backend} "
+        say(f"{backend.name}: {own}{contestant.execution} {contestant.case.variant}".rstrip())
         runner, row = first_call(contestant, backend)
         runners.append(runner)
         run.rows.append(row)
     product, peaks = backend.matmul(MATMUL, device), run.matmul_gflops.setdefault(backend.name, [])
     product()
     gc.collect()
-    for repetition in range(REPETITIONS):
-        for contestant, runner, row in zip(contestants, runners, run.rows, strict=True):
-            say(f"repetition {repetition + 1} of {REPETITIONS}: {contestant.backend} {contestant.execution}")
+    for repetition in range(repetitions):
+        say(f"{backend.name}: repetition {repetition + 1} of {repetitions}")
+        for runner, row in zip(runners, run.rows, strict=True):
             row.step_microseconds.append(repeat(functools.partial(runner.run, runner.steps)) / runner.steps * 1e6)
         peaks.append(2 * MATMUL**3 / repeat(product) / 1e9)
 

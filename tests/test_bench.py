@@ -1,67 +1,163 @@
+"""The bench as a command."""
+
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from bench.report import read_rows, write_json
-from bench.timing import Row
+from bench.results import read_run
+from spec import Experiment, ModelSpec, Schedule, TaskSpec, TrainSpec, to_toml
 
-ROW = Row(
-    backend="jax",
-    execution="epoch",
-    device="cpu",
-    threads=1,
-    steps=320,
-    first_call_seconds=0.5,
-    step_microseconds=[30.0, 50.0, 40.0],
-    batch_size=32,
-    first_loss=2.0,
-    last_loss=1.0,
+QUICK = ["--repetitions", "1"]
+SMALL = Experiment(
+    model=ModelSpec(
+        numeric=3,
+        trunk=(4,),
+        tasks=(
+            TaskSpec(name="click", kind="binary", hidden=(4,)),
+            TaskSpec(name="region", kind="multiclass", outputs=3, weight=0.5),
+            TaskSpec(name="span", kind="regression"),
+        ),
+    ),
+    train=TrainSpec(clip_norm=0.1, schedule=Schedule(kind="linear")),
 )
+"""Every kind of task, and what a loop by hand may forget."""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(to_toml(SMALL))
+    return path
 
 
 def bench(*arguments, **variables):
-    command = [sys.executable, "-m", "bench", *arguments]
+    command = [sys.executable, "-m", "bench", *map(str, arguments)]
     return subprocess.run(
         command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "100"} | variables
     )
 
 
-def test_the_median_and_the_throughput_are_those_of_the_warm_calls():
-    assert ROW.median == 40.0
-    assert ROW.rows_per_second == pytest.approx(32 / 40e-6)
-
-
-def test_rows_survive_their_json(tmp_path):
-    write_json(tmp_path / "run.json", {"rows": [ROW.as_json()]})
-    assert read_rows(tmp_path / "run.json") == [ROW]
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
-
-
-@pytest.mark.parametrize(("backend", "execution"), [("jax", "epoch"), ("torch", "eager"), ("all", "eager")])
-def test_a_run_prints_and_writes_what_it_measured(tmp_path, backend, execution):
-    done = bench("--backend", backend, "--execution", execution, "--json", str(tmp_path / "run.json"))
+def measured(tmp_path, *arguments, **variables):
+    """The run that a command wrote, its output and its picture looked at."""
+    done = bench(*arguments, *QUICK, "--json", tmp_path / "run.json", "--plot", tmp_path / "run.png", **variables)
     assert done.returncode == 0, done.stderr
     assert all(len(line.rstrip()) <= 100 for line in done.stdout.splitlines())
-    rows = json.loads((tmp_path / "run.json").read_text())["rows"]
-    found = [(row["backend"], row["execution"]) for row in rows]
-    backends = ["jax", "torch"] if backend == "all" else [backend]
-    assert found == [("torch", "tutorial's loop"), *((name, execution) for name in backends)]
-    for row in rows:
-        assert row["first_call_seconds"] > 0
-        assert min(row["step_microseconds"]) > 0
-        assert row["device"] == "cpu"
-        assert row["execution"] in done.stdout
-    first_losses = [row["first_loss"] for row in rows[1:]]
-    assert first_losses == pytest.approx([2.1637265] * len(first_losses), rel=1e-5)
+    run = read_run("--json", tmp_path / "run.json")
+    assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")
+    assert run.disagreeing() == []
+    assert not run.interrupted
+    for row in run.rows:
+        assert len(row.step_microseconds) == 1
+        assert min(row.step_microseconds) > 0
+        assert row.first_call_seconds > 0
+        assert row.execution in done.stdout
+    return run, done.stdout
+
+
+def trained_by(run):
+    return [(row.process, row.backend, row.execution) for row in run.rows if not row.execution.startswith("Keras")]
+
+
+def test_the_tutorial_in_every_execution_of_jax(tmp_path):
+    run, said = measured(tmp_path, "--backend", "jax")
+    loop = ("jax", "torch", "tutorial's loop")
+    assert trained_by(run) == [loop, *(("jax", "jax", execution) for execution in ("eager", "step", "epoch"))]
+    assert {row.steps for row in run.rows} == {32}
+    assert [row.loss for row in run.rows] == pytest.approx([1.98097] * len(run.rows), rel=5e-4)
+    assert "what auto takes: 100 epoch" in said
+    assert run.matmul_gflops["jax"][0] > 0
+
+
+def test_both_backends_each_in_its_process(tmp_path, small):
+    run, _ = measured(tmp_path, "--execution", "eager", "--steps", "3", "--case", small)
+    assert trained_by(run) == [
+        ("jax", "torch", "plain loop"),
+        ("jax", "jax", "eager"),
+        ("torch", "torch", "plain loop"),
+        ("torch", "torch", "eager"),
+    ]
+    assert {row.steps for row in run.rows} == {3}
+
+
+@pytest.mark.parametrize(("case", "variants"), [("tasks", 7), ("batch", 6)])
+def test_a_family(tmp_path, case, variants):
+    run, said = measured(tmp_path, "--backend", "jax", "--execution", "epoch", "--case", case, "--steps", "8")
+    assert len(run.rows) == 2 * variants
+    assert all(row.variant in said for row in run.rows)
+
+
+def test_wide(tmp_path):
+    run, _ = measured(tmp_path, "--backend", "torch", "--execution", "eager", "--case", "wide", "--steps", "1")
+    assert trained_by(run) == [("torch", "torch", "plain loop"), ("torch", "torch", "eager")]
 
 
 def test_census_without_files_says_that_its_rows_are_synthetic(tmp_path):
-    done = bench("--backend", "jax", "--execution", "eager", "--case", "census", SHARED_BOTTOM_CACHE=str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert "synthetic rows" in done.stdout
+    run, said = measured(tmp_path, "--backend", "jax", "--execution", "epoch", "--case", "census", "--steps", "2")
+    assert "synthetic rows" in said
+    assert set(run.metrics["jax"]) == {"income", "never_married"}
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_compile_caches_are_kept_where_the_user_has_them_or_thrown_away(tmp_path, small, cold):
+    cache = tmp_path / "cache"
+    arguments = ["--backend", "jax", "--execution", "epoch", "--case", small, *["--cold"][:cold]]
+    run, said = measured(tmp_path, *arguments, SHARED_BOTTOM_CACHE=str(cache))
+    assert ("Cold: compile caches on disk were empty." in said) is cold
+    assert run.caches == ("cold" if cold else str(cache))
+    assert cache.exists() is not cold
+    assert cold or list((cache / "jax").iterdir())
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (1e-3, 1)])
+def test_a_run_is_compared_with_an_earlier_one(tmp_path, small, factor, code):
+    arguments = ["--backend", "torch", "--execution", "eager", "--case", small, *QUICK]
+    path = tmp_path / "old.json"
+    assert bench(*arguments, "--json", path).returncode == 0
+    old = json.loads(path.read_text())
+    for row in old["rows"]:
+        row["step_microseconds"] = [value * factor for value in row["step_microseconds"]]
+    path.write_text(json.dumps(old))
+    done = bench(*arguments, "--compare", path, "--tolerance", "20")
+    assert done.returncode == code, done.stdout
+    assert ("slower than allowed" in done.stdout) == (code == 1)
+    done = bench("--case", "tasks", "--compare", path)
+    assert done.returncode == 2
+    assert done.stderr == f"error: --compare: expected a run of case tasks, got one of {small}\n"
+
+
+def test_rows_that_disagree_are_marked_and_the_exit_code_is_1(small):
+    code = (
+        "import bench.references as references, bench.__main__ as main\n"
+        "task_loss = references.task_loss\n"
+        "references.task_loss = lambda *arguments: 2 * task_loss(*arguments)\n"
+        "main.main()"
+    )
+    arguments = ["--backend", "torch", "--execution", "eager", "--case", small, *QUICK]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "≠" in done.stdout
+
+
+@pytest.mark.parametrize("backend", ["jax", "all"])
+def test_ctrl_c_shows_what_was_measured(tmp_path, small, backend):
+    command = [sys.executable, "-m", "bench", "--backend", backend, "--execution", "epoch", "--case", str(small)]
+    command += ["--repetitions", "1000", "--json", str(tmp_path / "run.json")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "repetition 2" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted: what was measured so far." in said
+    run = read_run("--json", tmp_path / "run.json")
+    assert run.interrupted
+    assert all(row.step_microseconds for row in run.rows)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +165,23 @@ def test_census_without_files_says_that_its_rows_are_synthetic(tmp_path):
     [
         (["--backend", "numpy"], "--backend: expected one of jax, torch, all, got 'numpy'"),
         (["--threads", "0"], "--threads: expected 1 to"),
+        (["--steps", "0"], "--steps: expected 1 or more, got 0"),
+        (["--steps", "33", "--backend", "jax"], "--steps: expected 1 to 32, the steps of an epoch of tutorial, got 33"),
+        (["--repetitions", "0"], "--repetitions: expected 1 or more, got 0"),
+        (["--tolerance", "-1"], "--tolerance: expected a finite number of 0 or more, got -1.0"),
         (["--case", "census", "--data-dir", "nowhere"], "--data-dir: expected a folder, got 'nowhere'"),
         (["--data-dir", "."], "--data-dir: expected none with --case tutorial"),
-        (["--case", "narrow"], "--case: expected one of tutorial, wide, census or a FILE.toml, got 'narrow'"),
+        (["--case", "narrow"], "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got"),
+        (["--case", "nowhere.toml", "--backend", "jax"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
         (["--json", "."], "--json: expected a file in a folder that can be written"),
-        (["--json", "nowhere/run.json"], "--json: expected a file in a folder that can be written"),
+        (["--plot", "nowhere/run.png"], "--plot: expected a file in a folder that can be written"),
+        (["--compare", "nowhere.json"], "--compare: expected the JSON of a run, got 'nowhere.json'"),
+        (["--device", "gpu", "--backend", "jax"], "device: expected 'cpu' or 'auto', got 'gpu'"),
     ],
 )
 def test_a_bad_option_is_one_line_and_exit_code_2(arguments, said):
+    if "gpu" in arguments and Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
     done = bench(*arguments)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {said}")
@@ -96,5 +201,6 @@ def test_an_option_that_does_not_parse_is_exit_code_2(arguments):
 def test_help_explains_every_option():
     done = bench("--help")
     assert done.returncode == 0
-    for option in ("--backend", "--case", "--execution", "--device", "--threads", "--data-dir", "--json"):
-        assert option in done.stdout
+    options = "backend case execution device threads steps repetitions data-dir cold json plot compare tolerance"
+    for option in options.split():
+        assert f"--{option}" in done.stdout

@@ -1,0 +1,228 @@
+"""The arithmetic of the bench, on figures made by hand."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+from pydantic import TypeAdapter
+
+from bench.cases import BATCHES, TASKS, load_cases
+from bench.plots import plot_run
+from bench.report import compare, conclusions, print_run, write_whole
+from bench.results import Machine, Row, Run, merge, read_run, to_json
+from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
+from spec.flops import step_flops
+from tests.builders import rejection
+
+
+def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):
+    own = {
+        "process": "jax",
+        "backend": "jax",
+        "execution": execution,
+        "device": "cpu",
+        "batch_size": 32,
+        "flops": 800_000,
+        "build_seconds": 0.5,
+        "first_call_seconds": 1.5,
+        "steps": 32,
+        "loss": 2.0,
+        "step_microseconds": list(microseconds),
+    }
+    return Row(**(own | fields))
+
+
+EAGER = row("eager", [1040.0], build_seconds=0.0, first_call_seconds=32 * 1040e-6)
+LOOP = row("tutorial's loop", [1000.0], backend="torch")
+
+
+def run(*rows, **fields):
+    machine = Machine(system="Linux", processor="a processor", cores=2, memory_bytes=None, versions={"jax": "0.10"})
+    own = {
+        "command": "python -m bench",
+        "started": "2026-01-01T00:00:00+00:00",
+        "case": "tutorial",
+        "rows_from": "random rows",
+        "threads": 1,
+        "caches": "cold",
+        "machine": machine,
+        "rows": list(rows),
+    }
+    return Run(**(own | fields))
+
+
+class TestFlops:
+    def test_the_tutorial_by_hand(self):
+        layers = [10 * 64, 64 * 32, 32 * 16, 16 * 32, 32 * 3, 16 * 32, 32 * 2]
+        # Outputs, gradient of the kernel, gradient of the inputs; of the first layer's inputs, which are data, none.
+        assert step_flops(presets.tutorial_model(), 32) == 2 * 32 * (3 * sum(layers) - layers[0])
+
+    def test_of_a_first_layer_only_the_embeddings_have_a_gradient(self):
+        model = ModelSpec(
+            numeric=3,
+            categorical=(CategoricalFeature(name="a", vocabulary=9, dimension=2),),
+            trunk=(7,),
+            tasks=(TaskSpec(name="t", kind="binary"),),
+        )
+        assert step_flops(model, 10) == 2 * 10 * (2 * 5 * 7 + 2 * 7 + 3 * 7 * 1)
+
+    def test_it_grows_with_the_rows(self):
+        assert step_flops(presets.wide_model(), 300) == 3 * step_flops(presets.wide_model(), 100)
+
+
+class TestRow:
+    def test_percentiles_and_rates(self):
+        found = row(microseconds=[float(value) for value in range(100, 201, 10)])
+        assert (found.percentile(10), found.median, found.percentile(90)) == (110.0, 150.0, 190.0)
+        assert found.rows_per_second == pytest.approx(32 / 150e-6)
+        assert found.gflops == pytest.approx(800_000 / 150e-6 / 1e9)
+
+    def test_nothing_measured_is_nan(self):
+        assert math.isnan(row(microseconds=[]).median)
+
+
+class TestRun:
+    def test_the_speed_up_is_over_the_loop_of_the_same_process(self):
+        other = replace(LOOP, process="torch", step_microseconds=[4000.0])
+        found = run(other, LOOP, row())
+        assert found.speed_up(row()) == pytest.approx(1000 / 40)
+        assert run(other, row()).speed_up(row()) is None
+
+    def test_compiling_pays_after_its_seconds_over_what_a_step_saves(self):
+        # 2 s less the 32 steps themselves, at 1,000 µs saved a step.
+        assert run(EAGER, row()).pays_after(row()) == pytest.approx((2.0 - 32 * 40e-6) / 1000e-6)
+
+    def test_what_is_slower_never_pays(self):
+        slow = row(microseconds=[2000.0])
+        assert run(EAGER, slow).pays_after(slow) == math.inf
+
+    def test_what_starts_sooner_pays_at_once(self):
+        quick = row(build_seconds=0.0, first_call_seconds=0.0)
+        assert run(EAGER, quick).pays_after(quick) == 0.0
+
+    @pytest.mark.parametrize("of", [EAGER, LOOP])
+    def test_what_does_not_compile_has_nothing_to_pay(self, of):
+        assert run(EAGER, LOOP, row()).pays_after(of) is None
+
+    def test_without_an_eager_row_nobody_knows_when_it_pays(self):
+        assert run(row()).pays_after(row()) is None
+
+    def test_the_share_of_the_peak_is_that_of_the_same_library(self):
+        found = run(row(), LOOP, matmul_gflops={"jax": [70.0, 90.0, 80.0]})
+        assert found.share_of_peak(row()) == pytest.approx(800_000 / 40e-6 / 1e9 / 80.0)
+        assert found.share_of_peak(LOOP) is None
+
+    def test_the_fastest_depends_on_the_length_of_the_run(self):
+        found = run(LOOP, EAGER, row())
+        assert [found.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
+        assert found.fastest("torch", 100) is None
+
+    @pytest.mark.parametrize(("loss", "wrong"), [(2.0002, 0), (2.02, 1), (math.nan, 1)])
+    def test_a_loss_apart_from_the_others_is_no_result(self, loss, wrong):
+        rows = [row(), row("step"), row("eager", loss=loss)]
+        found = run(*rows)
+        assert found.disagreeing() == rows[3 - wrong :]
+        assert sum("≠" in line for line in conclusions(found)) == wrong
+
+    def test_losses_are_compared_within_a_variant(self):
+        one, other = row(variant="1 task", loss=1.0), row(variant="2 tasks", loss=9.0)
+        assert run(one, other).disagreeing() == []
+
+    def test_processes_merge_into_one_run(self):
+        one, other = (
+            run(row(), matmul_gflops={"jax": [1.0]}),
+            run(LOOP, matmul_gflops={"torch": [2.0]}, interrupted=True),
+        )
+        found = merge([one, other], "both")
+        assert found.rows == [row(), LOOP]
+        assert found.matmul_gflops == {"jax": [1.0], "torch": [2.0]}
+        assert (found.interrupted, found.command) == (True, "both")
+
+
+class TestFiles:
+    def test_a_run_survives_its_json(self, tmp_path):
+        found = run(EAGER, row(loss=math.inf), auto={"jax": {100: "epoch"}}, metrics={"jax": {"a": {"auc": 0.5}}})
+        write_whole(tmp_path / "run.json", to_json(found))
+        assert read_run("--compare", tmp_path / "run.json") == found
+        assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"schema_version": 2}, "schema_version: Input should be 1, got 2"),
+            ({"rows": 3}, "rows: Input should be a valid list"),
+            ({"speed": 3}, "speed: Unexpected keyword argument"),
+        ],
+    )
+    def test_another_schema_is_refused(self, tmp_path, change, said):
+        path = tmp_path / "run.json"
+        path.write_text(json.dumps(json.loads(to_json(run(row()))) | change))
+        assert said in rejection(read_run, "--compare", path)
+
+    @pytest.mark.parametrize("content", [None, "", "[1, 2"])
+    def test_what_is_no_run_is_refused(self, tmp_path, content):
+        path = tmp_path / "run.json"
+        if content is not None:
+            path.write_text(content)
+        assert rejection(read_run, "--compare", path).startswith("--compare: expected the JSON of a run, got")
+
+    def test_the_schema_describes_every_field(self):
+        schema = json_schema(Run)
+        assert schema["properties"]["schema_version"]["const"] == 1
+        described = schema["$defs"]["Row"]["properties"]
+        assert set(described) == set(Row.__dataclass_fields__)
+        assert TypeAdapter(Run).validate_json(to_json(run(row()))) == run(row())
+
+    @pytest.mark.parametrize(
+        ("case", "variants"),
+        [("tutorial", [""]), ("tasks", ["1 task", "8 tasks"]), ("batch", ["batch 8", "batch 1,024"])],
+    )
+    def test_a_run_is_drawn(self, case, variants):
+        rows = [row(execution, variant=variant) for variant in variants for execution in ("step", "epoch")]
+        assert plot_run(run(*rows, case=case)).startswith(b"\x89PNG")
+
+
+class TestCompare:
+    @pytest.mark.parametrize(("now", "slower"), [(40.0, False), (51.0, False), (53.0, True), (10.0, False)])
+    def test_a_row_may_be_slower_by_the_tolerance(self, capsys, now, slower):
+        before, after = run(EAGER, row()), run(row(microseconds=[now]), row("step"))
+        assert compare(after, before, 0.3) is slower
+        said = capsys.readouterr().out
+        assert "1 rows in both, 1 only here" in said
+        assert f"40 → {now:.0f} µs/step, × {now / 40:.2f}" in said
+        assert ("slower than allowed" in said) is slower
+
+
+def test_the_tables_fit_100_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    rows = [replace(LOOP, process=process) for process in ("jax", "torch")]
+    rows += [row(execution, [123456.0, 234567.0], variant="batch 8,192") for execution in ("eager", "step", "epoch")]
+    print_run(run(*rows, matmul_gflops={"jax": [90.0]}, interrupted=True))
+    said = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    assert "…" not in said
+    assert "Interrupted" in said
+
+
+class TestCases:
+    def test_the_families(self):
+        assert [len(case.model.tasks) for case in load_cases("tasks", None)] == list(TASKS) == [2**i for i in range(7)]
+        assert [case.train.batch_size for case in load_cases("batch", None)] == list(BATCHES)
+        assert (min(BATCHES), max(BATCHES)) == (8, 8192)
+
+    def test_a_call_is_part_of_an_epoch(self):
+        for name in ("tutorial", "tasks", "batch"):
+            for case in load_cases(name, None):
+                assert 1 <= case.steps <= case.epoch_steps
+        assert load_cases("tutorial", None, 5)[0].steps == 5
+
+    def test_steps_beyond_an_epoch_are_refused(self):
+        assert "--steps: expected 1 to 32, the steps of an epoch of tutorial, got 33" in rejection(
+            load_cases, "tutorial", None, 33
+        )
+
+    def test_a_toml_with_an_error_names_file_and_field(self, tmp_path):
+        path = tmp_path / "net.toml"
+        path.write_text("[model]\nnumeric = 2\ntrunk = [0]\ntasks = [{name = 'a', kind = 'binary'}]\n")
+        assert rejection(load_cases, str(path), None) == f"{path}: model.trunk.0: Input should be greater than 0, got 0"
