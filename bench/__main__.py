@@ -70,7 +70,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
     if options.json:
         write_whole(options.json, to_json(run))
-    if options.plot:
+    if options.plot and any(row.step_microseconds for row in run.rows):
         write_whole(options.plot, plot_run(run))
     print_run(run)
     slower = compare(run, old, options.tolerance) if old else False

@@ -23,18 +23,18 @@ def plot_run(run: Run) -> bytes:
 
 def bars(axes: Axes, rows: list[Row]) -> None:
     """µs a step, with the 10th and 90th percentile as whiskers."""
-    names = [f"{row.process}: {row.backend} {row.execution} {row.variant}".strip() for row in rows]
+    names = [_name(row) for row in rows]
     medians = [row.median for row in rows]
     spread = [[row.median - row.percentile(10) for row in rows], [row.percentile(90) - row.median for row in rows]]
     places = range(len(rows))
     axes.barh(
         places, medians, xerr=spread, color=[f"C{sorted({r.process for r in rows}).index(r.process)}" for r in rows]
     )
-    for place, median in zip(places, medians, strict=True):
-        axes.text(median, place, f"  {median:,.0f}", va="center")
+    for place, row in enumerate(rows):
+        axes.text(row.percentile(90), place, f"  {row.median:,.0f}", va="center")
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="µs a step (logarithmic)", xlim=(None, 4 * max(medians, default=1)))
+    axes.set(xscale="log", xlabel="µs a step (logarithmic)", xlim=(min(medians) / 3, max(medians) * 4))
 
 
 def tasks(axes: Axes, rows: list[Row]) -> None:
@@ -49,12 +49,16 @@ def batches(axes: Axes, rows: list[Row]) -> None:
     axes.set(xlabel="rows a step", ylabel="rows a second")
 
 
+def _name(row: Row) -> str:
+    return f"{row.process}: " + ("" if row.backend == row.process else f"{row.backend} ") + row.execution
+
+
 def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
     """A line for each way to train, over the number in the variant's name."""
     series: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         size = int("".join(filter(str.isdigit, row.variant)))
-        series.setdefault(f"{row.process}: {row.backend} {row.execution}", []).append((size, value(row)))
+        series.setdefault(_name(row), []).append((size, value(row)))
     for name, points in series.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=name)
     sizes = sorted({size for points in series.values() for size, _ in points})
