@@ -38,6 +38,8 @@ class SharedBackend(abc.ABC):
     name: str
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""
+    libraries: tuple[str, ...]
+    """The packages that decide what it computes, as pip names them."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:

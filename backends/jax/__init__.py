@@ -19,6 +19,7 @@ class JaxBackend(SharedBackend):
 
     name = "jax"
     trainer_type = Trainer
+    libraries = ("jax", "jaxlib", "flax", "optax")
 
     def has_gpu(self) -> bool:
         """Whether JAX sees a GPU."""

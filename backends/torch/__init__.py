@@ -19,6 +19,7 @@ class TorchBackend(SharedBackend):
 
     name = "torch"
     trainer_type = Trainer
+    libraries = ("torch",)
 
     def has_gpu(self) -> bool:
         """Whether PyTorch sees a CUDA (or ROCm) device."""
