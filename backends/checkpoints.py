@@ -23,11 +23,14 @@ class CheckpointWarning(UserWarning):
 def load_checkpoint(folder: str | Path, which: Literal["newest", "best"] = "newest") -> Checkpoint:
     """The newest checkpoint of a run's folder that can be read, or that of the best epoch by its early stopping.
 
+    folder: may also be that of one checkpoint, step-<steps>, which is the one meant then.
     Changes nothing in the folder, which may be in use. Warns of each that cannot be read. Raises CheckpointError, a
     ValueError, if none can, or if no epoch was the best.
     """
     if which not in ("newest", "best"):
         raise ValueError(f"which: expected 'newest' or 'best', got {which!r}")
+    if _is_checkpoint(Path(folder)):
+        return read_checkpoint(Path(folder))
     found, unreadable = _newest(Path(folder))
     for error in unreadable:
         warnings.warn(str(error), CheckpointWarning, stacklevel=2)
@@ -173,13 +176,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def checkpoint_paths(folder: Path) -> list[Path]:
     """The folders step-<steps> in `folder`, oldest first."""
-    paths = [path for path in folder.glob("step-*") if path.name.removeprefix("step-").isdecimal()]
-    return sorted(paths, key=lambda path: int(path.name.removeprefix("step-")))
+    return sorted(filter(_is_checkpoint, folder.glob("step-*")), key=lambda path: int(path.name.removeprefix("step-")))
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
     """Where the state after `step` steps is saved."""
     return folder / f"step-{step:08d}"
+
+
+def _is_checkpoint(path: Path) -> bool:
+    return path.name.startswith("step-") and path.name.removeprefix("step-").isdecimal()
 
 
 def _sync_folder(path: Path) -> None:

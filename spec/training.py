@@ -127,8 +127,8 @@ class Schedule:
 class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
-    The rows are looked at when an epoch ends. It is the best if the monitored value is strictly better than any before,
-    in the direction that the metric calls for: auc and accuracy up, log_loss, rmse, mae and the loss down. NaN never is.
+    The rows are looked at when an epoch ends. It is the best if the monitored value is better than all before, in the
+    direction that the metric calls for: auc and accuracy up, log_loss, rmse, mae and the loss down. NaN never is.
     """
 
     monitor: str = "loss"
