@@ -43,7 +43,7 @@ class Saver:
         self._every = save_every or steps_per_epoch
         self._epochs = max(1, self._every // steps_per_epoch)
         self._interrupts = Interrupts()
-        self._saved = 0
+        self._saved = self._tried = 0
 
     def __enter__(self) -> "Saver":
         self._interrupts.__enter__()
@@ -70,7 +70,7 @@ class Saver:
             raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
         if saved.step > (total := self._run.train.epochs * self._steps):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
-        self._saved = saved.step
+        self._saved = self._tried = saved.step
         return saved
 
     def note(self) -> str:
@@ -94,8 +94,9 @@ class Saver:
 
     def _save(self, state: State, due: bool) -> None:
         number = self._interrupts.received
-        if (due or number) and state.step > self._saved and self._write(state.checkpoint(self._run)):
-            self._saved = state.step
+        if (due or number) and state.step > self._tried:
+            self._tried = state.step
+            self._saved = state.step if self._write(state.checkpoint(self._run)) else self._saved
         if number:
             saved = "saved" if self._saved == state.step else "not saved"
             print(f"{number.name}: stopped after step {state.step}, {saved}{self.note()}", file=sys.stderr)

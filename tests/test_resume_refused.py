@@ -1,4 +1,4 @@
-"""A run is not resumed as another one: what differs is listed, and nothing is touched. And options that make no sense."""
+"""A run is not resumed as another one: what differs is listed, and nothing is touched."""
 
 import re
 from dataclasses import replace
