@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from backends.checkpoints import CheckpointFolder, load_checkpoint
+from spec import load_backend
 from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
 
 ROOT = Path(__file__).parents[1]
@@ -86,38 +88,66 @@ def test_a_thread_trains_without_touching_signals(backend, tmp_path):
 LONG = """
 import sys
 from spec import load_backend
+from spec import load_backend
 from tests.checkpoints import DATA, MODEL, short
 backend = load_backend("torch")
 backend.fit(MODEL, short(backend, epochs=100_000), DATA, checkpoint=sys.argv[1], save_every=2)
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [EXITS[0], (signal.SIGKILL, -signal.SIGKILL)])
-def test_a_process_of_its_own(tmp_path, number, code):
-    """It has the folder to itself as long as it lives, and no longer."""
-    pytest.importorskip("torch")
-    from backends.torch import backend
+@contextmanager
+def process_with(folder, code):
+    """A process of its own that runs `code` with the folder as its argument."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
-    command = [sys.executable, "-c", LONG, str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+
+def assert_taken(backend, folder):
+    taken = rf"^checkpoint: expected a folder of this run's own, got '{re.escape(str(folder))}', which another run is"
+    for resume in (False, True):
+        with pytest.raises(ValueError, match=taken):
+            backend.fit(MODEL, short(backend), DATA, checkpoint=folder, resume=resume)
+
+
+def test_a_process_of_its_own_exits_with_143(tmp_path):
+    pytest.importorskip("torch")
+    with process_with(tmp_path, LONG) as process:
         deadline = time.monotonic() + 60
         while not steps_saved(tmp_path):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        taken = rf"^checkpoint: expected a folder of this run's own, got '{re.escape(str(tmp_path))}', which another"
-        for resume in (False, True):
-            with pytest.raises(ValueError, match=taken):
-                backend.fit(MODEL, short(backend), DATA, checkpoint=tmp_path, resume=resume)
-        process.send_signal(number)
+        assert_taken(load_backend("torch"), tmp_path)
+        process.terminate()
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == code
+    assert process.returncode == 143
     newest = load_checkpoint(tmp_path).step
-    if code > 0:
-        where = f"{tmp_path}/step-{newest:08d}"
-        assert said == f"{number.name}: stopped after step {newest}, saved; the newest checkpoint is {where}\n"
-    with CheckpointFolder(tmp_path, 3) as folder:
-        assert folder.newest().step == newest
+    where = f"{tmp_path}/step-{newest:08d}"
+    assert said == f"SIGTERM: stopped after step {newest}, saved; the newest checkpoint is {where}\n"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from backends.checkpoints import CheckpointFolder
+with CheckpointFolder(Path(sys.argv[1]), 3):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_dies_with_its_owner(backend, tmp_path):
+    with process_with(tmp_path, HOLD) as process:
+        assert process.stdout.readline() == "held\n"
+        assert_taken(backend, tmp_path)
+        process.kill()
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        backend.fit(MODEL, short(backend), DATA, checkpoint=tmp_path)
 
 
 def test_two_runs_of_one_process_do_not_share_a_folder(backend, tmp_path):

@@ -1,6 +1,7 @@
 """Early stopping: what is watched, in which direction, when it stops, and whose weights are returned."""
 
 import itertools
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from backends.checkpoints import load_checkpoint
 from backends.early_stopping import Monitor
+from backends.metrics import UndefinedMetricWarning
 from spec import Adam, EarlyStopping, initial_params
-from tests.checkpoints import as_of, assert_same_run, short, steps_saved
+from tests.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
 from tests.parity import compare_params
 
 FAST = Adam(learning_rate=0.05)
@@ -53,14 +55,16 @@ def test_the_best_epochs_weights_are_returned_whether_or_not_it_stopped(
         compare_params(fitted.params, shorter.params, 0)
 
 
-def test_the_loss_is_the_total_over_the_validation_rows(backend, model, halves):
-    train, validation = halves
-    validation = replace(validation, labels=validation.labels | {"span": np.full(8, np.nan)})
+@pytest.mark.parametrize("missing", [(), ("price",)])
+def test_the_loss_is_the_total_over_the_validation_rows(backend, missing):
+    labels = VALIDATION.labels | {task: np.full_like(VALIDATION.labels[task], np.nan) for task in missing}
+    validation = replace(VALIDATION, labels=labels, sample_weight=np.arange(20.0))
     spec = overfitting(backend, "loss", epochs=2, precision="float64")
-    with pytest.warns(UserWarning, match="span"):
-        fitted = backend.fit(model, spec, train, validation)
-    params = backend.fit(model, replace(spec, early_stopping=None), train).params
-    total, _ = backend.gradients(model, params, validation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        fitted = backend.fit(MODEL, spec, DATA, validation)
+    params = backend.fit(MODEL, replace(spec, early_stopping=None), DATA).params
+    total, _ = backend.gradients(MODEL, params, validation)
     assert fitted.history.epochs[1]["monitor"] == pytest.approx(total, rel=1e-9)
 
 

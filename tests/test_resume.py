@@ -19,31 +19,27 @@ from tests.checkpoints import (
 )
 from tests.parity import compare_curves, compare_params
 
-SAVE_EVERY = 2
-"""Calls of two steps, and one of a single step at each epoch's end."""
-
-
-def pieces(backend, model, train, data, folder, steps, **fields):
-    """Resumes the run at each of `steps`, and compares the ends."""
-    options = {"save_every": SAVE_EVERY, "keep": 100} | fields
-    alone = backend.fit(model, train, data, VALIDATION, checkpoint=folder / "alone", **options)
-    assert len(alone.history.step_loss) == 10
-    for step in steps:
-        own = as_of(folder / "alone", step, folder / f"from-{step}")
-        resumed = backend.fit(model, train, data, VALIDATION, checkpoint=own, resume=True, **options)
-        assert_same_run(resumed, alone)
-        assert_same_state(load_checkpoint(own), load_checkpoint(folder / "alone"))
-    return alone
+SAVE_EVERY = 3
+"""Of four steps an epoch: calls of three steps, and of a single one, which XLA compiles without a loop."""
 
 
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_every_execution_resumes_bit_for_bit_at_the_first_a_middle_and_the_last_step(backend, tmp_path, execution):
     if (backend.name, execution) == ("jax", "eager"):
         pytest.skip("JAX without jit takes a tenth of a second a step: see the test below")
-    train = short(backend, execution=execution, schedule=Schedule(kind="cosine", warmup_steps=2), clip_norm=1.0)
+    schedule = Schedule(kind="cosine", warmup_steps=2)
+    train = short(backend, batch_size=10, execution=execution, schedule=schedule, clip_norm=1.0)
     model = replace(MODEL, dropout=0.3)
-    alone = pieces(backend, model, train, DATA, tmp_path, [2, 4, 5, 7, 10])
-    assert steps_saved(tmp_path / "alone") == [2, 4, 5, 7, 9, 10]
+    # A scan over two steps is the one that PyTorch compiles.
+    options = {"save_every": 2 if (backend.name, execution) == ("torch", "epoch") else SAVE_EVERY, "keep": 100}
+    alone = backend.fit(model, train, DATA, VALIDATION, checkpoint=tmp_path / "alone", **options)
+    steps = steps_saved(tmp_path / "alone")
+    assert steps == ([2, 4, 6, 8] if options["save_every"] == 2 else [3, 4, 7, 8])
+    for step in steps:
+        own = as_of(tmp_path / "alone", step, tmp_path / f"from-{step}")
+        resumed = backend.fit(model, train, DATA, VALIDATION, checkpoint=own, resume=True, **options)
+        assert_same_run(resumed, alone)
+        assert_same_state(load_checkpoint(own), load_checkpoint(tmp_path / "alone"))
     if execution != "epoch":  # where a call is a scan, one of another length is compiled and rounds by itself
         assert_same_run(backend.fit(model, train, DATA, VALIDATION), alone)
 
