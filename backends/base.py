@@ -50,6 +50,8 @@ class SharedBackend(abc.ABC):
     name: str
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""
+    libraries: tuple[str, ...]
+    """The packages that decide what it computes, as pip names them."""
     costs: ClassVar[Mapping[str, Cost]]
     """By execution: what "auto" chooses by."""
 

@@ -1,21 +1,29 @@
-"""The training loop, once for every backend: epochs, batches, history, metrics."""
+"""The training loop, once for every backend: epochs, batches, metrics, and what may end a run."""
 
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backends.batches import Batches, BatchSource
+from backends.checkpoint_format import Best
+from backends.checkpoints import CheckpointFolder
+from backends.early_stopping import Monitor
+from backends.identity import identify
 from backends.layout import layout_of
 from backends.metrics import UndefinedMetricWarning, evaluate
 from backends.progress import Progress
+from backends.saving import Saver, check_options
+from backends.state import State
 from spec.data import Dataset, row_order
 from spec.model import ModelSpec
 from spec.params import check_params, initial_params
 from spec.random import step_key
-from spec.results import Fitted, History
+from spec.results import Epoch, Fitted
 from spec.training import TrainSpec, learning_rates
 
 if TYPE_CHECKING:
@@ -29,69 +37,110 @@ def fit(
     data: Dataset,
     validation: Dataset | None = None,
     params: Mapping[str, np.ndarray] | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    save_every: int | None = None,
+    keep: int = 3,
+    resume: bool = False,
 ) -> Fitted:
     """Train `model` on `data`: see `spec.Backend.fit`."""
+    check_options(checkpoint, save_every, keep, resume)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)
-    if params is None:
-        params = initial_params(model, seed=train.seed, precision=train.precision)
-    check_params(model, params)
+    monitor = None if train.early_stopping is None else Monitor(model, train.early_stopping, validation)
+    initial = initial_params(model, seed=train.seed, precision=train.precision) if params is None else params
+    check_params(model, initial)
     layout, device = layout_of(model), backend.resolve_device(train.device)
-    total_steps = train.epochs * train.steps_per_epoch(data.rows)
-    execution = backend.best_execution(model, train, total_steps) if train.execution == "auto" else train.execution
-    start = layout.pack(params).astype(train.precision)
-    trainer = backend.trainer(model, train, start, execution, device)
-    source = BatchSource(layout, data, train.batch_size, train.precision)
-    rates = learning_rates(train, total_steps)
+    steps = train.steps_per_epoch(data.rows)
+    rates = learning_rates(train, train.epochs * steps)
+    execution = backend.best_execution(model, train, len(rates)) if train.execution == "auto" else train.execution
 
-    curves: list[np.ndarray] = []
-    epochs: list[dict[str, Any]] = []
-    with Progress(train, source.rows) as progress:
-        for epoch in range(train.epochs):
-            began = time.perf_counter()
-            losses = [trainer.run(batches) for batches in progress.track(epoch_calls(train, source, epoch, rates))]
-            curves += losses
-            entry = _epoch_entry(epoch, np.concatenate(losses), [task.name for task in layout.tasks])
-            if validation is not None:
-                predictions = backend.predict(model, layout.unpack(trainer.params()), validation, device=train.device)
-                with warnings.catch_warnings():
-                    if epoch:  # an undefined metric says so once a run
-                        warnings.simplefilter("ignore", UndefinedMetricWarning)
-                    entry["metrics"] = evaluate(model, predictions, validation)
-            epochs.append(entry | {"seconds": time.perf_counter() - began})
-            progress.epoch(entry)
+    with ExitStack() as stack:
+        saver, saved = None, None
+        if checkpoint is not None:
+            folder = stack.enter_context(CheckpointFolder(Path(checkpoint), keep))
+            saver = Saver(folder, identify(model, train, data, validation, initial), steps, save_every)
+            saved = saver.start(resume=resume, any_start=params is None)
+        vector = layout.pack(saved.params if saved else initial).astype(train.precision)
+        slots = {name: layout.pack(slot) for name, slot in saved.slots.items()} if saved else None
+        trainer = backend.trainer(model, train, vector, execution, device, slots, saved.step if saved else 0)
+        state = State(backend, layout, trainer, execution, device, saved)
+        source = BatchSource(layout, data, train.batch_size, train.precision)
+        if saver:
+            stack.enter_context(saver)
+        with Progress(train, source.rows, state.step) as progress:
+            for epoch in range(len(state.epochs), train.epochs):
+                if monitor and epoch - (state.best.epoch if state.best else 0) >= monitor.patience:
+                    break
+                began = time.perf_counter()
+                for batches in progress.track(epoch_calls(train, source, epoch, rates, state.step, save_every)):
+                    state.add(trainer.run(batches))
+                    if train.on_divergence == "stop":
+                        state.check_finite(rates, saver.note() if saver else "")
+                    if saver:
+                        saver.after_call(state)
+                entry = state.end_epoch(epoch, steps)
+                if validation is not None:
+                    _validate(backend, model, train, validation, state, monitor, entry)
+                entry["seconds"] = time.perf_counter() - began
+                state.epochs.append(entry)
+                progress.epoch(entry)
+                if saver:
+                    saver.after_epoch(state)
+        if saver:
+            saver.end(state)
+    return Fitted(params=state.best.params if state.best else state.params(), history=state.history())
 
-    curve = np.concatenate(curves)
-    task_loss = {task.name: curve[:, 1 + i] for i, task in enumerate(layout.tasks)}
-    history = History(
-        execution=execution,
-        device=device,
-        step_loss=curve[:, 0],
-        task_loss={task.name: task_loss[task.name] for task in model.tasks},
-        epochs=epochs,
-    )
-    return Fitted(params=layout.unpack(trainer.params()), history=history)
+
+def _validate(
+    backend: "SharedBackend",
+    model: ModelSpec,
+    train: TrainSpec,
+    validation: Dataset,
+    state: State,
+    monitor: Monitor | None,
+    entry: Epoch,
+) -> None:
+    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
+    params = state.params()
+    predictions = backend.predict(model, params, validation, device=train.device)
+    with warnings.catch_warnings():
+        if entry["epoch"] > 1:  # an undefined metric says so once a run
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+        entry["metrics"] = evaluate(model, predictions, validation)
+    if monitor is None:
+        return
+    entry["monitor"] = value = monitor.value(entry["metrics"])
+    if monitor.better(value, state.best.value if state.best else None):
+        state.best = Best(epoch=entry["epoch"], step=state.step, value=value, params=params)
 
 
-def epoch_calls(train: TrainSpec, source: BatchSource, epoch: int, rates: np.ndarray) -> Iterator[Batches]:
+def epoch_calls(
+    train: TrainSpec,
+    source: BatchSource,
+    epoch: int,
+    rates: np.ndarray,
+    done: int = 0,
+    save_every: int | None = None,
+) -> Iterator[Batches]:
     """The batches of an epoch (from 0), a call's worth at a time, each with its steps' learning rates and keys.
 
-    rates: the learning rate of each step of the run (steps,).
+    rates: the learning rate of each step of the run (steps,). done: steps of the run that are left out. save_every: no
+    call goes beyond a multiple of it, counted from the epoch's start, so that a run is cut alike wherever it resumes.
     """
     order = row_order(train.seed, epoch, source.rows) if train.shuffle else np.arange(source.rows)
     steps = train.steps_per_epoch(source.rows)
-    for start in range(0, steps, size := source.steps_per_call()):
-        rows = order[start * train.batch_size : (start + size) * train.batch_size]
-        batches = source.take(rows)
-        first = epoch * steps + start
-        span = np.arange(first, first + len(batches["shares.0"]))
-        batches["learning_rate"] = rates[span].astype(train.precision)
-        if source.layout.model.dropout:
-            batches["dropout_key"] = step_key(train.seed, span)
-        yield batches
-
-
-def _epoch_entry(epoch: int, losses: np.ndarray, tasks: list[str]) -> dict[str, Any]:
-    total, *own = losses.mean(axis=0).tolist()
-    return {"epoch": epoch + 1, "loss": total, "task_loss": dict(zip(tasks, own, strict=True))}
+    size, every = source.steps_per_call(), save_every or steps
+    for part in range(0, steps, every):
+        end = min(part + every, steps)
+        for start in range(part, end, size):
+            start, stop = max(start, done - epoch * steps), min(start + size, end)
+            if start >= stop:
+                continue
+            batches = source.take(order[start * train.batch_size : stop * train.batch_size])
+            span = np.arange(epoch * steps + start, epoch * steps + stop)
+            batches["learning_rate"] = rates[span].astype(train.precision)
+            if source.layout.model.dropout:
+                batches["dropout_key"] = step_key(train.seed, span)
+            yield batches

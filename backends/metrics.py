@@ -28,6 +28,9 @@ METRICS: dict[str, dict[str, Metric]] = {
         "mae": lambda label, y, weight: mean_absolute_error(label, y, sample_weight=weight),
     },
 }
+"""By kind of task; the first is its main one."""
+
+HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
 
 
 class UndefinedMetricWarning(UserWarning):
@@ -39,13 +42,23 @@ def evaluate(model: ModelSpec, predictions: dict[str, np.ndarray], data: Dataset
     return {task.name: _evaluate(task, predictions[task.name], data) for task in model.tasks}
 
 
+def counted(task: TaskSpec, data: Dataset) -> np.ndarray:
+    """Which rows the task's metrics count, those with a label and a weight: bool (N,)."""
+    present = label_present(data.labels[task.name], task)
+    return present if data.sample_weight is None else present & (data.sample_weight > 0)
+
+
+def counted_labels(task: TaskSpec, data: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
+    """The labels (n,), or (n, outputs) for regression, of the n rows that count, and their weights (n,) if any."""
+    counts = counted(task, data)
+    label = data.labels[task.name].reshape(data.rows, *((task.outputs,) if task.kind == "regression" else ()))
+    return label[counts], None if data.sample_weight is None else data.sample_weight[counts]
+
+
 def _evaluate(task: TaskSpec, predicted: np.ndarray, data: Dataset) -> dict[str, float]:
-    label = data.labels[task.name].reshape(len(predicted), *(predicted.shape[1:] if task.kind == "regression" else ()))
-    counts = label_present(label, task)
-    if data.sample_weight is not None:
-        counts = counts & (data.sample_weight > 0)
-    weight = None if data.sample_weight is None else data.sample_weight[counts]
-    label, predicted = label[counts], predicted[counts].astype(np.float64)
+    counts = counted(task, data)
+    label, weight = counted_labels(task, data)
+    predicted = predicted[counts].astype(np.float64)
     if task.kind == "multiclass":  # float32 probabilities add up to 1 but for their rounding
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
     found = {}

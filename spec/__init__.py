@@ -6,8 +6,8 @@ from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
 from spec.model import CategoricalFeature, ModelSpec, TaskSpec
 from spec.params import initial_params, parameter_shapes
-from spec.results import Fitted, History
-from spec.training import SGD, Adagrad, Adam, AdamW, RMSprop, Schedule, TrainSpec, learning_rates
+from spec.results import DivergenceError, Epoch, Fitted, History
+from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [
     "SGD",
@@ -17,6 +17,9 @@ __all__ = [
     "Backend",
     "CategoricalFeature",
     "Dataset",
+    "DivergenceError",
+    "EarlyStopping",
+    "Epoch",
     "Experiment",
     "Fitted",
     "History",

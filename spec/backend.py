@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,8 +30,24 @@ class Backend(Protocol):
         data: Dataset,
         validation: Dataset | None = None,
         params: Mapping[str, np.ndarray] | None = None,
+        *,
+        checkpoint: str | Path | None = None,
+        save_every: int | None = None,
+        keep: int = 3,
+        resume: bool = False,
     ) -> Fitted:
-        """Train from `params`, or from the initial ones of train.seed, in train.precision."""
+        """Train from `params`, or from the initial ones of train.seed, in train.precision.
+
+        checkpoint: a folder to save the run in, at every epoch's end and, with save_every, after every so many steps
+        of an epoch; with more than an epoch has, every so many epochs as they fill. The newest `keep` stay there, and
+        the best by early stopping's monitor.
+        resume: go on from the newest checkpoint of the folder, whichever backend saved it; start if there is none.
+        The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
+        SIGTERM and Ctrl-C end the call in hand, save, and exit with 143 and 130.
+
+        Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
+        saved is a CheckpointWarning, and training goes on.
+        """
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"

@@ -1,11 +1,29 @@
 """What training returns, whatever the framework."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NotRequired
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from spec.params import Params
+
+
+class Epoch(TypedDict):
+    """What the history says of an epoch."""
+
+    epoch: int
+    """From 1."""
+    loss: float
+    """Mean over its steps."""
+    task_loss: dict[str, float]
+    """The same by task, before the task's weight."""
+    metrics: NotRequired[dict[str, dict[str, float]]]
+    """By task and name, of the validation rows at its end."""
+    monitor: NotRequired[float]
+    """The value that early stopping watches."""
+    seconds: float
+    """What it took; of a resumed epoch, the part since."""
 
 
 @dataclass(kw_only=True)
@@ -20,8 +38,9 @@ class History:
     """float64 (steps,): the total loss of every optimizer step."""
     task_loss: dict[str, np.ndarray]
     """float64 (steps,) by task, before the task's weight."""
-    epochs: list[dict[str, Any]] = field(default_factory=list)
-    """By epoch: epoch (from 1), loss and task_loss (means over its steps), metrics (by task), seconds."""
+    epochs: list[Epoch] = field(default_factory=list)
+    best_epoch: int | None = None
+    """The epoch (from 1) whose weights early stopping returns; None without it, or if no epoch had a value."""
 
 
 @dataclass(kw_only=True)
@@ -30,3 +49,20 @@ class Fitted:
 
     params: Params
     history: History
+
+
+class DivergenceError(ArithmeticError):
+    """A loss became NaN or infinite, and the run stopped."""
+
+    history: History
+    """The curves up to and with the step, and the epochs that ended before it."""
+    step: int
+    """The step's index in the curves, from 0."""
+    task: str | None
+    """The first task, in the spec's order, whose loss is not finite; None if only their weighted sum is not."""
+    learning_rate: float
+    """That of the step."""
+
+    def __init__(self, message: str, history: History, *, step: int, task: str | None, learning_rate: float) -> None:
+        super().__init__(message)
+        self.history, self.step, self.task, self.learning_rate = history, step, task, learning_rate

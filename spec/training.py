@@ -17,6 +17,7 @@ from spec.validation import STRICT, Count, Flag, Fraction, NonNegative, Positive
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
 Execution = Literal["auto", "eager", "step", "epoch"]
+OnDivergence = Literal["stop", "continue"]
 
 CLIP_EPS = 1e-6
 """Added to the gradient's norm before dividing by it, as torch.nn.utils.clip_grad_norm_ does."""
@@ -123,6 +124,22 @@ class Schedule:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class EarlyStopping:
+    """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
+
+    The rows are looked at when an epoch ends. It is the best if the monitored value is better than all before, in the
+    direction that the metric calls for: auc and accuracy up, log_loss, rmse, mae and the loss down. NaN never is.
+    """
+
+    monitor: str = "loss"
+    """What is watched: a task's name, or "mean" over all tasks, or "loss", the total loss. A name goes first."""
+    metric: str | None = None
+    """Which of the task's metrics, or for "mean" of every task's. None: the main one; see `backends.early_stopping`."""
+    patience: Width = 3
+    """Epochs in a row without a better value after which the run stops."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
 
@@ -141,6 +158,10 @@ class TrainSpec:
     device: Device = "auto"
     execution: Execution = "auto"
     """How much is compiled: eager nothing, step one training step, epoch a scan over many steps."""
+    early_stopping: EarlyStopping | None = None
+    """Needs validation rows."""
+    on_divergence: OnDivergence = "stop"
+    """What a loss that is NaN or infinite does: stop the run with a DivergenceError, or nothing."""
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one pass over `rows` rows."""

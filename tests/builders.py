@@ -4,6 +4,7 @@ import pytest
 
 from spec import (
     CategoricalFeature,
+    EarlyStopping,
     Experiment,
     ModelSpec,
     Schedule,
@@ -13,7 +14,7 @@ from spec import (
 from spec.validation import one_line
 from tests.strategies import OPTIMIZERS
 
-CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, Experiment, *OPTIMIZERS]
+CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, EarlyStopping, Experiment, *OPTIMIZERS]
 """Every class of the spec that a user writes down."""
 
 

@@ -8,7 +8,19 @@ import keyword
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from spec import SGD, Adagrad, Adam, AdamW, CategoricalFeature, ModelSpec, RMSprop, Schedule, TaskSpec, TrainSpec
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    CategoricalFeature,
+    EarlyStopping,
+    ModelSpec,
+    RMSprop,
+    Schedule,
+    TaskSpec,
+    TrainSpec,
+)
 
 repeatable = settings(derandomize=True, deadline=None)
 """The decorator of every property test: the same examples in every run."""
@@ -89,5 +101,8 @@ def train_specs(**fields):
         "precision": st.sampled_from(["float32", "float64"]),
         "device": st.sampled_from(["auto", "cpu", "gpu"]),
         "execution": st.sampled_from(["auto", "eager", "step", "epoch"]),
+        "on_divergence": st.sampled_from(["stop", "continue"]),
+        "early_stopping": st.none()
+        | st.builds(EarlyStopping, monitor=identifiers, metric=st.none() | identifiers, patience=widths),
     }
     return st.builds(TrainSpec, **(own | fields))

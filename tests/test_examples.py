@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -8,8 +9,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def run(*command):
-    return subprocess.run([sys.executable, *command], capture_output=True, text=True, check=False, cwd=ROOT)
+def run(*command, cwd=ROOT):
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=cwd, env=environment)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,9 @@ def test_the_tutorial_prints_the_same_digits_in_both_backends(tutorial):
     assert tutorial["torch"].stdout == tutorial["jax"].stdout
 
 
-def test_the_code_of_the_readme_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    done = run("-c", code)
+def test_the_code_of_the_readme_runs(tmp_path):
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
+    done = run("-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) == 2
+    assert (tmp_path / "runs" / "one").is_dir()

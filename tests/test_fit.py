@@ -12,11 +12,21 @@ from tests.plain import plain_losses
 from tests.runs import training
 
 
+def test_auto_takes_the_execution_that_ends_first_compiling_included(backend):
+    def taken(model, train):
+        return [backend.best_execution(model, train, steps) for steps in (100, 1_000_000)]
+
+    small = taken(presets.tutorial_model(), presets.tutorial_training())
+    assert small == {"torch": ["eager", "epoch"], "jax": ["epoch", "epoch"]}[backend.name]
+    # Where a step is long, the seconds of compiling come back sooner.
+    assert taken(presets.wide_model(), presets.wide_training())[0] != "eager"
+
+
 def test_history(backend, model, data):
     train = training(backend, execution="auto")
     fitted = backend.fit(model, train, data, validation=data.take(slice(10)))
     history, steps = fitted.history, 6
-    assert history.execution == backend.best_execution(steps)
+    assert history.execution == backend.best_execution(model, train, steps)
     assert history.execution in ("eager", "step", "epoch")
     assert history.device == "cpu"
     curves = [history.step_loss, *history.task_loss.values()]

@@ -27,6 +27,7 @@ class JaxBackend(SharedBackend):
 
     name = "jax"
     trainer_type = Trainer
+    libraries = ("jax", "jaxlib", "flax", "optax")
     costs: ClassVar = {
         "eager": Cost(first=0.0, step=80e-3, flops=50e9),
         "step": Cost(first=0.7, step=80e-6, flops=60e9),

@@ -25,6 +25,7 @@ class TorchBackend(SharedBackend):
 
     name = "torch"
     trainer_type = Trainer
+    libraries = ("torch",)
     costs: ClassVar = {
         "eager": Cost(first=0.0, step=450e-6, flops=50e9),
         "step": Cost(first=6.0, step=95e-6, flops=75e9),

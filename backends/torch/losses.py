@@ -46,7 +46,7 @@ def task_losses(
     losses = []
     for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
         rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
-        losses.append(torch.linalg.vecdot(rows, batch[f"shares.{i}"]))
+        losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return torch.hstack(losses)
 
 

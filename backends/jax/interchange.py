@@ -1,0 +1,71 @@
+"""Parameters and Adam's slots to and from Flax's and optax's own state, to go on in a loop of one's own, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from backends.jax.model import SharedBottom
+from backends.jax.training import merge, scope
+from backends.layout import layout_of
+from spec.model import ModelSpec
+from spec.params import Params, check_params
+
+SLOTS = {"mu": "mu", "nu": "nu"}
+"""What optax calls them."""
+
+
+def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.State[Any, Any]:
+    """The nnx.Param state of the module that `build` returns. Raises ValueError for params that do not fit."""
+    check_params(model, params)
+    layout = layout_of(model)
+    flat = layout.pack(params)
+    with scope(flat.dtype, jax.devices()[0]):
+        tensors = {name: jnp.array(tensor) for name, tensor in layout.split(flat).items()}
+        return nnx.state(merge(SharedBottom(model), tensors), nnx.Param)
+
+
+def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:
+    """The inverse of `export_params`. Raises ValueError for a state of another network."""
+    layout = layout_of(model)
+    found = {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}
+    if found.keys() != layout.tensors.keys():
+        raise ValueError(f"state: expected the entries {', '.join(layout.tensors)}, got {', '.join(found)}")
+    for name, tensor in layout.tensors.items():
+        if found[name].shape != tensor.shape:
+            raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {found[name].shape}")
+    return layout.unpack(np.concatenate([found[name].ravel() for name in layout.tensors]))
+
+
+def export_slots(
+    model: ModelSpec, slots: Mapping[str, Mapping[str, np.ndarray]], step: int, state: optax.OptState
+) -> optax.OptState:
+    """The state of an Adam optimizer of the module's parameters, with these slots after `step` steps.
+
+    state: what the `init` of an optax.adam or adamw, or of a chain with one, gave; what else counts steps there is set
+    too. Raises ValueError if it is one of other parameters, or if the slots are another optimizer's.
+    """
+    _adam(model, state)
+    if slots.keys() != SLOTS.keys():
+        raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
+    native = {SLOTS[slot]: export_params(model, values) for slot, values in slots.items()}
+    return optax.tree_utils.tree_set(state, count=jnp.array(step, jnp.int32), **native)
+
+
+def import_slots(model: ModelSpec, state: optax.OptState) -> tuple[dict[str, Params], int]:
+    """The inverse of `export_slots`: slots and step. Raises ValueError for a state that is not such a one."""
+    adam = _adam(model, state)
+    return {slot: import_params(model, getattr(adam, native)) for slot, native in SLOTS.items()}, int(adam.count)
+
+
+def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
+    leaves = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, optax.ScaleByAdamState))
+    found = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
+    if len(found) != 1:
+        raise ValueError(f"state: expected that of one Adam optimizer, got {len(found)}")
+    import_params(model, found[0].mu)
+    return found[0]

@@ -1,0 +1,117 @@
+"""When a run is saved: at the steps that the user asks for, and when a signal ends it."""
+
+import sys
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from backends.checkpoint_format import Checkpoint
+from backends.checkpoints import CheckpointFolder, CheckpointWarning
+from backends.identity import Run, differences
+from backends.interrupts import Interrupts
+from backends.state import State
+
+
+def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
+    """Raises ValueError, naming the argument of `fit`, what was expected and what came."""
+    if checkpoint is not None and not isinstance(checkpoint, str | Path):
+        raise ValueError(f"checkpoint: expected the path of a folder, got {checkpoint!r}")
+    for name, value in (("save_every", save_every), ("keep", keep)):
+        if value is None and name == "save_every":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
+    if not isinstance(resume, bool):
+        raise ValueError(f"resume: expected True or False, got {resume!r}")
+    for name, given in (("save_every", save_every is not None), ("resume", resume)):
+        if given and checkpoint is None:
+            raise ValueError(f"{name}: expected the folder checkpoint with it, got none")
+
+
+class Saver:
+    """Saves a run in its folder; while its `with` lasts, SIGTERM and Ctrl-C end the run once a call has ended.
+
+    At most save_every steps lie between two saves. They are counted within an epoch, and if it has fewer, whole epochs
+    are, so that all epochs are cut into calls of the same few lengths: each length compiles.
+    """
+
+    def __init__(self, folder: CheckpointFolder, run: Run, steps_per_epoch: int, save_every: int | None) -> None:
+        self._folder, self._run, self._steps = folder, run, steps_per_epoch
+        self._every = save_every or steps_per_epoch
+        self._epochs = max(1, self._every // steps_per_epoch)
+        self._interrupts = Interrupts()
+        self._saved = self._tried = 0
+
+    def __enter__(self) -> "Saver":
+        self._interrupts.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._interrupts.__exit__(kind, error, trace)
+
+    def start(self, *, resume: bool, any_start: bool) -> Checkpoint | None:
+        """What to go on from; None to start anew. Raises ValueError if it is of another run.
+
+        any_start: the caller names no parameters to start from, so those of the saved run are meant.
+        """
+        if not resume:
+            self._folder.check_empty()
+            return None
+        saved = self._folder.newest()
+        if saved is None:
+            return None
+        differ = [line for line in differences(saved.run, self._run) if not (any_start and line.startswith("start:"))]
+        if differ:
+            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
+        if saved.step > (total := self._run.train.epochs * self._steps):
+            raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
+        self._saved = self._tried = saved.step
+        return saved
+
+    def note(self) -> str:
+        """Which checkpoint there is to go back to, in words."""
+        return f"; the newest checkpoint is {self._folder.last}" if self._folder.last else "; there is no checkpoint"
+
+    def after_call(self, state: State) -> None:
+        """Within an epoch, save if it is time. Raises SystemExit if a signal came."""
+        within = state.step % self._steps
+        if within:  # the end of an epoch is saved with its metrics
+            self._save(state, within % self._every == 0)
+
+    def after_epoch(self, state: State) -> None:
+        """At an epoch's end, save if it is time or it is the best so far. Raises SystemExit if a signal came."""
+        best = state.best is not None and state.best.step == state.step
+        self._save(state, best or len(state.epochs) % self._epochs == 0)
+
+    def end(self, state: State) -> None:
+        """Save the last state. Raises SystemExit if a signal came."""
+        self._save(state, True)
+
+    def _save(self, state: State, due: bool) -> None:
+        number = self._interrupts.received
+        if (due or number) and state.step > self._tried:
+            self._tried = state.step
+            self._saved = state.step if self._write(state.checkpoint(self._run)) else self._saved
+        if number:
+            saved = "saved" if self._saved == state.step else "not saved"
+            print(f"{number.name}: stopped after step {state.step}, {saved}{self.note()}", file=sys.stderr)
+            raise SystemExit(128 + number)
+
+    def _write(self, checkpoint: Checkpoint) -> bool:
+        if self._run.train.on_divergence == "continue" or _finite(checkpoint):
+            return self._folder.save(checkpoint)
+        warnings.warn(
+            f"step {checkpoint.step} was not saved: its parameters are not finite{self.note()}",
+            CheckpointWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+def _finite(checkpoint: Checkpoint) -> bool:
+    return all(bool(np.isfinite(value).all()) for value in checkpoint.params.values())

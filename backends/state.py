@@ -1,0 +1,110 @@
+"""How far a run has come: its curves, its epochs, the best weights so far, and what of it a checkpoint keeps."""
+
+import importlib.metadata
+import platform
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.checkpoint_format import Best, Checkpoint
+from backends.identity import Run
+from backends.layout import Layout
+from spec.params import Params
+from spec.results import DivergenceError, Epoch, History
+
+if TYPE_CHECKING:
+    from backends.base import SharedBackend, Trainer
+
+
+class State:
+    """A run in progress. It starts as `saved` was, if given."""
+
+    def __init__(
+        self,
+        backend: "SharedBackend",
+        layout: Layout,
+        trainer: "Trainer",
+        execution: str,
+        device: str,
+        saved: Checkpoint | None = None,
+    ) -> None:
+        self.epochs: list[Epoch] = []
+        self.best: Best | None = None
+        self.step = 0
+        self._backend, self._layout, self._trainer = backend, layout, trainer
+        self._execution, self._device = execution, device
+        self._losses = [np.empty((0, 1 + len(layout.tasks)))]
+        if saved is not None:
+            self.epochs, self.best, self.step = list(saved.history.epochs), saved.best, saved.step
+            curves = [saved.history.step_loss, *(saved.history.task_loss[task.name] for task in layout.tasks)]
+            self._losses = [np.stack(curves, axis=1)]
+
+    def add(self, losses: np.ndarray) -> None:
+        """Takes note of a call's losses (steps, 1+tasks), in the layout's order."""
+        self._losses.append(losses)
+        self.step += len(losses)
+
+    def params(self) -> Params:
+        """The parameters so far."""
+        return self._layout.unpack(self._trainer.params())
+
+    def losses(self) -> np.ndarray:
+        """All steps' losses: float64 (steps, 1+tasks), in the layout's order."""
+        self._losses = [np.concatenate(self._losses)]
+        return self._losses[0]
+
+    def history(self) -> History:
+        """The curves so far."""
+        losses = self.losses()
+        task_loss = {task.name: losses[:, 1 + i] for i, task in enumerate(self._layout.tasks)}
+        return History(
+            execution=self._execution,
+            device=self._device,
+            step_loss=losses[:, 0],
+            task_loss={task.name: task_loss[task.name] for task in self._layout.model.tasks},
+            epochs=self.epochs,
+            best_epoch=self.best.epoch if self.best else None,
+        )
+
+    def checkpoint(self, run: Run) -> Checkpoint:
+        """All that is needed to go on from here."""
+        slots = {name: self._layout.unpack(slot) for name, slot in self._trainer.slots().items()}
+        libraries = {name: importlib.metadata.version(name) for name in ("numpy", *self._backend.libraries)}
+        return Checkpoint(
+            run=run,
+            backend=self._backend.name,
+            libraries={"python": platform.python_version()} | libraries,
+            step=self.step,
+            params=self.params(),
+            slots=slots,
+            history=self.history(),
+            best=self.best,
+        )
+
+    def end_epoch(self, epoch: int, steps: int) -> Epoch:
+        """What the history says of epoch `epoch` (from 0) of `steps` steps; the seconds are still to come."""
+        total, *own = self.losses()[epoch * steps :].mean(axis=0).tolist()
+        names = [task.name for task in self._layout.tasks]
+        return {"epoch": epoch + 1, "loss": total, "task_loss": dict(zip(names, own, strict=True)), "seconds": 0.0}
+
+    def check_finite(self, rates: np.ndarray, note: str = "") -> None:
+        """Raises DivergenceError if the last call has a loss that is not finite, with the curves up to that step.
+
+        rates: the learning rate of each step of the run (steps,). note: what the message says besides.
+        """
+        last = self._losses[-1]
+        if np.isfinite(last).all():
+            return
+        step = self.step - len(last) + int(np.argmin(np.isfinite(last).all(axis=1)))
+        self._losses = [self.losses()[: step + 1]]
+        history = self.history()
+        task = next((name for name, curve in history.task_loss.items() if not np.isfinite(curve[step])), None)
+        loss = history.step_loss[step] if task is None else history.task_loss[task][step]
+        raise DivergenceError(
+            f"loss: expected finite values, got {loss} of {f'task {task!r}' if task else 'all tasks together'} at step "
+            f"{step} (from 0), epoch {len(self.epochs) + 1}, learning rate {rates[step]:g}{note}",
+            history,
+            step=step,
+            task=task,
+            learning_rate=float(rates[step]),
+        )

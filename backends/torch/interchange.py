@@ -1,0 +1,75 @@
+"""Parameters and Adam's slots to and from PyTorch's own state, to go on in a loop of one's own, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backends.layout import layout_of
+from spec.model import ModelSpec
+from spec.params import Params, check_params
+
+SLOTS = {"mu": "exp_avg", "nu": "exp_avg_sq"}
+"""What torch.optim calls them."""
+
+
+def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    """The state_dict of the module that `build` returns, on the CPU. Raises ValueError for params that do not fit."""
+    check_params(model, params)
+    layout = layout_of(model)
+    return {name: tensor.clone() for name, tensor in layout.split(torch.from_numpy(layout.pack(params))).items()}
+
+
+def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
+    """The inverse of `export_params`. Raises ValueError for a state of another network."""
+    layout = layout_of(model)
+    if state.keys() != layout.tensors.keys():
+        raise ValueError(f"state: expected the entries {', '.join(layout.tensors)}, got {', '.join(state)}")
+    for name, tensor in layout.tensors.items():
+        if tuple(state[name].shape) != tensor.shape:
+            raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tuple(state[name].shape)}")
+    return layout.unpack(np.concatenate([state[name].numpy(force=True).ravel() for name in layout.tensors]))
+
+
+def export_slots(
+    model: ModelSpec, slots: Mapping[str, Mapping[str, np.ndarray]], step: int, state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The state of an Adam optimizer of the module's parameters, with these slots after `step` steps.
+
+    state: the state_dict of the torch.optim.Adam or AdamW; its hyperparameters stay. Raises ValueError if it is one of
+    other parameters, or if the slots are another optimizer's.
+    """
+    _check(model, state)
+    if slots.keys() != SLOTS.keys():
+        raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
+    native = {SLOTS[slot]: export_params(model, values) for slot, values in slots.items()}
+    own = {
+        index: {"step": torch.tensor(float(step))} | {slot: tensors[name] for slot, tensors in native.items()}
+        for index, name in enumerate(layout_of(model).tensors)
+    }
+    return {**state, "state": own}
+
+
+def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, Params], int]:
+    """The inverse of `export_slots`: slots and step. Raises ValueError for a state that has not yet made a step."""
+    _check(model, state)
+    own = state["state"]
+    if not own or any(slot not in own[0] for slot in SLOTS.values()):
+        raise ValueError("state: expected that of an Adam optimizer after a step, got another")
+    names = list(layout_of(model).tensors)
+    slots = {
+        slot: import_params(model, {name: own[index][native] for index, name in enumerate(names)})
+        for slot, native in SLOTS.items()
+    }
+    return slots, int(own[0]["step"])
+
+
+def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:
+    indices = [index for group in state["param_groups"] for index in group["params"]]
+    expected = list(range(len(layout_of(model).tensors)))
+    if indices != expected:
+        raise ValueError(
+            f"state: expected an optimizer of the network's {len(expected)} parameters in order, got {len(indices)}"
+        )

@@ -1,0 +1,73 @@
+"""The runs whose checkpoints lie in tests/golden, as they were saved by the first version of the format.
+
+The files are never made anew: a later version must still read them. Rows come from formulas and not from a random
+generator, whose numbers might change.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from spec import SGD, Adam, CategoricalFeature, Dataset, EarlyStopping, ModelSpec, Schedule, TaskSpec, TrainSpec
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def rows(start, stop):
+    n = np.arange(start, stop)
+    price = np.cos(3.0 * n)
+    price[n % 5 == 1] = np.nan
+    return Dataset(
+        numeric=np.sin(np.stack([n, 2.0 * n], axis=1)),
+        categorical=(n % 3)[:, None],
+        labels={"click": n % 2, "größe": price, "region": np.where(n % 7 == 2, -1, n % 3)},
+        sample_weight=1.0 + n % 4,
+    )
+
+
+MODEL = ModelSpec(
+    numeric=2,
+    categorical=(CategoricalFeature(name="colour", vocabulary=3, dimension=2),),
+    trunk=(3,),
+    tasks=(
+        TaskSpec(name="click", kind="binary"),
+        TaskSpec(name="größe", kind="regression", weight=0.5),
+        TaskSpec(name="region", kind="multiclass", outputs=3, hidden=(2,)),
+    ),
+    normalization="layer",
+    dropout=0.1,
+)
+DATA = rows(0, 20)
+VALIDATION = rows(20, 30)
+ONE_CLASS = Dataset(
+    numeric=VALIDATION.numeric,
+    categorical=VALIDATION.categorical,
+    labels=VALIDATION.labels | {"click": np.ones(10)},
+    sample_weight=VALIDATION.sample_weight,
+)
+"""Its AUC is not defined: NaN in the JSON."""
+
+RUNS = {
+    "jax-adam": (
+        TrainSpec(
+            optimizer=Adam(learning_rate=0.2),
+            schedule=Schedule(kind="cosine", warmup_steps=2),
+            clip_norm=1.0,
+            batch_size=8,
+            epochs=3,
+            seed=7,
+            precision="float64",
+            device="cpu",
+            execution="epoch",
+            early_stopping=EarlyStopping(monitor="größe", metric="mae", patience=9),
+        ),
+        ONE_CLASS,
+        8,
+    ),
+    "torch-sgd": (
+        TrainSpec(optimizer=SGD(learning_rate=0.1), batch_size=8, epochs=3, seed=7, device="cpu", execution="eager"),
+        None,
+        6,
+    ),
+}
+"""By backend and optimizer: the training, its validation rows, and the step of the checkpoint, of three an epoch."""

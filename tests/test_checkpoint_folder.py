@@ -1,0 +1,95 @@
+"""Which steps are saved, which stay, and in what form."""
+
+import hashlib
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from safetensors.numpy import load
+
+from backends.checkpoint_format import CheckpointError
+from backends.checkpoints import load_checkpoint
+from spec import Adam, EarlyStopping, Schedule, parameter_shapes, to_json
+from tests.checkpoints import DATA, MODEL, VALIDATION, short, steps_saved
+from tests.parity import compare_params
+
+
+@pytest.mark.parametrize(
+    ("save_every", "steps"),
+    [
+        (None, [5, 10, 15, 20]),
+        (1, list(range(1, 21))),
+        (3, [3, 5, 8, 10, 13, 15, 18, 20]),
+        (5, [5, 10, 15, 20]),
+        (9, [5, 10, 15, 20]),
+        (10, [10, 20]),
+        (17, [15, 20]),
+        (100, [20]),
+    ],
+)
+def test_at_most_so_many_steps_lie_between_two_saves_and_the_end_is_saved(backend, tmp_path, save_every, steps):
+    train = short(backend, epochs=4)
+    backend.fit(MODEL, train, DATA, checkpoint=tmp_path, save_every=save_every, keep=100)
+    assert steps_saved(tmp_path) == steps
+    assert np.diff([0, *steps]).max() <= (save_every or 5)
+
+
+@pytest.mark.parametrize(("keep", "steps"), [(1, [15]), (2, [13, 15]), (3, [10, 13, 15])])
+def test_the_newest_stay(backend, tmp_path, keep, steps):
+    backend.fit(MODEL, short(backend, epochs=3), DATA, checkpoint=tmp_path, save_every=3, keep=keep)
+    assert steps_saved(tmp_path) == steps
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", *(f"step-{step:08d}" for step in steps)]
+
+
+def test_the_best_stays_besides_and_predicts(backend, tmp_path):
+    optimizer, stopping = Adam(learning_rate=0.1), EarlyStopping(monitor="price", patience=9)
+    train = short(backend, epochs=6, optimizer=optimizer, early_stopping=stopping)
+    fitted = backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=tmp_path, save_every=100, keep=2)
+    rmse = [epoch["metrics"]["price"]["rmse"] for epoch in fitted.history.epochs]
+    best = int(np.argmin(rmse)) + 1
+    assert fitted.history.best_epoch == best < 5, "the rows should overfit before the end"
+    assert steps_saved(tmp_path)[0] == 5 * best
+    saved, newest = load_checkpoint(tmp_path, "best"), load_checkpoint(tmp_path)
+    assert (saved.step, saved.epoch, newest.step) == (5 * best, best, 30)
+    assert newest.best.value == rmse[best - 1]
+    for params in (saved.params, saved.best.params, newest.best.params):
+        compare_params(params, fitted.params, 0)
+
+
+def test_there_is_no_best_without_early_stopping(backend, tmp_path):
+    backend.fit(MODEL, short(backend, epochs=1), DATA, VALIDATION, checkpoint=tmp_path)
+    with pytest.raises(CheckpointError, match="which: expected 'newest', got 'best'"):
+        load_checkpoint(tmp_path, "best")
+    with pytest.raises(ValueError, match="which: expected 'newest' or 'best', got 'last'"):
+        load_checkpoint(tmp_path, "last")
+    with pytest.raises(CheckpointError, match=r"folder: expected one with a checkpoint, got '.*elsewhere'"):
+        load_checkpoint(tmp_path / "elsewhere")
+
+
+def test_another_program_finds_what_the_format_says(backend, tmp_path):
+    train = short(backend, schedule=Schedule(warmup_steps=2))
+    fitted = backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=tmp_path, save_every=3, keep=9)
+    folder = tmp_path / "step-00000008"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.json",
+        "checkpoint.sha256",
+        "tensors.safetensors",
+    ]
+    command = ["sha256sum", "--check", "--strict", "checkpoint.sha256"]
+    assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+    text, raw = json.loads((folder / "checkpoint.json").read_text()), (folder / "tensors.safetensors").read_bytes()
+    assert (text["format"], text["step"], text["epoch"], text["backend"]) == (1, 8, 1, backend.name)
+    assert text["run"]["model"] == json.loads(to_json(MODEL))
+    assert text["run"]["train"] == json.loads(to_json(train))
+    assert text["tensors_sha256"] == hashlib.sha256(raw).hexdigest()
+    numeric = {"dtype": "<f8", "shape": [36, 3], "sha256": hashlib.sha256(DATA.numeric.tobytes()).hexdigest()}
+    assert text["run"]["data"]["numeric"] == numeric
+    assert {"python", "numpy", *backend.libraries} == text["libraries"].keys()
+    assert text["epochs"] == fitted.history.epochs[:1]
+    tensors = load(raw)
+    prefixes, shapes = ("params", "slots.mu", "slots.nu"), parameter_shapes(MODEL)
+    expected = {f"{prefix}.{name}": shape for prefix in prefixes for name, shape in shapes.items()}
+    curves = ["history.step_loss", *(f"history.task_loss.{task.name}" for task in MODEL.tasks)]
+    assert {name: array.shape for name, array in tensors.items()} == expected | dict.fromkeys(curves, (8,))
+    np.testing.assert_array_equal(tensors["history.step_loss"], fitted.history.step_loss[:8])

@@ -1,0 +1,60 @@
+"""Checkpoints of format version 1, as its first version wrote them: every later version reads them and goes on."""
+
+import math
+import shutil
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from backends.checkpoints import load_checkpoint
+from backends.metrics import UndefinedMetricWarning
+from tests.checkpoints import steps_saved
+from tests.golden import DATA, FOLDER, MODEL, RUNS
+from tests.parity import compare_curves, compare_params
+from tests.runs import FAST
+
+RTOL = {"float64": 1e-9, "float32": 1e-5}
+
+
+def test_what_they_hold():
+    adam, sgd = (load_checkpoint(FOLDER / name) for name in RUNS)
+    assert (adam.backend, adam.step, adam.epoch, adam.model) == ("jax", 8, 2, MODEL)
+    assert (sgd.backend, sgd.step, sgd.epoch, sgd.model) == ("torch", 6, 2, MODEL)
+    assert [checkpoint.train for checkpoint in (adam, sgd)] == [train for train, _, _ in RUNS.values()]
+    assert (list(adam.slots), list(sgd.slots)) == (["mu", "nu"], [])
+    assert adam.libraries == {
+        "python": "3.11.7",
+        "numpy": "2.4.6",
+        "jax": "0.10.2",
+        "jaxlib": "0.10.2",
+        "flax": "0.12.8",
+        "optax": "0.2.8",
+    }
+    assert (adam.best.epoch, adam.best.step, adam.best.value) == (1, 3, 0.8036373673477942)
+    assert sgd.best is None
+    assert not np.array_equal(adam.best.params["trunk.0.kernel"], adam.params["trunk.0.kernel"])
+    assert [epoch["monitor"] for epoch in adam.history.epochs] == [0.8036373673477942, 0.8461699687244413]
+    assert math.isnan(adam.history.epochs[0]["metrics"]["click"]["auc"])
+    labels = {f"labels.{task.name}" for task in MODEL.tasks}
+    assert set(adam.run.data) == {"numeric", "categorical", "sample_weight"} | labels
+    assert sgd.run.validation is None
+    for saved, precision in ((adam, np.float64), (sgd, np.float32)):
+        assert {value.dtype.type for value in saved.params.values()} == {precision}
+        assert {curve.shape for curve in saved.history.task_loss.values()} == {(saved.step,)}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_each_backend_goes_on_from_them(backend, tmp_path, name):
+    train, validation, step = RUNS[name]
+    train = replace(train, execution=FAST[backend.name])
+    shutil.copytree(FOLDER / name, tmp_path / "run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UndefinedMetricWarning)
+        alone = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "alone", save_every=2)
+        resumed = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "run", save_every=2, resume=True)
+    assert len(resumed.history.step_loss) == 9
+    assert steps_saved(tmp_path / "run")[-1] == 9 > step
+    compare_curves(resumed.history, alone.history, RTOL[train.precision])
+    compare_params(resumed.params, alone.params, RTOL[train.precision])
