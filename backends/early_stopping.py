@@ -61,8 +61,8 @@ class Monitor:
         return float(np.mean([self._score(task, metrics[task.name]) for task in self._tasks]))
 
     def better(self, value: float, best: float | None) -> bool:
-        """Whether `value` is strictly better than the best before it; NaN never is."""
-        if np.isnan(value):
+        """Whether `value` is strictly better than the best before it; one that is not finite never is."""
+        if not np.isfinite(value):
             return False
         return best is None or (value > best if self.higher else value < best)
 

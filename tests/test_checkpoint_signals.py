@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from backends.checkpoints import CheckpointFolder, load_checkpoint
+from backends.interrupts import Interrupts
 from spec import load_backend
 from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
 
@@ -68,6 +69,11 @@ def test_a_second_ctrl_c_interrupts_at_once(backend, monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         backend.fit(MODEL, short(backend), DATA, checkpoint=tmp_path, save_every=2)
     assert steps_saved(tmp_path) == [2]
+
+
+def test_a_signal_that_comes_too_late_to_be_granted_does_what_it_did_before():
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_without_a_folder_signals_are_left_alone(backend, monkeypatch):

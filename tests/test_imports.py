@@ -113,6 +113,15 @@ def test_a_backend_trains_where_the_other_framework_is_missing(name):
     assert run(FIT.format(name=name, others=others), blocked=others) == "fitted []"
 
 
+def test_a_checkpoint_is_read_without_a_framework():
+    code = """
+    from backends.checkpoints import load_checkpoint
+    for name in ("jax-adam", "torch-sgd"):
+        print(load_checkpoint(f"tests/golden/{name}").step)
+    """
+    assert run(code, blocked=FRAMEWORKS) == "8\n6"
+
+
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_loaded_backend_says_its_name_and_brings_no_other(name):
     others = FRAMEWORKS - NEEDS[name]

@@ -14,6 +14,7 @@ from spec import (
     Adagrad,
     Adam,
     AdamW,
+    EarlyStopping,
     ModelSpec,
     RMSprop,
     Schedule,
@@ -101,6 +102,7 @@ def test_optimizer_defaults_are_those_of_torch(cls):
         (model, "trunk", "trunk.1"),
         (TrainSpec, "batch_size", "batch_size"),
         (TrainSpec, "epochs", "epochs"),
+        (EarlyStopping, "patience", "patience"),
     ],
 )
 def test_a_bad_width_is_rejected(build, field, path, value):
@@ -149,6 +151,7 @@ def test_a_bad_number_is_rejected(build, field, value):
         (TrainSpec, "precision", ("float32", "float64")),
         (TrainSpec, "device", ("auto", "cpu", "gpu")),
         (TrainSpec, "execution", ("auto", "eager", "step", "epoch")),
+        (TrainSpec, "on_divergence", ("stop", "continue")),
         (lambda optimizer: TrainSpec(optimizer={"kind": optimizer}), "optimizer", tuple(c().kind for c in OPTIMIZERS)),
     ],
 )
