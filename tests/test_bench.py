@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,8 @@ def test_the_tutorial_in_every_execution_of_jax(tmp_path):
     run, said = measured(tmp_path, "--backend", "jax")
     loop = ("jax", "torch", "tutorial's loop")
     assert trained_by(run) == [loop, *(("jax", "jax", execution) for execution in ("eager", "step", "epoch"))]
+    keras = {row.execution for row in run.rows if row.execution.startswith("Keras")}
+    assert keras == ({"Keras, 1 a call", "Keras, 16 a call", "Keras, 128 a call"} if find_spec("keras") else set())
     assert {row.steps for row in run.rows} == {32}
     assert [row.loss for row in run.rows] == pytest.approx([1.98097] * len(run.rows), rel=5e-4)
     assert "what auto takes: 100 epoch" in said
