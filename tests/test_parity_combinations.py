@@ -51,7 +51,7 @@ SMALL_TASKS = {**KINDS, "tied": KINDS["tied"][::3], "untied": KINDS["untied"][2:
 
 
 def pairs(choice):
-    """What a run shows together. An optimizer or a kind of tasks meets PyTorch compiled: in a step, an epoch or both."""
+    """What a run shows together. An optimizer or a kind of tasks meets PyTorch compiled by step, by epoch or both."""
     for one, other in itertools.combinations(choice, 2):
         dear = one in ("torch step", "torch epoch") and (other in FACTORS["optimizer"] or other in FACTORS["kinds"])
         yield "torch compiled" if dear else one, other
