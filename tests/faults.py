@@ -73,20 +73,26 @@ class Fault:
     """The task that the message names, where it is known."""
 
 
-def torch_adam(root=0.0, outside=1.0, exact=True):
-    def direction(optimizer, gradient, slots, count):
+def torch_adam(root=0.0, outside=1.0):
+    def direction(optimizer, gradient, slots, debias):
         mu = optimizer.beta1 * slots["mu"] + (1.0 - optimizer.beta1) * gradient
         nu = optimizer.beta2 * slots["nu"] + (1.0 - optimizer.beta2) * gradient.square()
-        if not exact:
-            count = count.float()
-        first, second = (mu / (1 - optimizer.beta1**count), nu / (1 - optimizer.beta2**count))
+        first, second = mu * debias[0], nu * debias[1]
         return first / ((second + root * optimizer.eps).sqrt() + outside * optimizer.eps), {"mu": mu, "nu": nu}
 
     return lambda patch: patch.setitem(torch_optimizers.DIRECTIONS, "adam", direction)
 
 
+def torch_debias_in_float32(patch):
+    def debias(optimizer, counts):
+        betas = np.array([optimizer.beta1, optimizer.beta2], np.float32)
+        return 1 / (1 - betas ** counts.astype(np.float32)[:, None])
+
+    patch.setattr(torch_optimizers, "debias", debias)
+
+
 def torch_dampened(patch):
-    def direction(optimizer, gradient, slots, count):
+    def direction(optimizer, gradient, slots, debias):
         trace = optimizer.momentum * slots["trace"] + (1 - optimizer.momentum) * gradient
         return trace, {"trace": trace}
 
@@ -94,7 +100,7 @@ def torch_dampened(patch):
 
 
 def torch_rmsprop_eps_inside(patch):
-    def direction(optimizer, gradient, slots, count):
+    def direction(optimizer, gradient, slots, debias):
         nu = optimizer.decay * slots["nu"] + (1.0 - optimizer.decay) * gradient.square()
         return gradient / (nu + optimizer.eps).sqrt(), {"nu": nu}
 
@@ -104,9 +110,9 @@ def torch_rmsprop_eps_inside(patch):
 def torch_decay_before_clip(patch):
     original = torch_optimizers.update
 
-    def update(optimizer, clip_norm, gradient, slots, count, params, learning_rate):
+    def update(optimizer, clip_norm, gradient, slots, debias, params, learning_rate):
         decayed, plain = gradient + optimizer.weight_decay * params, replace(optimizer, weight_decay=0.0)
-        return original(plain, clip_norm, decayed, slots, count, params, learning_rate)
+        return original(plain, clip_norm, decayed, slots, debias, params, learning_rate)
 
     patch.setattr(torch_optimizers, "update", update)
 

@@ -58,8 +58,8 @@ def torch_trajectory(optimizer, clip_norm, rates=RATES):
     taken = []
     for step in range(STEPS):
         gradient, rate = torch.tensor(GRADIENTS[step]), torch.tensor(rates[step])
-        count = torch.tensor(step + 1.0, dtype=torch.float64)
-        params, slots = torch_optimizers.update(optimizer, clip_norm, gradient, slots, count, params, rate)
+        debias = torch.tensor(torch_optimizers.debias(optimizer, np.array([step + 1]))[0])
+        params, slots = torch_optimizers.update(optimizer, clip_norm, gradient, slots, debias, params, rate)
         taken.append({"params": params.numpy().copy()} | {name: slot.numpy().copy() for name, slot in slots.items()})
     assert taken[0].keys() == {"params", *optimizer.slots}
     return {name: np.stack([step[name] for step in taken]) for name in taken[0]}

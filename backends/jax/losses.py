@@ -43,7 +43,7 @@ def task_losses(
     losses = []
     for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
         rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
-        losses.append((rows * batch[f"shares.{i}"]).sum(-1))
+        losses.append(jnp.vecdot(rows, batch[f"shares.{i}"]))
     return jnp.hstack(losses)
 
 

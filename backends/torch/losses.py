@@ -21,7 +21,7 @@ def regression(
     outputs: Float[Tensor, "*heads rows outputs"], labels: Float[Tensor, "*heads rows outputs"]
 ) -> Float[Tensor, "*heads rows"]:
     """Squared error, mean over the outputs."""
-    return (outputs - labels).square().mean(-1)
+    return F.mse_loss(outputs, labels, reduction="none").mean(-1)
 
 
 def multiclass(
@@ -46,7 +46,7 @@ def task_losses(
     losses = []
     for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
         rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
-        losses.append((rows * batch[f"shares.{i}"]).sum(-1))
+        losses.append(torch.linalg.vecdot(rows, batch[f"shares.{i}"]))
     return torch.hstack(losses)
 
 

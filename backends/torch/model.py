@@ -81,6 +81,7 @@ class SharedBottom(nn.Module):
     def __init__(self, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
         self.layout = layout.layout_of(model)
+        self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
         self.tables = nn.ParameterList(unloaded(table.rows, table.dimension) for table in self.layout.tables)
         for i, table in enumerate(self.layout.tables):
             self.register_buffer(f"offsets_{i}", torch.tensor(table.offsets, device=device), persistent=False)
@@ -88,6 +89,14 @@ class SharedBottom(nn.Module):
         self.heads = nn.ModuleList(
             nn.ModuleList(Dense(dense, model, device) for dense in head.layers) for head in self.layout.heads
         )
+
+    def bind(self, params: Float[Tensor, " parameters"]) -> list[nn.Parameter]:
+        """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order."""
+        if self._bound is None or self._bound[0] is not params:
+            own = {name: nn.Parameter(tensor) for name, tensor in self.layout.split(params).items()}
+            self.load_state_dict(own, assign=True)
+            self._bound = params, list(own.values())
+        return self._bound[1]
 
     def forward(
         self,

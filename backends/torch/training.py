@@ -29,8 +29,6 @@ class TrainState(NamedTuple):
 
     params: Float[Tensor, " parameters"]
     slots: Slots
-    steps: Float[Tensor, ""]
-    """Steps done. In float64, since torch.optim computes Adam's bias correction in Python's floats."""
 
 
 Batch = Mapping[str, Tensor]
@@ -45,19 +43,22 @@ def loss_and_gradient(
     """The losses of one batch, and the gradient of their total."""
     inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
 
-    def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        logits = functional_call(network, tensors, (), {**inputs, "by_task": False}, tie_weights=False)
+    def losses_of(logits: list[Tensor]) -> tuple[Tensor, Tensor]:
         losses = task_losses(network.layout, logits, batch)
         return total_loss(losses, weights), losses
 
-    tensors = network.layout.split(params)
+    def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        return losses_of(functional_call(network, tensors, (), {**inputs, "by_task": False}, tie_weights=False))
+
     if torch.compiler.is_compiling():
-        gradients, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
-    else:  # the same gradient: torch.func takes twice the time outside of a compiled step, and a scan takes no other
-        tensors = {name: tensor.detach().requires_grad_() for name, tensor in tensors.items()}
-        total, losses = loss(tensors)
-        gradients = dict(zip(tensors, torch.autograd.grad(total, list(tensors.values())), strict=True))
-    gradient = torch.cat([gradients[name].flatten() for name in tensors])
+        tensors = network.layout.split(params)
+        found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
+        gradients = [found[name] for name in tensors]
+    else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
+        own = network.bind(params)
+        total, losses = losses_of(network(**inputs, by_task=False))
+        gradients = list(torch.autograd.grad(total, own))
+    gradient = torch.cat([array.flatten() for array in gradients])
     return torch.hstack([total, losses]).detach(), gradient
 
 
@@ -71,11 +72,10 @@ def train_step(
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
     losses, gradient = loss_and_gradient(network, weights, state.params, batch)
-    steps = state.steps + 1.0
     params, slots = optimizers.update(
-        optimizer, clip_norm, gradient, state.slots, steps, state.params, batch["learning_rate"]
+        optimizer, clip_norm, gradient, state.slots, batch["debias"], state.params, batch["learning_rate"]
     )
-    return TrainState(params, slots, steps), losses
+    return TrainState(params, slots), losses
 
 
 @functools.lru_cache(maxsize=32)
@@ -91,7 +91,7 @@ def make_run(
     network = SharedBottom(model, device)
     step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), optimizer, clip_norm)
     if execution == "eager":
-        return functools.partial(loop_steps, step)
+        return functools.partial(loop_steps, functools.partial(in_place, step))
     if execution == "step":
         run: Step = functools.partial(loop_steps, compiled(step, device))
     else:
@@ -120,6 +120,12 @@ def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return state, torch.stack(losses)
 
 
+def in_place(step: Step, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
+    """The step, with the new parameters written over the old: the network that is bound to them need not be anew."""
+    new, losses = step(state, batch)
+    return TrainState(state.params.copy_(new.params), new.slots), losses
+
+
 def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
     """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
     try:
@@ -141,9 +147,16 @@ def task_weights(network: SharedBottom, dtype: np.dtype, device: torch.device) -
 
 
 def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """torch.compile of the whole function. On the CPU with a C++ wrapper around the kernels: it saves a fifth of the
-    tutorial's step. Each network counts its own recompilations; together they would soon reach PyTorch's limit of 8."""
-    options = {"cpp_wrapper": True} if device.type == "cpu" else {}
+    """torch.compile of the whole function. Each network counts its own recompilations; together they would soon reach
+    PyTorch's limit of 8.
+
+    A call checks only its tensors and PyTorch's global state: network and optimizer are this function's own and never
+    change, and to look at each of their fields took a third of a compiled step. On the CPU a C++ wrapper around the
+    kernels saves a fifth.
+    """
+    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_portable_guards_unsafe}
+    if device.type == "cpu":
+        options["cpp_wrapper"] = True
     # PyTorch's own overloads leave isolate_recompiles out.
     return torch.compile(  # type: ignore[call-overload]
         function, fullgraph=True, options=options, isolate_recompiles=True
@@ -164,16 +177,20 @@ class Trainer:
         slots: Mapping[str, np.ndarray] | None = None,
         count: int = 0,
     ) -> None:
-        self.device = device
+        self.device, self.optimizer, self.count = device, optimizer, count
         self._run = make_run(model, optimizer, clip_norm, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
         own = optimizers.init(optimizer, vector)
         own |= {name: torch.tensor(slot, device=device) for name, slot in (slots or {}).items()}
-        self.state = TrainState(vector, own, torch.tensor(float(count), dtype=torch.float64, device=device))
+        self.state = TrainState(vector, own)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
+        counts = self.count + np.arange(1, len(batches["learning_rate"]) + 1)
+        debias = optimizers.debias(self.optimizer, counts).astype(batches["learning_rate"].dtype)
+        arrays = {**batches, "debias": debias}
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        self.count += len(counts)
         self.state, losses = self._run(self.state, tensors)
         return losses.double().numpy(force=True)
 
