@@ -71,7 +71,7 @@ def test_the_modules_hold_the_initial_parameters_bit_for_bit(model):
             compare_params(params, built, rtol=0)
 
 
-@settings(repeatable, max_examples=20)
+@settings(repeatable, max_examples=25)
 @given(model_specs())
 def test_gradients_have_the_names_and_shapes_of_the_parameters(model):
     params, data = initial_params(model, seed=1), example_data(model, 3)
