@@ -17,8 +17,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 bench: $(INSTALLED)
 	$(RUN) -m bench --backend jax
 
+# Two processes, each a file at a time: a file's tests share what they compile. One file alone needs no second process.
 test: $(INSTALLED)
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -17,12 +17,7 @@ from backends.layout import layout_of
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
 from backends.torch import training as torch_training
-from spec import (
-    Adam,
-    TrainSpec,
-    initial_params,
-    load_backend,
-)
+from spec import Adam, TrainSpec, initial_params, load_backend
 from tests.parity import example_data, example_model
 
 RTOL = 1e-9
@@ -113,6 +108,20 @@ def torch_decay_before_clip(patch):
     def update(optimizer, clip_norm, gradient, slots, debias, params, learning_rate):
         decayed, plain = gradient + optimizer.weight_decay * params, replace(optimizer, weight_decay=0.0)
         return original(plain, clip_norm, decayed, slots, debias, params, learning_rate)
+
+    patch.setattr(torch_optimizers, "update", update)
+
+
+def torch_biases_not_decayed(patch):
+    original = torch_optimizers.update
+    biases = torch.cat(
+        [torch.full((t.stop - t.start,), name.endswith(".bias")) for name, t in layout_of(MODEL).tensors.items()]
+    )
+
+    def update(optimizer, *arguments):
+        decayed, slots = original(optimizer, *arguments)
+        plain, _ = original(replace(optimizer, weight_decay=0.0), *arguments)
+        return torch.where(biases, plain, decayed), slots
 
     patch.setattr(torch_optimizers, "update", update)
 

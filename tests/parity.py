@@ -9,7 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from spec import CategoricalFeature, Dataset, History, ModelSpec, TaskSpec, presets
+from spec import CategoricalFeature, Dataset, Fitted, History, ModelSpec, TaskSpec, TrainSpec, load_backend, presets
+
+RTOL, WITHIN, PARAMS_RTOL = 1e-9, 1e-12, 1e-8
+"""Of two backends' curves, of two executions' of one backend, and of parameters after training."""
 
 
 def compare_curves(a: History, b: History, rtol: float) -> None:
@@ -109,3 +112,25 @@ def example_data(
 
 def as_precision(params: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:
     return {name: value.astype(precision) for name, value in params.items()}
+
+
+def fit(name: str, model: ModelSpec, train: TrainSpec, data: Dataset, params=None, **changes) -> Fitted:
+    train = replace(train, device="cpu", **{"precision": "float64", **changes})
+    return load_backend(name).fit(model, train, data, params=params)
+
+
+def both(
+    model: ModelSpec, train: TrainSpec, data: Dataset, *, torch="eager", jax="epoch", rtol=RTOL, steps: int
+) -> tuple[Fitted, Fitted]:
+    """torch's run and JAX's, compared."""
+    one, other = (
+        fit(name, model, train, data, execution=execution, precision=train.precision)
+        for name, execution in (("torch", torch), ("jax", jax))
+    )
+    for fitted, execution in ((one, torch), (other, jax)):
+        assert fitted.history.execution == execution
+        assert fitted.history.step_loss.shape == (steps,)
+        assert np.isfinite(fitted.history.step_loss).all()
+        assert {value.dtype for value in fitted.params.values()} == {np.dtype(train.precision)}
+    compare_curves(one.history, other.history, rtol)
+    return one, other

@@ -12,32 +12,22 @@ import numpy as np
 import pytest
 
 from datasets import census_income
-from spec import SGD, Adagrad, Adam, AdamW, ModelSpec, RMSprop, Schedule, TrainSpec, load_backend, presets
-from tests.parity import KINDS, compare_curves, compare_params, example_data, example_model
+from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, presets
+from tests.parity import (
+    KINDS,
+    PARAMS_RTOL,
+    RTOL,
+    WITHIN,
+    both,
+    compare_curves,
+    compare_params,
+    example_data,
+    example_model,
+    fit,
+)
 
-RTOL, WITHIN, PARAMS_RTOL = 1e-9, 1e-12, 1e-8
 EXECUTIONS = ("eager", "step", "epoch")
 CENSUS = Path(__file__).parents[1] / ".." / "shared" / "data" / "census-income"
-
-
-def fit(name, model, train, data, params=None, **changes):
-    train = replace(train, device="cpu", **{"precision": "float64", **changes})
-    return load_backend(name).fit(model, train, data, params=params)
-
-
-def both(model, train, data, *, torch="eager", jax="epoch", rtol=RTOL, steps):
-    """torch's run and JAX's, compared."""
-    one, other = (
-        fit(name, model, train, data, execution=execution, precision=train.precision)
-        for name, execution in (("torch", torch), ("jax", jax))
-    )
-    for fitted, execution in ((one, torch), (other, jax)):
-        assert fitted.history.execution == execution
-        assert fitted.history.step_loss.shape == (steps,)
-        assert np.isfinite(fitted.history.step_loss).all()
-        assert {value.dtype for value in fitted.params.values()} == {np.dtype(train.precision)}
-    compare_curves(one.history, other.history, rtol)
-    return one, other
 
 
 @pytest.fixture(scope="module")
@@ -76,91 +66,6 @@ class TestTutorial:
         for fitted in runs.values():
             by_epoch = fitted.history.step_loss.reshape(10, 32).mean(axis=1)
             np.testing.assert_allclose([epoch["loss"] for epoch in fitted.history.epochs], by_epoch, rtol=1e-12)
-
-
-FACTORS = {
-    "optimizer": {
-        "sgd": SGD(learning_rate=0.05, weight_decay=1e-3),
-        "nesterov": SGD(learning_rate=0.02, momentum=0.9, nesterov=True),
-        "adam": Adam(learning_rate=1e-3, weight_decay=1e-3),
-        "adamw": AdamW(learning_rate=3e-3, weight_decay=0.1),
-        "adagrad": Adagrad(learning_rate=0.02, initial_accumulator=0.01),
-        "rmsprop": RMSprop(learning_rate=1e-3),
-        "rmsprop with momentum": RMSprop(learning_rate=5e-4, momentum=0.8, weight_decay=1e-3),
-    },
-    "kinds": {"tied": "tied", "untied": "untied"},
-    "normalization": {"no norm": "none", "layer norm": "layer"},
-    "activation": {"relu": "relu", "gelu": "gelu"},
-    "dropout": {"no dropout": 0.0, "dropout": 0.25},
-    "labels": {"all labels": {}, "some labels": {"missing": True, "weighted": True}},
-    "clip_norm": {"no clip": None, "clip": 0.5},
-    "schedule": {
-        "constant": Schedule(),
-        "cosine after warm-up": Schedule(kind="cosine", warmup_steps=30, final=0.1),
-    },
-}
-
-
-def pairwise(factors):
-    """Few choices, in which every two values of two factors stand together at least once."""
-    choices = list(itertools.product(*factors.values()))
-    pairs = {choice: set(itertools.combinations(enumerate(choice), 2)) for choice in choices}
-    left, chosen = set().union(*pairs.values()), []
-    while left:
-        best = max(choices, key=lambda choice: len(pairs[choice] & left))
-        chosen.append(best)
-        left -= pairs[best]
-    return chosen
-
-
-CASES = pairwise(FACTORS)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: ", ".join(case))
-def test_combinations(case):
-    drawn = {factor: FACTORS[factor][value] for factor, value in zip(FACTORS, case, strict=True)}
-    model = example_model(
-        drawn["kinds"],
-        activation=drawn["activation"],
-        normalization=drawn["normalization"],
-        dropout=drawn["dropout"],
-    )
-    train = TrainSpec(
-        optimizer=drawn["optimizer"],
-        clip_norm=drawn["clip_norm"],
-        schedule=drawn["schedule"],
-        batch_size=16,
-        epochs=20,
-        seed=3,
-        precision="float64",
-    )
-    data = example_data(model, 250, **drawn["labels"])  # 15 batches and 10 rows
-    one, other = both(model, train, data, steps=320)
-    compare_params(one.params, other.params, PARAMS_RTOL)
-
-
-COMPILED: dict[str, tuple[ModelSpec, TrainSpec, dict]] = {
-    "tied": (
-        example_model("tied", activation="gelu", normalization="layer", dropout=0.3),
-        TrainSpec(optimizer=AdamW(learning_rate=3e-3), schedule=Schedule(kind="linear", warmup_steps=5), clip_norm=1.0),
-        {"missing": True, "weighted": True},
-    ),
-    "untied": (
-        example_model("untied", activation="silu", dropout=0.5),
-        TrainSpec(optimizer=RMSprop(learning_rate=1e-3, momentum=0.5, weight_decay=1e-3)),
-        {"missing": True},
-    ),
-}
-
-
-def test_combinations_with_torch_compiled():
-    """In one process and one after the other: what the second has otherwise must not become less exact in it."""
-    for model, train, labels in COMPILED.values():
-        train = replace(train, batch_size=16, epochs=20, seed=8, precision="float64")
-        data = example_data(model, 250, **labels)
-        one, other = both(model, train, data, torch="epoch", steps=320)
-        compare_params(one.params, other.params, PARAMS_RTOL)
-        compare_curves(fit("torch", model, train, data, execution="eager").history, one.history, WITHIN)
 
 
 @pytest.mark.parametrize("kinds", KINDS)

@@ -146,15 +146,17 @@ def test_logits_of_any_number_of_rows(rows):
 
 
 @pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("precision", RTOL)
 @pytest.mark.parametrize("normalization", ["none", "layer"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_layer_gives_what_numpy_gives(name, activation, normalization, monkeypatch):
+def test_every_layer_gives_what_numpy_gives(name, activation, normalization, precision, monkeypatch):
     model = example_model("tied", activation=activation, normalization=normalization)
-    params, data = parameters(model, "float64"), example_data(model, 9)
+    params, data = parameters(model, precision), example_data(model, 9)
     found = recorded_layers(name, model, params, data, monkeypatch)
-    plain = plain_layers(model, params, data)
+    plain = plain_layers(model, as_precision(params, "float64"), data)
     assert found.keys() == plain.keys()
-    compare_params({layer: found[layer] for layer in plain}, plain, 1e-13)
+    assert {output.dtype for output in found.values()} == {np.dtype(precision)}
+    compare_params(as_precision({layer: found[layer] for layer in plain}, "float64"), plain, RTOL[precision])
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -90,6 +90,19 @@ def test_a_task_without_a_label_adds_no_loss_and_no_gradient(task):
     compare_params(alone, {name: gradients[name] for name in alone}, 1e-12)
 
 
+def test_a_batch_without_any_label_adds_no_loss_and_no_gradient():
+    model = example_model("tied")
+    data = example_data(model, 10, weighted=True)
+    labels = {
+        task.name: np.full_like(data.labels[task.name], -1)
+        if task.kind == "multiclass"
+        else np.full(data.labels[task.name].shape, np.nan)
+        for task in model.tasks
+    }
+    gradients = both(model, initial_params(model, seed=5, precision="float64"), replace(data, labels=labels))
+    assert not any(value.any() for value in gradients.values())
+
+
 def test_a_task_whose_labels_all_have_weight_zero_adds_nothing():
     model = example_model("tied")
     data = example_data(model, 10)

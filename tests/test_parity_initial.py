@@ -1,14 +1,15 @@
 """Both native modules hold the spec's parameters: the same names, the same shapes, the same bits."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 
 from backends.layout import layout_of
 from backends.torch.model import SharedBottom as TorchNetwork
-from spec import TrainSpec, initial_params, load_backend, parameter_shapes, presets
+from spec import TaskSpec, TrainSpec, initial_params, load_backend, parameter_shapes, presets
 from tests.parity import compare_params, example_data, example_model
 from tests.strategies import model_specs, repeatable
 
@@ -40,6 +41,26 @@ def spec_parameters(model, network):
     return {name: found[name] for name in shapes}
 
 
+SIXTEEN = tuple(
+    TaskSpec(name=f"task_{i}", kind=kind, hidden=(3,) * (i % 3), outputs=2 if kind == "multiclass" else 1)
+    for i, kind in enumerate(["binary", "regression", "multiclass", "binary"] * 4)
+)
+
+
+def edges(test):
+    """Beside the generated specs: one task, sixteen tasks, no hidden layer in any head, no numbers, no embeddings."""
+    for model in (
+        example_model("binary"),
+        example_model(tasks=SIXTEEN, normalization="layer"),
+        example_model(tasks=tuple(replace(task, hidden=()) for task in SIXTEEN)),
+        example_model(numeric=0),
+        example_model(categorical=()),
+    ):
+        test = example(model)(test)
+    return test
+
+
+@edges
 @settings(repeatable, max_examples=25)
 @given(model_specs())
 def test_the_modules_hold_the_initial_parameters_bit_for_bit(model):
