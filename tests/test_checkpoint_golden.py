@@ -52,8 +52,8 @@ def test_each_backend_goes_on_from_them(backend, tmp_path, name):
     shutil.copytree(FOLDER / name, tmp_path / "run")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
-        alone = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "alone", save_every=2)
-        resumed = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "run", save_every=2, resume=True)
+        alone = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "alone", save_every=1)
+        resumed = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "run", save_every=1, resume=True)
     assert len(resumed.history.step_loss) == 9
     assert steps_saved(tmp_path / "run")[-1] == 9 > step
     compare_curves(resumed.history, alone.history, RTOL[train.precision])
