@@ -37,7 +37,7 @@ class Cost(NamedTuple):
     """What an execution takes, measured on one core of a server's CPU: good enough to choose between executions."""
 
     first: float
-    """Seconds to compile."""
+    """Seconds to compile, with nothing in the caches."""
     step: float
     """Seconds of overhead a step."""
     flops: float

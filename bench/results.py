@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from spec.validation import one_line
 
 RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
+EXECUTIONS = ("eager", "step", "epoch")
 REFERENCES = ("tutorial's loop", "plain loop")
 """The executions that others are compared with: see `bench.references`."""
 LOSS_TOLERANCE = 5e-4
@@ -125,7 +126,7 @@ class Run:
         Infinite if it never does.
         """
         eager = next((o for o in self.peers(row) if o.backend == row.backend and o.execution == "eager"), None)
-        if eager is None or row.execution not in ("step", "epoch"):
+        if eager is None or row.execution not in EXECUTIONS[1:]:
             return None
         # What the first call took beyond its steps.
         cost, base = (r.build_seconds + r.first_call_seconds - r.steps * r.median * 1e-6 for r in (row, eager))
@@ -152,7 +153,7 @@ class Run:
 
     def fastest(self, process: str, steps: int) -> str | None:
         """The execution that ends `steps` steps first by these figures, compiling included."""
-        own = [row for row in self.rows if row.process == row.backend == process and row.execution not in REFERENCES]
+        own = [row for row in self.rows if row.process == process and row.execution in EXECUTIONS]
         return min(own, key=lambda row: seconds_of(row, steps)).execution if own else None
 
 

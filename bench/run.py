@@ -20,7 +20,7 @@ from backends.metrics import evaluate
 from bench.cases import Case, load_cases
 from bench.machine import describe
 from bench.report import RUN_LENGTHS
-from bench.results import Run, merge, read_run
+from bench.results import EXECUTIONS, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.files import cache_folder
@@ -28,8 +28,6 @@ from spec.training import Device
 
 if TYPE_CHECKING:
     from bench.__main__ import Options
-
-EXECUTIONS = ("eager", "step", "epoch")
 
 
 def run_each(options: "Options") -> Run:

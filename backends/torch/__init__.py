@@ -27,9 +27,9 @@ class TorchBackend(SharedBackend):
     trainer_type = Trainer
     libraries = ("torch",)
     costs: ClassVar = {
-        "eager": Cost(first=0.0, step=450e-6, flops=50e9),
-        "step": Cost(first=6.0, step=95e-6, flops=75e9),
-        "epoch": Cost(first=9.0, step=45e-6, flops=75e9),
+        "eager": Cost(first=0.0, step=500e-6, flops=70e9),
+        "step": Cost(first=10.0, step=110e-6, flops=80e9),
+        "epoch": Cost(first=14.0, step=50e-6, flops=80e9),
     }
 
     def has_gpu(self) -> bool:
