@@ -104,11 +104,10 @@ class SharedBackend(abc.ABC):
         execution: str,
         device: str,
         slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
     ) -> Trainer:
-        """A run that starts from `params` (parameters,), and from `slots` after `count` steps if given."""
+        """A run that starts from `params` (parameters,), and from `slots` if given."""
         native = self.native_device(device)
-        return self.trainer_type(model, train.optimizer, train.clip_norm, params, native, execution, slots, count)
+        return self.trainer_type(model, train.optimizer, train.clip_norm, params, native, execution, slots)
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"

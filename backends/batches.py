@@ -21,7 +21,8 @@ Batches = dict[str, np.ndarray]
 """The arrays of `steps` steps, by name:
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
   labels.<i> (steps, tasks…, rows, outputs) for regression, else without the last axis; int32 for multiclass;
-  shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis."""
+  shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
+  learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides."""
 
 MAX_CALL_BYTES = 256 * 2**20
 """Most bytes of batches that one call hands to the device."""
@@ -50,7 +51,7 @@ class BatchSource:
         """How many steps' batches stay within MAX_CALL_BYTES; at least one."""
         row_bytes = sum(column[:1].nbytes for column in self._columns.values())
         row_bytes += sum(weight[:1].size * self._dtype.itemsize for weight in self._row_weights)
-        step_bytes = row_bytes * self.batch_size + 16  # a learning rate and a dropout key
+        step_bytes = row_bytes * self.batch_size + 32  # what its number decides
         return max(1, MAX_CALL_BYTES // step_bytes)
 
     def take(self, order: np.ndarray) -> Batches:

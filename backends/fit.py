@@ -24,7 +24,7 @@ from spec.model import ModelSpec
 from spec.params import check_params, initial_params
 from spec.random import step_key
 from spec.results import Epoch, Fitted
-from spec.training import TrainSpec, learning_rates
+from spec.training import TrainSpec, debias, learning_rates
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend
@@ -64,7 +64,7 @@ def fit(
             saved = saver.start(resume=resume, any_start=params is None)
         vector = layout.pack(saved.params if saved else initial).astype(train.precision)
         slots = {name: layout.pack(slot) for name, slot in saved.slots.items()} if saved else None
-        trainer = backend.trainer(model, train, vector, execution, device, slots, saved.step if saved else 0)
+        trainer = backend.trainer(model, train, vector, execution, device, slots)
         state = State(backend, layout, trainer, execution, device, saved)
         source = BatchSource(layout, data, train.batch_size, train.precision)
         if saver:
@@ -124,7 +124,7 @@ def epoch_calls(
     done: int = 0,
     save_every: int | None = None,
 ) -> Iterator[Batches]:
-    """The batches of an epoch (from 0), a call's worth at a time, each with its steps' learning rates and keys.
+    """The batches of an epoch (from 0), a call's worth at a time, each with what its steps' numbers decide.
 
     rates: the learning rate of each step of the run (steps,). done: steps of the run that are left out. save_every: no
     call goes beyond a multiple of it, counted from the epoch's start, so that a run is cut alike wherever it resumes.
@@ -141,6 +141,7 @@ def epoch_calls(
             batches = source.take(order[start * train.batch_size : stop * train.batch_size])
             span = np.arange(epoch * steps + start, epoch * steps + stop)
             batches["learning_rate"] = rates[span].astype(train.precision)
+            batches["debias"] = debias(train.optimizer, span + 1).astype(train.precision)
             if source.layout.model.dropout:
                 batches["dropout_key"] = step_key(train.seed, span)
             yield batches

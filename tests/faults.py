@@ -78,12 +78,17 @@ def torch_adam(root=0.0, outside=1.0):
     return lambda patch: patch.setitem(torch_optimizers.DIRECTIONS, "adam", direction)
 
 
-def torch_debias_in_float32(patch):
-    def debias(optimizer, counts):
+def debias_in_float32(patch):
+    def debias(optimizer, steps):
         betas = np.array([optimizer.beta1, optimizer.beta2], np.float32)
-        return 1 / (1 - betas ** counts.astype(np.float32)[:, None])
+        return 1 / (1 - betas ** steps.astype(np.float32)[:, None])
 
-    patch.setattr(torch_optimizers, "debias", debias)
+    patch.setattr(fit, "debias", debias)
+
+
+def debias_late(patch):
+    original = fit.debias
+    patch.setattr(fit, "debias", lambda optimizer, steps: original(optimizer, steps + 1))
 
 
 def torch_dampened(patch):

@@ -12,6 +12,7 @@ import torch
 from backends.jax import optimizers as jax_optimizers
 from backends.torch import optimizers as torch_optimizers
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop
+from spec.training import debias
 from tests.parity import compare_params
 
 STEPS, SIZE, RTOL = 200, 23, 1e-9
@@ -58,8 +59,8 @@ def torch_trajectory(optimizer, clip_norm, rates=RATES):
     taken = []
     for step in range(STEPS):
         gradient, rate = torch.tensor(GRADIENTS[step]), torch.tensor(rates[step])
-        debias = torch.tensor(torch_optimizers.debias(optimizer, np.array([step + 1]))[0])
-        params, slots = torch_optimizers.update(optimizer, clip_norm, gradient, slots, debias, params, rate)
+        scales = torch.tensor(debias(optimizer, np.array([step + 1]))[0])
+        params, slots = torch_optimizers.update(optimizer, clip_norm, gradient, slots, scales, params, rate)
         taken.append({"params": params.numpy().copy()} | {name: slot.numpy().copy() for name, slot in slots.items()})
     assert taken[0].keys() == {"params", *optimizer.slots}
     return {name: np.stack([step[name] for step in taken]) for name in taken[0]}
@@ -68,15 +69,18 @@ def torch_trajectory(optimizer, clip_norm, rates=RATES):
 def jax_trajectory(optimizer, clip_norm, rates=RATES):
     def step(carry, batch):
         params, state = carry
-        params, state = jax_optimizers.update(optimizer, clip_norm, batch["gradient"], state, params, batch["rate"])
+        params, state = jax_optimizers.update(
+            optimizer, clip_norm, batch["gradient"], state, batch["debias"], params, batch["rate"]
+        )
         slots = {name: optax.tree_utils.tree_get(state, name) for name in optimizer.slots}
         return (params, state), {"params": params} | slots
 
     with jax.enable_x64(True):
+        scales = jnp.array(debias(optimizer, np.arange(1, STEPS + 1)))
         start = jnp.array(START)
         carry = (start, jax_optimizers.init(optimizer, clip_norm, start))
         _, taken = jax.jit(lambda carry, batches: jax.lax.scan(step, carry, batches))(
-            carry, {"gradient": jnp.array(GRADIENTS), "rate": jnp.array(rates)}
+            carry, {"gradient": jnp.array(GRADIENTS), "rate": jnp.array(rates), "debias": scales}
         )
         return {name: np.asarray(taken[name]) for name in ("params", *optimizer.slots)}
 

@@ -1,11 +1,11 @@
 """The optimizers of `spec.training`, on one flat vector of parameters: the formulas stand there.
 
 Each is a chain of optax's transformations. Only what optax has in another form than torch.optim is written out:
-clipping and Adagrad, both for the place of eps.
+clipping and Adagrad, both for the place of eps, and Adam, whose debiasing optax computes in the parameters' precision.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import optax
@@ -25,20 +25,25 @@ def update(
     clip_norm: float | None,
     gradient: Float[Array, " parameters"],
     state: optax.OptState,
+    debias: Float[Array, "2"],
     params: Float[Array, " parameters"],
     learning_rate: Float[Array, ""],
 ) -> tuple[Float[Array, " parameters"], optax.OptState]:
-    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones."""
-    direction, state = transformation(optimizer, clip_norm).update(gradient, state, params)
+    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones.
+
+    debias: see `spec.training.debias`.
+    """
+    direction, state = transformation(optimizer, clip_norm).update(gradient, state, params, debias=debias)
     return params - learning_rate * direction, state
 
 
-def transformation(optimizer: Optimizer, clip_norm: float | None) -> optax.GradientTransformation:
+def transformation(optimizer: Optimizer, clip_norm: float | None) -> optax.GradientTransformationExtraArgs:
     """From the gradient to the direction of the step, to be scaled by the learning rate."""
     clip = optax.identity() if clip_norm is None else clip_by_norm(clip_norm)
     decay = optax.add_decayed_weights(optimizer.weight_decay) if optimizer.weight_decay else optax.identity()
     direction = DIRECTIONS[optimizer.kind](optimizer)
-    return optax.chain(clip, direction, decay) if isinstance(optimizer, AdamW) else optax.chain(clip, decay, direction)
+    steps = (clip, direction, decay) if isinstance(optimizer, AdamW) else (clip, decay, direction)
+    return optax.with_extra_args_support(optax.chain(*steps))
 
 
 def clip_by_norm(clip_norm: float) -> optax.GradientTransformation:
@@ -55,9 +60,27 @@ def sgd(optimizer: SGD) -> optax.GradientTransformation:
     return optax.trace(optimizer.momentum, optimizer.nesterov) if optimizer.momentum else optax.identity()
 
 
+class AdamState(NamedTuple):
+    """Adam's slots."""
+
+    mu: Float[Array, " parameters"]
+    nu: Float[Array, " parameters"]
+
+
 def adam(optimizer: Adam | AdamW) -> optax.GradientTransformation:
     """The direction of Adam's step."""
-    return optax.scale_by_adam(optimizer.beta1, optimizer.beta2, optimizer.eps)
+
+    def init(params: Array) -> AdamState:
+        return AdamState(jnp.zeros_like(params), jnp.zeros_like(params))
+
+    def update(
+        gradient: Array, state: AdamState, params: Array | None = None, *, debias: Array, **_: Any
+    ) -> tuple[Array, AdamState]:
+        mu = optimizer.beta1 * state.mu + (1.0 - optimizer.beta1) * gradient
+        nu = optimizer.beta2 * state.nu + (1.0 - optimizer.beta2) * jnp.square(gradient)
+        return (mu * debias[0]) / (jnp.sqrt(nu * debias[1]) + optimizer.eps), AdamState(mu, nu)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 class AdagradState(NamedTuple):

@@ -74,7 +74,7 @@ def train_step(
     """One optimizer step on one batch."""
     losses, gradient = loss_and_gradient(network, weights, state.params, batch)
     params, optimizer_state = optimizers.update(
-        optimizer, clip_norm, gradient, state.optimizer, state.params, batch["learning_rate"]
+        optimizer, clip_norm, gradient, state.optimizer, batch["debias"], state.params, batch["learning_rate"]
     )
     return TrainState(params, optimizer_state), losses
 
@@ -148,7 +148,6 @@ class Trainer:
         device: jax.Device,
         execution: str,
         slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
     ) -> None:
         self.device, self.dtype = device, params.dtype
         self.slot_names = optimizer.slots
@@ -157,8 +156,6 @@ class Trainer:
             vector = jax.device_put(params.copy(), device)
             own = optimizers.init(optimizer, clip_norm, vector)
             own = optax.tree_utils.tree_set(own, **(slots or {}))
-            if optax.tree_utils.tree_get_all_with_path(own, "count"):
-                own = optax.tree_utils.tree_set(own, count=jnp.array(count, jnp.int32))
             self.state = TrainState(vector, jax.device_put(own, device))
 
     def run(self, batches: Batches) -> np.ndarray:

@@ -5,7 +5,6 @@ Written out rather than taken from torch.optim, because a pure update is what a 
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,15 +21,6 @@ def init(optimizer: Optimizer, params: Float[Tensor, " parameters"]) -> Slots:
     return {name: torch.full_like(params, start) for name in optimizer.slots}
 
 
-def debias(optimizer: Optimizer, counts: np.ndarray) -> Float[np.ndarray, "steps 2"]:
-    """Adam's 1 / (1 - beta1^t) and 1 / (1 - beta2^t) for each t of `counts` (steps,), from 1; ones for others.
-
-    In NumPy, once a call: a compiled step would take both powers again for every few elements, a sixth of its time.
-    """
-    betas = [optimizer.beta1, optimizer.beta2] if isinstance(optimizer, Adam | AdamW) else [0.0, 0.0]
-    return 1.0 / (1.0 - np.array(betas) ** counts[:, None])
-
-
 def update(
     optimizer: Optimizer,
     clip_norm: float | None,
@@ -40,7 +30,10 @@ def update(
     params: Float[Tensor, " parameters"],
     learning_rate: Float[Tensor, ""],
 ) -> tuple[Float[Tensor, " parameters"], Slots]:
-    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones."""
+    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones.
+
+    debias: see `spec.training.debias`.
+    """
     if clip_norm is not None:
         gradient = gradient * (clip_norm / (torch.linalg.vector_norm(gradient) + CLIP_EPS)).clamp(max=1.0)
     if optimizer.weight_decay and not isinstance(optimizer, AdamW):

@@ -175,9 +175,8 @@ class Trainer:
         device: torch.device,
         execution: str,
         slots: Mapping[str, np.ndarray] | None = None,
-        count: int = 0,
     ) -> None:
-        self.device, self.optimizer, self.count = device, optimizer, count
+        self.device = device
         self._run = make_run(model, optimizer, clip_norm, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
         own = optimizers.init(optimizer, vector)
@@ -186,11 +185,7 @@ class Trainer:
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
-        counts = self.count + np.arange(1, len(batches["learning_rate"]) + 1)
-        debias = optimizers.debias(self.optimizer, counts).astype(batches["learning_rate"].dtype)
-        arrays = {**batches, "debias": debias}
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-        self.count += len(counts)
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         self.state, losses = self._run(self.state, tensors)
         return losses.double().numpy(force=True)
 
