@@ -40,7 +40,7 @@ def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
 
 
 class KerasRunner:
-    """Trains by `fit`, and the last step by `train_on_batch`, which tells its loss."""
+    """Trains by `fit`, and the step that is checked by `train_on_batch`, which tells its loss."""
 
     def __init__(self, case: Case, steps_per_execution: int) -> None:
         train, optimizer = case.train, case.train.optimizer
@@ -54,21 +54,25 @@ class KerasRunner:
             steps_per_execution=steps_per_execution,
         )
 
-    def run(self, steps: int) -> float:
-        """See `bench.timing.Runner`. A call of several epochs tells no loss."""
+    def run(self, steps: int) -> np.ndarray:
+        """See `bench.timing.Runner`. Tells the loss of the step that is checked, and NaN for others."""
+        losses = np.full(steps, np.nan)
         if steps == self.steps:
-            self._network.fit(*self._rows(np.arange(self._case.data.rows)), **self._settings(EPOCHS, shuffle=True))
-            return float("nan")
-        size, train = self._case.train.batch_size, self._case.train
-        order = row_order(train.seed, 0, self._case.data.rows)
-        before, last = order[: (steps - 1) * size], order[(steps - 1) * size : steps * size]
-        self._network.fit(*self._rows(before), **self._settings(1, shuffle=False))
+            self._fit(np.arange(self._case.data.rows), epochs=EPOCHS, shuffle=True)
+            return losses
+        size, checked = self._case.train.batch_size, self._case.checked
+        order = row_order(self._case.train.seed, 0, self._case.data.rows)
+        before, last = order[: (checked - 1) * size], order[(checked - 1) * size : checked * size]
+        self._fit(before, epochs=1, shuffle=False)
         self._network.reset_metrics()
-        logs = self._network.train_on_batch(*self._rows(last), return_dict=True)
-        return float(logs["loss"])
+        losses[checked - 1] = self._network.train_on_batch(*self._rows(last), return_dict=True)["loss"]
+        self._fit(order[checked * size : steps * size], epochs=1, shuffle=False)
+        return losses
 
-    def _settings(self, epochs: int, *, shuffle: bool) -> dict[str, Any]:
-        return {"epochs": epochs, "shuffle": shuffle, "verbose": 0, "batch_size": self._case.train.batch_size}
+    def _fit(self, index: np.ndarray, *, epochs: int, shuffle: bool) -> None:
+        if len(index):
+            size = self._case.train.batch_size
+            self._network.fit(*self._rows(index), epochs=epochs, shuffle=shuffle, verbose=0, batch_size=size)
 
     def _rows(self, index: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         data, precision = self._case.data, self._case.train.precision

@@ -132,7 +132,7 @@ class Loop:
             for index in torch.split(torch.from_numpy(order), self._case.train.batch_size):
                 yield [array[index] for array in self._arrays]
 
-    def run(self, steps: int) -> float:
+    def run(self, steps: int) -> np.ndarray:
         """See `Runner`."""
         model, clip_norm = self._case.model, self._case.train.clip_norm
         losses: list[Any] = []
@@ -152,7 +152,7 @@ class Loop:
                 nn.utils.clip_grad_norm_(self._network.parameters(), clip_norm)
             self._optimizer.step()
             losses.append(loss.item() if self._item else loss.detach())
-        return float(losses[-1])
+        return np.array(losses) if self._item else torch.stack(losses).numpy()
 
 
 def contestants(case: Case) -> list[Contestant]:

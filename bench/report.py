@@ -48,7 +48,7 @@ def print_run(run: Run) -> None:
     wrong = run.disagreeing()
     _table(
         out,
-        "The start: building, and the first call with its compiling; MB is what these added",
+        "The start: building, and the first call of so many steps with its compiling; MB is what these added",
         run.rows,
         names,
         [
@@ -58,7 +58,10 @@ def print_run(run: Run) -> None:
             ("pays after", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
             ("MB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
             ("steps", lambda row: str(row.steps)),
-            ("loss", lambda row: f"{row.loss:.5f}" + (" ≠" if row in wrong else "")),
+            (
+                f"loss of\nstep {run.rows[0].checked}" if run.rows else "loss",
+                lambda row: f"{row.loss:.5f}" + (" ≠" if row in wrong else ""),
+            ),
         ],
     )
     for line in conclusions(run):

@@ -20,9 +20,8 @@ RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_
 EXECUTIONS = ("eager", "step", "epoch")
 REFERENCES = ("tutorial's loop", "plain loop")
 """The executions that others are compared with: see `bench.references`."""
-LOSS_TOLERANCE = 5e-4
-"""Largest relative difference of a loss to the others'. In float32 the backends' differ by 1e-6 after some dozens of
-steps, and Keras's, whose Adam debiases in float32, by 1e-4; a term forgotten somewhere comes to more than 1e-2."""
+LOSS_TOLERANCE = 1e-4
+"""Largest relative difference of a loss to the others': rounding comes to 1e-5, a term forgotten to more than 1e-2."""
 
 
 @dataclass(kw_only=True, config=RECORD)
@@ -47,8 +46,10 @@ class Row:
     """The first `steps` steps, compiling included."""
     steps: int
     """Steps of the first call."""
+    checked: int
+    """A step of the first call, counted from 1."""
     loss: float
-    """Total loss of the last step of the first call: all rows of a variant must agree on it."""
+    """Its total loss: all rows of a variant must agree on it."""
     host_bytes: int | None = None
     """By how much building and first call raised the process's peak of resident memory. Linux only."""
     device_bytes: int | None = None
@@ -146,7 +147,7 @@ class Run:
 
     def loss_difference(self, row: Row) -> float:
         """Relative to the median of the variant's finite losses."""
-        peers = [other.loss for other in self.rows if (other.variant, other.steps) == (row.variant, row.steps)]
+        peers = [other.loss for other in self.rows if (other.variant, other.checked) == (row.variant, row.checked)]
         finite = [loss for loss in peers if np.isfinite(loss)]
         middle = float(np.median(finite)) if finite else float("nan")
         return abs(row.loss - middle) / abs(middle)

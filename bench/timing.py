@@ -34,8 +34,8 @@ class Runner(Protocol):
     steps: int
     """Steps of a warm call."""
 
-    def run(self, steps: int) -> float:
-        """Train the next `steps` steps; returns when done, with the total loss of the last."""
+    def run(self, steps: int) -> np.ndarray:
+        """Train the next `steps` steps; returns when done, with their total losses (steps,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +62,13 @@ class BackendRunner:
         self._calls = self._endless()
         self._left: Batches = {"learning_rate": np.empty(0)}
 
-    def run(self, steps: int) -> float:
+    def run(self, steps: int) -> np.ndarray:
         """See `Runner`."""
         while len(self._left["learning_rate"]) < steps:
             self._left = next(self._calls)
         batches = {name: array[:steps] for name, array in self._left.items()}
         self._left = {name: array[steps:] for name, array in self._left.items()}
-        return float(self._trainer.run(batches)[-1, 0])
+        return self._trainer.run(batches)[:, 0]
 
     def _endless(self) -> Iterator[Batches]:
         for epoch in itertools.cycle(range(self._train.epochs)):
@@ -121,7 +121,7 @@ def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, 
     start = time.perf_counter()
     runner = contestant.build()
     built = time.perf_counter()
-    loss = runner.run(case.steps)
+    losses = runner.run(case.steps)
     done = time.perf_counter()
     row = Row(
         process=backend.name,
@@ -134,7 +134,8 @@ def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, 
         build_seconds=built - start,
         first_call_seconds=done - built,
         steps=case.steps,
-        loss=loss,
+        loss=float(losses[case.checked - 1]),
+        checked=case.checked,
         host_bytes=memory.bytes(),
         device_bytes=backend.peak_memory(contestant.device) if contestant.backend == backend.name else None,
     )

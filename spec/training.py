@@ -189,10 +189,11 @@ def learning_rates(train: TrainSpec, steps: int) -> np.ndarray:
 
 
 def debias(optimizer: Optimizer, steps: np.ndarray) -> np.ndarray:
-    """Adam's 1 / (1 - beta1^t) and 1 / (1 - beta2^t) for each t of `steps`, from 1; ones for others: float64 (steps, 2).
+    """Adam's 1 / (1 - beta1^t) and 1 / (1 - beta2^t) for each t of `steps`, t from 1: float64 (steps, 2).
 
-    Made here and not in the frameworks, which differ: in float32, 1 - 0.999^t is off by up to 1e-5 in the first steps,
-    and PyTorch's compiler would take both powers again for every few elements of a vector, a sixth of a small step.
+    Ones for other optimizers. Made here and not in the frameworks, which differ: in float32, 1 - 0.999^t is off by up
+    to 1e-5 in the first steps, and PyTorch's compiler would take both powers again for every few elements of a vector,
+    a sixth of a small step.
     """
     betas = [optimizer.beta1, optimizer.beta2] if isinstance(optimizer, Adam | AdamW) else [0.0, 0.0]
     return 1.0 / (1.0 - np.array(betas) ** steps[:, None])

@@ -27,6 +27,7 @@ def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):
         "build_seconds": 0.5,
         "first_call_seconds": 1.5,
         "steps": 32,
+        "checked": 8,
         "loss": 2.0,
         "step_microseconds": list(microseconds),
     }
@@ -118,7 +119,7 @@ class TestRun:
         assert [found.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
         assert found.fastest("torch", 100) is None
 
-    @pytest.mark.parametrize(("loss", "wrong"), [(2.0002, 0), (2.02, 1), (math.nan, 1)])
+    @pytest.mark.parametrize(("loss", "wrong"), [(2.0001, 0), (2.02, 1), (math.nan, 1)])
     def test_a_loss_apart_from_the_others_is_no_result(self, loss, wrong):
         rows = [row(), row("step"), row("eager", loss=loss)]
         found = run(*rows)
