@@ -34,7 +34,10 @@ class Trainer(Protocol):
 
 
 class Cost(NamedTuple):
-    """What an execution takes, measured on one core of a server's CPU: good enough to choose between executions."""
+    """What an execution takes, measured on one core of a server's CPU: good enough to choose by.
+
+    No GPU was measured: there the choice goes by the same figures.
+    """
 
     first: float
     """Seconds to compile, with nothing in the caches."""

@@ -18,7 +18,8 @@ class Options:
     backend: str = "all"
     """The framework: torch, jax, or all (each in a process of its own)."""
     case: str = "tutorial"
-    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train], on random rows."""
+    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
+    of [train], execution and device are this command's."""
     execution: Literal["all", "eager", "step", "epoch"] = "all"
     """How much is compiled: nothing, one step, or a scan over many steps."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -26,7 +27,7 @@ class Options:
     threads: int = 1
     """Processor cores to use."""
     steps: int | None = None
-    """Steps of a call, after which all losses must agree; if not given, the case's own: 32, census 64, wide 4."""
+    """Steps of a call; if not given, the case's own: 32, census 64, wide 4. All losses must agree at the eighth."""
     repetitions: int = 9
     """How often every row is timed; fewer than 7 tell little of the spread."""
     data_dir: Path | None = None
@@ -46,37 +47,60 @@ class Options:
 def main() -> None:
     """Parse, check everything, then measure."""
     options = tyro.cli(Options, prog="python -m bench")
-    from bench.results import read_run
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            measure(options, Path(folder))
+    except KeyboardInterrupt:  # before there was anything to show
+        raise SystemExit(130) from None
+
+
+def measure(options: Options, folder: Path) -> None:
+    """The whole command. folder: for caches that are not to stay."""
+    from bench.results import read_run, to_json
 
     try:
         check(options)
         old = read_run("--compare", options.compare) if options.compare else None
-        if old and old.case != options.case:
-            raise ValueError(f"--compare: expected a run of case {options.case}, got one of {old.case}")
-        with tempfile.TemporaryDirectory() as folder:
-            if options.cold:
-                os.environ |= {"SHARED_BOTTOM_CACHE": folder, "TORCHINDUCTOR_CACHE_DIR": str(Path(folder, "torch"))}
-            limit_threads(options.threads)
-            from bench.run import run_each, run_one
+        if old and (old.case, old.threads) != (options.case, options.threads):
+            expected = f"a run of case {options.case} with threads {options.threads}"
+            raise ValueError(f"--compare: expected {expected}, got one of {old.case} with {old.threads}")
+        caches = choose_caches(options.cold, folder)
+        limit_threads(options.threads)
+        from bench.run import prepare, run_each, run_one
 
-            run = run_each(options) if options.backend == "all" else run_one(options)
+        plan, *others = prepare(options)
     except (ValueError, ImportError, OSError) as error:
         fail(error)
+    run = run_each(options) if others else run_one(options, plan, caches)
+    run.caches = caches
 
     from bench.plots import plot_run
     from bench.report import compare, print_run, write_whole
-    from bench.results import to_json
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
-    if options.json:
-        write_whole(options.json, to_json(run))
-    if options.plot and any(row.step_microseconds for row in run.rows):
-        write_whole(options.plot, plot_run(run))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     print_run(run)
+    try:
+        if options.json:
+            write_whole(options.json, to_json(run))
+        if options.plot and any(row.step_microseconds for row in run.rows):
+            write_whole(options.plot, plot_run(run))
+    except OSError as error:
+        fail(error)
     slower = compare(run, old, options.tolerance) if old else False
     if run.interrupted:
         raise SystemExit(130)
     raise SystemExit(1 if slower or run.disagreeing() else 0)
+
+
+def choose_caches(cold: bool, folder: Path) -> str:
+    """Where compiled code is kept on disk; before a framework is imported, which looks once."""
+    variables = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"), "JAX_COMPILATION_CACHE_DIR": str(folder / "jax")}
+    if cold:
+        os.environ |= variables
+        return "cold"
+    from spec.files import cache_folder
+
+    return " and ".join(os.environ[name] for name in variables if name in os.environ) or str(cache_folder())
 
 
 def fail(error: Exception) -> NoReturn:

@@ -104,8 +104,11 @@ def batch() -> list[Case]:
 
 
 def from_file(path: Path) -> list[Case]:
-    """The experiment of a TOML file, on random rows that fit it. Raises OSError or ValueError."""
-    experiment = read_experiment(path)
+    """The experiment of a TOML file, on random rows that fit it. Raises ValueError."""
+    try:
+        experiment = read_experiment(path)
+    except OSError as error:
+        raise ValueError(f"--case: expected a file that can be read, got {str(path)!r}: {error.strerror}") from error
     return [_random(experiment.model, experiment.train, name=path.stem, seed=experiment.train.seed)]
 
 
@@ -126,7 +129,9 @@ def _random(
 
 
 def load_cases(name: str, data_dir: Path | None, steps: int | None = None) -> list[Case]:
-    """A case, or a family of them, by name or by the path of a TOML file. Raises OSError or ValueError.
+    """A case, or a family of them, by name or by the path of a TOML file.
+
+    Raises ValueError, and OSError if a file of Census-Income is missing.
 
     steps: of a call, if not the case's own.
     """

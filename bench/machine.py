@@ -1,5 +1,6 @@
 """The machine: what it is, and how much memory a piece of work took."""
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -37,19 +38,16 @@ def _processor() -> str:
 
 
 class PeakMemory:
-    """By how many bytes the process's resident memory rose at most since this was made; Linux only."""
+    """The most memory that the process had resident since this was made; Linux only."""
 
     def __init__(self) -> None:
-        self._before: int | None = None
-        if CLEAR.exists() and os.access(CLEAR, os.W_OK):
+        self._known = False
+        with contextlib.suppress(OSError):  # no /proc, or not ours to write: then nobody knows
             CLEAR.write_text("5")  # sets the peak to what is resident now: proc(5)
-            self._before = _resident_peak()
+            self._known = True
 
     def bytes(self) -> int | None:
         """None where the system does not tell."""
-        return None if self._before is None else _resident_peak() - self._before
-
-
-def _resident_peak() -> int:
-    (line,) = (line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
+        lines = STATUS.read_text(encoding="utf-8").splitlines() if self._known else []
+        peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
+        return peaks[0] if peaks else None

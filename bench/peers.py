@@ -81,7 +81,7 @@ class KerasRunner:
         return data.numeric[index].astype(precision), [label[index].astype(precision) for label in labels]
 
 
-def contestants(case: Case, backend: str) -> list[Contestant]:
+def contestants(case: Case, backend: str, device: str) -> list[Contestant]:
     """Keras with each number of steps a call; Keras must run on this backend: see KERAS_BACKEND."""
     assert keras.backend.backend() == backend
     return [
@@ -89,7 +89,7 @@ def contestants(case: Case, backend: str) -> list[Contestant]:
             case=case,
             backend=backend,
             execution=f"Keras, {steps} a call",
-            device="cpu",
+            device=device,
             build=functools.partial(KerasRunner, case, steps),
         )
         for steps in STEPS_PER_EXECUTION[backend]

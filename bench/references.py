@@ -87,11 +87,12 @@ def task_loss(task: TaskSpec, output: Tensor, label: Tensor) -> Tensor:
 class Loop:
     """Either of the loops, as a `bench.timing.Runner`."""
 
-    def __init__(self, case: Case, *, loader: bool) -> None:
+    def __init__(self, case: Case, *, loader: bool, device: str = "cpu") -> None:
         self.steps, self._case, self._item = case.steps, case, loader
         train = case.train
         self._dtype = getattr(torch, train.precision)
-        self._network = Network(case.model).to(self._dtype)
+        self._device = torch.device("cuda" if device == "gpu" else "cpu")
+        self._network = Network(case.model).to(self._device, self._dtype)
         self._network.load(initial_params(case.model, seed=train.seed, precision=train.precision))
         settings = {
             NAMES.get(name, name): value
@@ -103,7 +104,7 @@ class Loop:
         self._optimizer = OPTIMIZERS[type(train.optimizer)](self._network.parameters(), **settings)
         self._rates = itertools.cycle(learning_rates(train, train.epochs * case.epoch_steps).tolist())
         self._scheduled = train.schedule != Schedule()
-        self._arrays = self._tensors()
+        self._arrays = [tensor if loader else tensor.to(self._device) for tensor in self._tensors()]
         self._batches = self._loaded() if loader else self._sliced()
 
     def _tensors(self) -> list[Tensor]:
@@ -135,9 +136,10 @@ class Loop:
     def run(self, steps: int) -> np.ndarray:
         """See `Runner`."""
         model, clip_norm = self._case.model, self._case.train.clip_norm
+        gpu = self._device.type == "cuda"
         losses: list[Any] = []
         for _ in range(steps):
-            columns = next(self._batches)
+            columns = [column.to(self._device) for column in next(self._batches)] if gpu else next(self._batches)
             numeric = columns.pop(0) if model.numeric else None
             categorical = columns.pop(0) if model.categorical else None
             if self._scheduled:
@@ -152,13 +154,13 @@ class Loop:
                 nn.utils.clip_grad_norm_(self._network.parameters(), clip_norm)
             self._optimizer.step()
             losses.append(loss.item() if self._item else loss.detach())
-        return np.array(losses) if self._item else torch.stack(losses).numpy()
+        return np.array(losses) if self._item else torch.stack(losses).numpy(force=True)
 
 
-def contestants(case: Case) -> list[Contestant]:
+def contestants(case: Case, device: str) -> list[Contestant]:
     """The loop that a case is compared with; none with dropout, whose masks are the spec's own."""
     if case.model.dropout:
         return []
     loader = case.reference == REFERENCES[0]
-    build = functools.partial(Loop, case, loader=loader)
-    return [Contestant(case=case, backend="torch", execution=case.reference, device="cpu", build=build)]
+    build = functools.partial(Loop, case, loader=loader, device=device)
+    return [Contestant(case=case, backend="torch", execution=case.reference, device=device, build=build)]

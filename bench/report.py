@@ -20,9 +20,11 @@ Column = tuple[str, Callable[[Row], str]]
 
 def print_run(run: Run) -> None:
     """Two tables, what training costs and what compiling costs, and what follows from them."""
-    versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items() if name != "keras")
+    versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items())
     out = Console(width=max(Console().width, WIDTH), highlight=False)
-    out.print(f"{run.case}: {run.rows_from}. In brackets: PyTorch as a reference, in the other backend's process.")
+    foreign = any(row.backend != row.process for row in run.rows)
+    note = " (torch): a reference, in the other backend's process." if foreign else ""
+    out.print(f"{run.case}: {run.rows_from}.{note}")
     out.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
     family = any(row.variant for row in run.rows)
     names: list[Column] = [
@@ -48,15 +50,15 @@ def print_run(run: Run) -> None:
     wrong = run.disagreeing()
     _table(
         out,
-        "The start: building, and the first call of so many steps with its compiling; MB is what these added",
+        "The start: building, and the first call of so many steps with its compiling",
         run.rows,
         names,
         [
             ("device", lambda row: row.device),
-            ("build s", lambda row: f"{row.build_seconds:.2f}"),
-            ("first s", lambda row: f"{row.first_call_seconds:.2f}"),
-            ("pays after", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
-            ("MB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
+            ("build\ns", lambda row: f"{row.build_seconds:.2f}"),
+            ("first\ncall s", lambda row: f"{row.first_call_seconds:.2f}"),
+            ("pays\nafter", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
+            ("peak\nMB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
             ("steps", lambda row: str(row.steps)),
             (
                 f"loss of\nstep {run.rows[0].checked}" if run.rows else "loss",
@@ -75,9 +77,12 @@ def conclusions(run: Run) -> Iterable[str]:
     wrong = run.disagreeing()
     largest = max((run.loss_difference(row) for row in run.rows), default=float("nan"))
     yield (
-        f"Losses differ by {largest:.1e} of their median at most; more than {LOSS_TOLERANCE:g} is no agreement"
+        f"Losses differ by {largest:.1e} of the middle one at most; more than {LOSS_TOLERANCE:g} is no agreement"
         + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
     )
+    apart = run.apart()
+    if apart is not None:
+        yield f"The backends' own losses differ by {apart:.1e}."
     for process, auto in run.auto.items():
         fastest = ", ".join(f"{steps:,} {run.fastest(process, steps)}" for steps in auto)
         taken = ", ".join(f"{steps:,} {execution}" for steps, execution in auto.items())
@@ -108,11 +113,15 @@ def _optional(value: float | None, form: str, scale: float = 1.0) -> str:
 
 
 def compare(run: Run, old: Run, tolerance: float) -> bool:
-    """Print each row's time over that of the earlier run; returns whether one is slower by more than `tolerance`."""
+    """Print each row's time over that of the earlier run.
+
+    Returns whether one is slower by more than `tolerance`, or none is in both.
+    """
     before = {_key(row): row for row in old.rows if row.step_microseconds}
     both = [row for row in run.rows if row.step_microseconds and _key(row) in before]
-    print(f"Against {old.started}: {len(both)} rows in both, {len(run.rows) - len(both)} only here.")
-    slower = False
+    only = f"{len(run.rows) - len(both)} only here, {len(before) - len(both)} only there"
+    print(f"Against {old.started}: {len(both)} rows in both, {only}.")
+    slower = not both
     for row in both:
         then, now = before[_key(row)].median, row.median
         too_slow = now > then * (1 + tolerance)

@@ -5,7 +5,9 @@ print(json_schema(Run))"` prints it. A reader of version 1 may rely on every fie
 meaning counts the version up.
 """
 
+import itertools
 import json
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -51,9 +53,9 @@ class Row:
     loss: float
     """Its total loss: all rows of a variant must agree on it."""
     host_bytes: int | None = None
-    """By how much building and first call raised the process's peak of resident memory. Linux only."""
+    """Most resident memory of the process during building and first call, all that it held before included. Linux."""
     device_bytes: int | None = None
-    """Peak memory of the device's allocator, where there is one."""
+    """Peak memory of the device's allocator in the process so far, where there is one."""
     step_microseconds: list[float] = Field(default_factory=list)
     """µs a step once warm, of each repetition."""
 
@@ -132,6 +134,8 @@ class Run:
         # What the first call took beyond its steps.
         cost, base = (r.build_seconds + r.first_call_seconds - r.steps * r.median * 1e-6 for r in (row, eager))
         saved = (eager.median - row.median) * 1e-6
+        if np.isnan(saved):
+            return None
         if cost <= base:
             return 0.0
         return (cost - base) / saved if saved > 0 else float("inf")
@@ -142,20 +146,32 @@ class Run:
         return row.gflops / float(np.median(peak)) if peak and row.backend == row.process else None
 
     def disagreeing(self) -> list[Row]:
-        """Rows whose loss is not that of the others of their variant (the median): their time is no result."""
+        """Rows whose loss is not that of the others of their variant: their time is no result."""
         return [row for row in self.rows if not self.loss_difference(row) <= LOSS_TOLERANCE]  # so that NaN disagrees
 
     def loss_difference(self, row: Row) -> float:
-        """Relative to the median of the variant's finite losses."""
+        """To the middle one of the variant's finite losses, relative to it."""
         peers = [other.loss for other in self.rows if (other.variant, other.checked) == (row.variant, row.checked)]
         finite = [loss for loss in peers if np.isfinite(loss)]
-        middle = float(np.median(finite)) if finite else float("nan")
-        return abs(row.loss - middle) / abs(middle)
+        middle = statistics.median_low(finite) if finite else float("nan")
+        return abs(row.loss - middle) / (abs(middle) or 1.0)
+
+    def apart(self) -> float | None:
+        """The largest relative difference of two backends' own losses; None if only one backend ran."""
+        own = [row for row in self.rows if row.backend == row.process and row.execution in EXECUTIONS]
+        pairs = [
+            abs(a.loss - b.loss) / (max(abs(a.loss), abs(b.loss)) or 1.0)
+            for a, b in itertools.combinations(own, 2)
+            if a.variant == b.variant and a.backend != b.backend
+        ]
+        return max(pairs, default=None)
 
     def fastest(self, process: str, steps: int) -> str | None:
-        """The execution that ends `steps` steps first by these figures, compiling included."""
+        """The execution that ends `steps` steps first by these figures; None unless all three ran."""
         own = [row for row in self.rows if row.process == process and row.execution in EXECUTIONS]
-        return min(own, key=lambda row: seconds_of(row, steps)).execution if own else None
+        if len(own) < len(EXECUTIONS):
+            return None
+        return min(own, key=lambda row: seconds_of(row, steps)).execution
 
 
 def seconds_of(row: Row, steps: int) -> float:

@@ -20,28 +20,53 @@ from backends.metrics import evaluate
 from bench.cases import Case, load_cases
 from bench.machine import describe
 from bench.report import RUN_LENGTHS
-from bench.results import EXECUTIONS, Run, merge, read_run
+from bench.results import EXECUTIONS, REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
-from spec.files import cache_folder
 from spec.training import Device
 
 if TYPE_CHECKING:
     from bench.__main__ import Options
 
 
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a process measures."""
+
+    backend: SharedBackend
+    device: Device
+    cases: list[Case]
+
+
+def prepare(options: "Options") -> list[Plan]:
+    """One plan a backend. Raises OSError, ValueError or ImportError, before anything is built."""
+    names = backend_names() if options.backend == "all" else [options.backend]
+    backends = [cast(SharedBackend, load_backend(name)) for name in names]
+    cases = load_cases(options.case, options.data_dir, options.steps)
+    return [Plan(backend, backend.resolve_device(options.device), cases) for backend in backends]
+
+
 def run_each(options: "Options") -> Run:
-    """Each backend in a process of its own: threads and allocators do not mix."""
-    runs = []
+    """Each backend in a process of its own: threads and allocators do not mix.
+
+    Ctrl-C, and an error in a later process, leave what was measured before.
+    """
+    runs: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in backend_names():
             path = Path(folder) / f"{name}.json"
             child = dataclasses.replace(options, backend=name, json=path, plot=None, compare=None, cold=False)
-            process = subprocess.Popen([sys.executable, "-m", "bench", *arguments(child)], stdout=subprocess.DEVNULL)
+            # In a session of its own, so that Ctrl-C reaches it once: through this process.
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bench", *arguments(child)], stdout=subprocess.DEVNULL, start_new_session=True
+            )
             code = _wait(process)
-            if code not in (0, 1, 130) or not path.exists():  # it has said why
-                raise SystemExit(code or 1)
-            runs.append(read_run("--json", path))
+            if path.exists():
+                runs.append(read_run("--json", path))
+            elif runs:  # it has said why
+                runs[-1].interrupted = True
+            else:
+                raise SystemExit(130 if code == -signal.SIGINT else code)
             if runs[-1].interrupted:
                 break
     run = merge(runs, command(options))
@@ -64,7 +89,7 @@ def arguments(options: "Options") -> list[str]:
         value = getattr(options, field.name)
         if value is True:
             found.append(f"--{field.name}")
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             found += [f"--{field.name.replace('_', '-')}", str(value)]
     return found
 
@@ -74,21 +99,16 @@ def command(options: "Options") -> str:
     return shlex.join(["python", "-m", "bench", *arguments(options)])
 
 
-def run_one(options: "Options") -> Run:
-    """Measure one backend, and beside it what it is compared with. Ctrl-C ends it early.
-
-    Raises ValueError or ImportError before anything is built.
-    """
-    backend = cast(SharedBackend, load_backend(options.backend))
-    device = backend.resolve_device(options.device)
-    cases = load_cases(options.case, options.data_dir, options.steps)
+def run_one(options: "Options", plan: Plan, caches: str) -> Run:
+    """Measure one backend, and beside it what it is compared with. Ctrl-C ends it early."""
+    backend, device, cases = plan.backend, plan.device, plan.cases
     run = Run(
         command=command(options),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         case=options.case,
         rows_from=cases[0].rows_from,
         threads=options.threads,
-        caches="cold" if options.cold else str(cache_folder()),
+        caches=caches,
         machine=describe(),
     )
     executions = EXECUTIONS if options.execution == "all" else (options.execution,)
@@ -99,13 +119,14 @@ def run_one(options: "Options") -> Run:
             warm_up(backend, executions, device)
         contestants = [contestant for case in cases for contestant in _contestants(backend, case, executions, device)]
         measure(run, backend, device, contestants, options.repetitions, say)
-        if len(cases) == 1:
+        if len(cases) == 1 and executions == EXECUTIONS:
             steps = {length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS}
             run.auto[backend.name] = steps
         if cases[0].test is not None:
             say(f"{backend.name}: the whole training, for its test metrics")
             run.metrics[backend.name] = _metrics(backend, cases[0], device)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
         run.interrupted = True
     return run
 
@@ -121,17 +142,18 @@ def warm_up(backend: SharedBackend, executions: tuple[str, ...], device: Device)
 
 
 def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...], device: Device) -> list[Contestant]:
-    found: list[Contestant] = []
+    """The backend's own first, so that their first calls are those of a process that has compiled nothing else."""
+    found = [backend_contestant(backend, case, execution, device) for execution in executions]
     if importlib.util.find_spec("torch"):
         from bench import references
 
-        found += references.contestants(case)
-    if case.name == "tutorial" and importlib.util.find_spec("keras"):
+        found += references.contestants(case, device)
+    if case.reference == REFERENCES[0] and importlib.util.find_spec("keras"):
         os.environ["KERAS_BACKEND"] = backend.name
         from bench import peers
 
-        found += peers.contestants(case, backend.name)
-    return found + [backend_contestant(backend, case, execution, device) for execution in executions]
+        found += peers.contestants(case, backend.name, device)
+    return found
 
 
 def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:

@@ -50,29 +50,34 @@ class Contestant:
 
 
 class BackendRunner:
-    """One of the backends' executions. A call takes consecutive steps of one epoch."""
+    """One of the backends' executions. A call takes consecutive steps of one epoch, and gathers their rows itself."""
 
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
         layout, train = layout_of(case.model), case.train
-        self.steps = SLOW_STEPS if (backend.name, execution) == ("jax", "eager") else case.steps
+        self.steps = min(SLOW_STEPS, case.steps) if (backend.name, execution) == ("jax", "eager") else case.steps
         params = layout.pack(initial_params(case.model, seed=train.seed, precision=train.precision))
-        self._source = BatchSource(layout, case.data, train.batch_size, train.precision)
+        self._case, self._source = case, BatchSource(layout, case.data, train.batch_size, train.precision)
         self._trainer = backend.trainer(case.model, train, params, execution, device)
-        self._train, self._rates = train, learning_rates(train, train.epochs * case.epoch_steps)
-        self._calls = self._endless()
-        self._left: Batches = {"learning_rate": np.empty(0)}
+        self._rates = learning_rates(train, train.epochs * case.epoch_steps)
+        self._calls: dict[int, Iterator[Batches]] = {}
 
     def run(self, steps: int) -> np.ndarray:
         """See `Runner`."""
-        while len(self._left["learning_rate"]) < steps:
-            self._left = next(self._calls)
-        batches = {name: array[:steps] for name, array in self._left.items()}
-        self._left = {name: array[steps:] for name, array in self._left.items()}
-        return self._trainer.run(batches)[:, 0]
+        calls = self._calls.setdefault(steps, self._endless(steps))
+        losses = [np.empty(0)]
+        while sum(map(len, losses)) < steps:  # several calls if so many steps' batches are too large for one
+            losses.append(self._trainer.run(next(calls))[:, 0])
+        return np.concatenate(losses)
 
-    def _endless(self) -> Iterator[Batches]:
-        for epoch in itertools.cycle(range(self._train.epochs)):
-            yield from epoch_calls(self._train, self._source, epoch, self._rates)
+    def _endless(self, steps: int) -> Iterator[Batches]:
+        """Calls that make up so many steps each time; an epoch's last steps that do not are left out."""
+        train = self._case.train
+        for epoch in itertools.cycle(range(train.epochs)):
+            left = self._case.epoch_steps // steps * steps
+            for batches in epoch_calls(train, self._source, epoch, self._rates, save_every=steps):
+                if (left := left - len(batches["learning_rate"])) < 0:
+                    break
+                yield batches
 
 
 def backend_contestant(backend: SharedBackend, case: Case, execution: str, device: str) -> Contestant:
@@ -105,6 +110,8 @@ def measure(
         runner, row = first_call(contestant, backend)
         runners.append(runner)
         run.rows.append(row)
+    for runner in runners:  # what a first warm call does once is no part of the others
+        runner.run(runner.steps)
     product, peaks = backend.matmul(MATMUL, device), run.matmul_gflops.setdefault(backend.name, [])
     product()
     gc.collect()

@@ -37,10 +37,10 @@ def small(tmp_path):
 
 
 def bench(*arguments, **variables):
+    """Run the command; a variable that is None is taken out of its environment."""
     command = [sys.executable, "-m", "bench", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"COLUMNS": "100"} | variables
-    )
+    environment = {name: value for name, value in (os.environ | {"COLUMNS": "100"} | variables).items() if value}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def measured(tmp_path, *arguments, **variables):
@@ -57,6 +57,7 @@ def measured(tmp_path, *arguments, **variables):
         assert min(row.step_microseconds) > 0
         assert row.first_call_seconds > 0
         assert row.execution in done.stdout
+        assert row.host_bytes > 50e6 if sys.platform == "linux" else row.host_bytes is None
     return run, done.stdout
 
 
@@ -67,7 +68,7 @@ def trained_by(run):
 def test_the_tutorial_in_every_execution_of_jax(tmp_path):
     run, said = measured(tmp_path, "--backend", "jax")
     loop = ("jax", "torch", "tutorial's loop")
-    assert trained_by(run) == [loop, *(("jax", "jax", execution) for execution in ("eager", "step", "epoch"))]
+    assert trained_by(run) == [*(("jax", "jax", execution) for execution in ("eager", "step", "epoch")), loop]
     keras = {row.execution for row in run.rows if row.execution.startswith("Keras")}
     assert keras == ({"Keras, 1 a call", "Keras, 16 a call", "Keras, 128 a call"} if find_spec("keras") else set())
     assert {row.steps for row in run.rows} == {32}
@@ -79,10 +80,10 @@ def test_the_tutorial_in_every_execution_of_jax(tmp_path):
 def test_both_backends_each_in_its_process(tmp_path, small):
     run, _ = measured(tmp_path, "--execution", "eager", "--steps", "3", "--case", small)
     assert trained_by(run) == [
-        ("jax", "torch", "plain loop"),
         ("jax", "jax", "eager"),
-        ("torch", "torch", "plain loop"),
+        ("jax", "torch", "plain loop"),
         ("torch", "torch", "eager"),
+        ("torch", "torch", "plain loop"),
     ]
     assert {row.steps for row in run.rows} == {3}
 
@@ -96,7 +97,7 @@ def test_a_family(tmp_path, case, variants):
 
 def test_wide(tmp_path):
     run, _ = measured(tmp_path, "--backend", "torch", "--execution", "eager", "--case", "wide", "--steps", "1")
-    assert trained_by(run) == [("torch", "torch", "plain loop"), ("torch", "torch", "eager")]
+    assert trained_by(run) == [("torch", "torch", "eager"), ("torch", "torch", "plain loop")]
 
 
 def test_census_without_files_says_that_its_rows_are_synthetic(tmp_path):
@@ -108,8 +109,9 @@ def test_census_without_files_says_that_its_rows_are_synthetic(tmp_path):
 @pytest.mark.parametrize("cold", [True, False])
 def test_compile_caches_are_kept_where_the_user_has_them_or_thrown_away(tmp_path, small, cold):
     cache = tmp_path / "cache"
+    variables = {"SHARED_BOTTOM_CACHE": str(cache), "JAX_COMPILATION_CACHE_DIR": None, "TORCHINDUCTOR_CACHE_DIR": None}
     arguments = ["--backend", "jax", "--execution", "epoch", "--case", small, *["--cold"][:cold]]
-    run, said = measured(tmp_path, *arguments, SHARED_BOTTOM_CACHE=str(cache))
+    run, said = measured(tmp_path, *arguments, **variables)
     assert ("Cold: compile caches on disk were empty." in said) is cold
     assert run.caches == ("cold" if cold else str(cache))
     assert cache.exists() is not cold
@@ -130,7 +132,8 @@ def test_a_run_is_compared_with_an_earlier_one(tmp_path, small, factor, code):
     assert ("slower than allowed" in done.stdout) == (code == 1)
     done = bench("--case", "tasks", "--compare", path)
     assert done.returncode == 2
-    assert done.stderr == f"error: --compare: expected a run of case tasks, got one of {small}\n"
+    expected = "error: --compare: expected a run of case tasks with threads 1, got one of"
+    assert done.stderr == f"{expected} {small} with 1\n"
 
 
 def test_rows_that_disagree_are_marked_and_the_exit_code_is_1(small):
@@ -146,21 +149,36 @@ def test_rows_that_disagree_are_marked_and_the_exit_code_is_1(small):
     assert "≠" in done.stdout
 
 
-@pytest.mark.parametrize("backend", ["jax", "all"])
-def test_ctrl_c_shows_what_was_measured(tmp_path, small, backend):
+@pytest.mark.parametrize(
+    ("backend", "line", "everyone"),
+    [("jax", "jax: repetition 2", False), ("all", "jax: repetition 2", True), ("all", "torch: epoch", True)],
+)
+def test_ctrl_c_shows_what_was_measured(tmp_path, small, backend, line, everyone):
+    """everyone: as a terminal does, the signal goes to all processes in front."""
+    repetitions = "2" if line.startswith("torch") else "1000"
     command = [sys.executable, "-m", "bench", "--backend", backend, "--execution", "epoch", "--case", str(small)]
-    command += ["--repetitions", "1000", "--json", str(tmp_path / "run.json")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for line in process.stderr:
-        if "repetition 2" in line:
-            process.send_signal(signal.SIGINT)
+    command += ["--repetitions", repetitions, "--json", str(tmp_path / "run.json")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    for said in process.stderr:
+        if line in said:
+            (os.killpg if everyone else os.kill)(process.pid, signal.SIGINT)
             break
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Interrupted: what was measured so far." in said
     run = read_run("--json", tmp_path / "run.json")
     assert run.interrupted
-    assert all(row.step_microseconds for row in run.rows)
+    assert all(row.step_microseconds for row in run.rows if row.process == "jax")
+
+
+def test_a_missing_framework_is_said_before_anything_is_built(small):
+    code = "import sys; sys.modules['flax'] = None\nimport bench.__main__ as main; main.main()"
+    done = subprocess.run([sys.executable, "-c", code, "--case", small], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: backend 'jax' needs flax")
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -175,7 +193,8 @@ def test_ctrl_c_shows_what_was_measured(tmp_path, small, backend):
         (["--case", "census", "--data-dir", "nowhere"], "--data-dir: expected a folder, got 'nowhere'"),
         (["--data-dir", "."], "--data-dir: expected none with --case tutorial"),
         (["--case", "narrow"], "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got"),
-        (["--case", "nowhere.toml", "--backend", "jax"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
+        (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml': No such file"),
+        (["--case", "pyproject.toml"], "pyproject.toml: model: Field required"),
         (["--json", "."], "--json: expected a file in a folder that can be written"),
         (["--plot", "nowhere/run.png"], "--plot: expected a file in a folder that can be written"),
         (["--compare", "nowhere.json"], "--compare: expected the JSON of a run, got 'nowhere.json'"),

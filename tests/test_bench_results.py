@@ -5,10 +5,11 @@ import math
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 
+from bench import plots
 from bench.cases import BATCHES, TASKS, load_cases
-from bench.plots import plot_run
 from bench.report import compare, conclusions, print_run, write_whole
 from bench.results import Machine, Row, Run, merge, read_run, to_json
 from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
@@ -94,6 +95,10 @@ class TestRun:
         # 2 s less the 32 steps themselves, at 1,000 µs saved a step.
         assert run(EAGER, row()).pays_after(row()) == pytest.approx((2.0 - 32 * 40e-6) / 1000e-6)
 
+    def test_what_was_not_measured_says_nothing(self):
+        none = row(microseconds=[])
+        assert run(EAGER, none).pays_after(none) is None
+
     def test_what_is_slower_never_pays(self):
         slow = row(microseconds=[2000.0])
         assert run(EAGER, slow).pays_after(slow) == math.inf
@@ -115,9 +120,19 @@ class TestRun:
         assert found.share_of_peak(LOOP) is None
 
     def test_the_fastest_depends_on_the_length_of_the_run(self):
-        found = run(LOOP, EAGER, row())
+        assert run(EAGER, row()).fastest("jax", 100) is None
+        found = run(LOOP, EAGER, row("step", [500.0]), row())
         assert [found.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
         assert found.fastest("torch", 100) is None
+
+    def test_of_two_losses_one_is_wrong_and_zeros_agree(self):
+        assert len(run(row(), row("step", loss=2.0003)).disagreeing()) == 1
+        assert run(row(loss=0.0), row("step", loss=0.0)).disagreeing() == []
+
+    def test_the_backends_own_losses_are_compared_apart(self):
+        other = row("eager", process="torch", backend="torch", loss=2.0002)
+        assert run(LOOP, row()).apart() is None
+        assert run(replace(LOOP, loss=3.0), row(), other).apart() == pytest.approx(1e-4, rel=1e-3)
 
     @pytest.mark.parametrize(("loss", "wrong"), [(2.0001, 0), (2.02, 1), (math.nan, 1)])
     def test_a_loss_apart_from_the_others_is_no_result(self, loss, wrong):
@@ -175,13 +190,44 @@ class TestFiles:
         assert set(described) == set(Row.__dataclass_fields__)
         assert TypeAdapter(Run).validate_json(to_json(run(row()))) == run(row())
 
+
+class TestPlots:
+    def axes(self, draw, rows):
+        axes = Figure().subplots()
+        draw(axes, rows)
+        return axes
+
+    def test_a_bar_for_each_row(self):
+        axes = self.axes(plots.bars, [LOOP, EAGER, row()])
+        assert [bar.get_width() for bar in axes.patches] == [1000.0, 1040.0, 40.0]
+        assert [label.get_text() for label in axes.get_yticklabels()] == [
+            "jax: torch tutorial's loop",
+            "jax: eager",
+            "jax: epoch",
+        ]
+
     @pytest.mark.parametrize(
-        ("case", "variants"),
-        [("tutorial", [""]), ("tasks", ["1 task", "8 tasks"]), ("batch", ["batch 8", "batch 1,024"])],
+        ("draw", "variants", "sizes", "values"),
+        [
+            (plots.tasks, ["1 task", "8 tasks"], [1, 8], [40.0, 40.0]),
+            (plots.batches, ["batch 8", "batch 1,024"], [8, 1024], [8 / 40e-6, 1024 / 40e-6]),
+        ],
     )
-    def test_a_run_is_drawn(self, case, variants):
-        rows = [row(execution, variant=variant) for variant in variants for execution in ("step", "epoch")]
-        assert plot_run(run(*rows, case=case)).startswith(b"\x89PNG")
+    def test_a_line_for_each_way_to_train(self, draw, variants, sizes, values):
+        rows = [
+            row(execution, variant=variant, batch_size=size)
+            for variant, size in zip(variants, sizes, strict=True)
+            for execution in ("step", "epoch")
+        ]
+        lines = self.axes(draw, rows).get_lines()
+        assert [line.get_label() for line in lines] == ["jax: step", "jax: epoch"]
+        for line in lines:
+            assert line.get_xdata().tolist() == sizes
+            assert line.get_ydata().tolist() == pytest.approx(values)
+
+    @pytest.mark.parametrize("case", ["tutorial", "tasks"])
+    def test_a_run_is_a_png(self, case):
+        assert plots.plot_run(run(row(variant="1 task"), case=case)).startswith(b"\x89PNG")
 
 
 class TestCompare:
@@ -190,9 +236,12 @@ class TestCompare:
         before, after = run(EAGER, row()), run(row(microseconds=[now]), row("step"))
         assert compare(after, before, 0.3) is slower
         said = capsys.readouterr().out
-        assert "1 rows in both, 1 only here" in said
+        assert "1 rows in both, 1 only here, 1 only there" in said
         assert f"40 → {now:.0f} µs/step, × {now / 40:.2f}" in said
         assert ("slower than allowed" in said) is slower
+
+    def test_with_nothing_in_both_nothing_is_said_to_be_well(self):
+        assert compare(run(row("step")), run(row()), 0.3) is True
 
 
 def test_the_tables_fit_100_columns(capsys, monkeypatch):

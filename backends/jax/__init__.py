@@ -67,8 +67,14 @@ class JaxBackend(SharedBackend):
     def matmul(self, size: int, device: str) -> Callable[[], None]:
         """A float32 product of two square matrices; returns when it is done."""
         product = jax.jit(jnp.matmul)
-        factor = jax.device_put(np.ones((size, size), np.float32), self.native_device(device))
-        return lambda: product(factor, factor).block_until_ready()
+        native = self.native_device(device)
+        factor = jax.device_put(np.ones((size, size), np.float32), native)
+
+        def run() -> None:
+            with scope(factor.dtype, native):  # in full float32, as the network is computed
+                product(factor, factor).block_until_ready()
+
+        return run
 
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the GPU's allocator at their peak; None on the CPU."""

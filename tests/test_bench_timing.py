@@ -1,0 +1,126 @@
+"""How the bench measures: what is timed, in which order; and that what it compares with trains the same network."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench import timing
+from bench.cases import load_cases
+from bench.references import Loop
+from bench.results import Machine, Run
+from bench.timing import BackendRunner, Contestant, measure
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    CategoricalFeature,
+    ModelSpec,
+    RMSprop,
+    Schedule,
+    TaskSpec,
+    TrainSpec,
+    load_backend,
+    presets,
+)
+
+CASE = replace(load_cases("tutorial", None)[0], steps=4, checked=3)
+
+
+class Fake:
+    """A runner that says when it ran."""
+
+    steps = 2
+
+    def __init__(self, name, said):
+        self.name, self.said = name, said
+
+    def run(self, steps):
+        self.said.append((self.name, steps))
+        return np.arange(steps, dtype=float)
+
+
+class FakeBackend:
+    name = "fake"
+
+    def matmul(self, size, device):
+        return lambda: None
+
+    def peak_memory(self, device):
+        return None
+
+
+def test_first_calls_come_first_and_repetitions_are_interleaved(monkeypatch):
+    monkeypatch.setattr(timing, "SECONDS", 0.0)
+    said = []
+    contestants = [
+        Contestant(case=CASE, backend="fake", execution=name, device="cpu", build=lambda name=name: Fake(name, said))
+        for name in ("one", "other")
+    ]
+    machine = Machine(system="", processor="", cores=1, memory_bytes=None, versions={})
+    run = Run(command="", started="", case="", rows_from="", threads=1, caches="", machine=machine)
+    measure(run, FakeBackend(), "cpu", contestants, 3, lambda text: None)
+    warm = [("one", 2), ("other", 2)]
+    assert said == [("one", 4), ("other", 4), *warm, *warm * 3]
+    assert [len(row.step_microseconds) for row in run.rows] == [3, 3]
+    assert [(row.loss, row.checked) for row in run.rows] == [(2.0, 3)] * 2
+    assert len(run.matmul_gflops["fake"]) == 3
+
+
+def test_a_repetition_is_the_mean_of_as_many_calls_as_fill_it(monkeypatch):
+    clock, calls = iter([0.0, 0.3, 0.6, 0.9, 1.2]), []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(timing, "SECONDS", 0.8)
+    assert timing.repeat(lambda: calls.append(1)) == pytest.approx(0.3)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("limit", [10**9, 3000])
+def test_a_runner_goes_on_where_it_was_however_small_its_calls(monkeypatch, limit):
+    """3,000 bytes hold one step of the tutorial."""
+    expected = load_backend("torch").fit(CASE.model, replace(CASE.train, execution="eager"), CASE.data).history
+    monkeypatch.setattr("backends.batches.MAX_CALL_BYTES", limit)
+    runner = BackendRunner(load_backend("torch"), CASE, "eager", "cpu")
+    losses = np.concatenate([runner.run(4) for _ in range(20)])
+    np.testing.assert_allclose(losses, expected.step_loss[:80], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        SGD(learning_rate=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+        Adam(beta1=0.8, beta2=0.9, eps=1e-6),
+        AdamW(weight_decay=0.1),
+        Adagrad(initial_accumulator=0.1),
+        RMSprop(decay=0.9, momentum=0.5),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("loader", [True, False])
+def test_the_loops_train_the_same_network(optimizer, loader):
+    model = ModelSpec(
+        numeric=3,
+        categorical=(CategoricalFeature(name="colour", vocabulary=5, dimension=2),),
+        trunk=(6, 5),
+        tasks=(
+            TaskSpec(name="click", kind="binary", hidden=(4,), weight=0.5),
+            TaskSpec(name="region", kind="multiclass", outputs=3),
+            TaskSpec(name="span", kind="regression", outputs=2),
+        ),
+        activation="gelu",
+        normalization="layer",
+    )
+    train = TrainSpec(
+        optimizer=optimizer,
+        schedule=Schedule(kind="cosine", warmup_steps=3),
+        clip_norm=0.5,
+        batch_size=8,
+        epochs=2,
+        precision="float64",
+        execution="eager",
+        device="cpu",
+    )
+    case = replace(CASE, model=model, train=train, data=presets.random_data(model, 30), steps=4)
+    expected = load_backend("torch").fit(model, train, case.data).history.step_loss
+    np.testing.assert_allclose(Loop(case, loader=loader).run(8), expected, rtol=1e-9)
