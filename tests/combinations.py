@@ -57,11 +57,11 @@ CASES = pairwise()
 FEW = each_value(CASES)
 
 
-def problem(case: Case, *, epochs: int = 20, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
+def problem(case: Case, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
     """The model, the training run and the rows of a case: 15 batches and 10 rows an epoch. `fields` are the model's."""
     drawn = {factor: FACTORS[factor][value] for factor, value in zip(FACTORS, case, strict=True)}
     fields = {name: drawn[name] for name in ("activation", "normalization", "dropout")} | fields
     model = example_model(drawn["kinds"], **fields)
     own = {name: drawn[name] for name in ("optimizer", "clip_norm", "schedule")}
-    train = TrainSpec(**own, batch_size=16, epochs=epochs, seed=3, precision="float64")
+    train = TrainSpec(**own, batch_size=16, epochs=20, seed=3, precision="float64")
     return model, train, example_data(model, 250, **drawn["labels"])
