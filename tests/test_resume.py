@@ -121,6 +121,15 @@ def test_where_it_started_is_not_forgotten_by_a_resume_without_it(backend, tmp_p
     assert_same_run(resumed, backend.fit(MODEL, longer, DATA, params=start))
 
 
+def test_auto_stays_with_the_execution_that_it_began_with(backend, monkeypatch, tmp_path):
+    train = short(backend)
+    alone = backend.fit(MODEL, train, DATA, checkpoint=tmp_path / "alone", save_every=3, keep=9)
+    own = as_of(tmp_path / "alone", 3, tmp_path / "own")
+    monkeypatch.setattr(backend, "best_execution", lambda *_: "step")
+    resumed = backend.fit(MODEL, replace(train, execution="auto"), DATA, checkpoint=own, save_every=3, resume=True)
+    assert_same_run(resumed, alone)
+
+
 def test_what_is_loaded_predicts(backend, tmp_path):
     train = short(backend)
     fitted = backend.fit(MODEL, train, DATA, checkpoint=tmp_path)
