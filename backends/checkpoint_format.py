@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from pydantic import ConfigDict, with_config
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -42,11 +42,6 @@ class BestMark:
     value: float
 
 
-@with_config(CONFIG)
-class EpochEntry(Epoch):
-    """The history's entry, with no other key."""
-
-
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Manifest:
     """The content of checkpoint.json."""
@@ -59,7 +54,7 @@ class Manifest:
     step: Count
     epoch: Count
     run: Run
-    epochs: list[EpochEntry]
+    epochs: list[Epoch]
     best: BestMark | None
     tensors_sha256: str
 

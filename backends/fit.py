@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SHORT_CALL = 32
 """Steps of a call at most where Python loops over them anyway: what waits for a call's end, a signal or the look at
-its losses, need not wait long. To cut there costs nothing and changes no bit. A scan is compiled for its length."""
+its losses, need not wait long. To cut there changes no bit and next to no time. A scan is compiled for its length."""
 
 
 def fit(
