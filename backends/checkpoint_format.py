@@ -10,77 +10,30 @@ No framework is needed to read it, and no code is run by reading it.
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass as checked_dataclass
+from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from backends.identity import Run
+from backends.state import Best, Checkpoint
 from spec.files import from_json, to_json
-from spec.model import ModelSpec
 from spec.params import Params, parameter_shapes
 from spec.results import Epoch, History
-from spec.training import TrainSpec
 from spec.validation import Count, Width, one_line
 
 FORMAT = 1
 TENSORS, MANIFEST, CHECKSUM = "tensors.safetensors", "checkpoint.json", "checkpoint.sha256"
+CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read: the message names the file, what was expected and what came."""
 
 
-@dataclass(kw_only=True)
-class Best:
-    """The weights of the best epoch so far."""
-
-    epoch: int
-    """From 1."""
-    step: int
-    """Steps done at its end."""
-    value: float
-    """What early stopping watches."""
-    params: Params
-
-
-@dataclass(kw_only=True)
-class Checkpoint:
-    """The state of a run after `step` steps, which may lie within an epoch."""
-
-    run: Run
-    backend: str
-    """The one that saved it."""
-    libraries: dict[str, str]
-    """Versions of what saved it."""
-    step: int
-    """Steps done."""
-    params: Params
-    slots: dict[str, Params]
-    """By the names of `train.optimizer.slots`, then by the parameters' names."""
-    history: History
-    best: Best | None = None
-
-    @property
-    def model(self) -> ModelSpec:
-        """The network."""
-        return self.run.model
-
-    @property
-    def train(self) -> TrainSpec:
-        """The training."""
-        return self.run.train
-
-    @property
-    def epoch(self) -> int:
-        """Epochs that have ended."""
-        return len(self.history.epochs)
-
-
-@checked_dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class BestMark:
     """`Best` without its weights."""
 
@@ -89,7 +42,7 @@ class BestMark:
     value: float
 
 
-@checked_dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid", ser_json_inf_nan="strings"))
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
 class Manifest:
     """The content of checkpoint.json."""
 

@@ -1,10 +1,6 @@
-"""The folder that a run saves its checkpoints in, one folder each: step-00000320/ with the files of the format.
-
-A checkpoint is there whole or not at all: it is written beside its place, and given its name once it is on the disk.
-"""
+"""The folder that a run saves its checkpoints in: one run's at a time, and which of them stay."""
 
 import itertools
-import os
 import shutil
 import warnings
 from pathlib import Path
@@ -13,7 +9,18 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from backends.checkpoint_format import Checkpoint, CheckpointError, decode, encode
+from backends.checkpoint_files import (
+    checkpoint_path,
+    checkpoint_paths,
+    is_checkpoint,
+    make_folder,
+    read_best,
+    read_checkpoint,
+    sync_folder,
+    write_checkpoint,
+)
+from backends.checkpoint_format import CheckpointError
+from backends.state import Checkpoint
 
 
 class CheckpointWarning(UserWarning):
@@ -25,11 +32,11 @@ def load_checkpoint(folder: str | Path, which: Literal["newest", "best"] = "newe
 
     folder: may also be that of one checkpoint, step-<steps>, which is the one meant then.
     Changes nothing in the folder, which may be in use. Warns of each that cannot be read. Raises CheckpointError, a
-    ValueError, if none can, or if no epoch was the best.
+    ValueError, if none can, or if no epoch was the best; OSError where the disk or the permissions are at fault.
     """
     if which not in ("newest", "best"):
         raise ValueError(f"which: expected 'newest' or 'best', got {which!r}")
-    if _is_checkpoint(Path(folder)):
+    if is_checkpoint(Path(folder)):
         return read_checkpoint(Path(folder))
     found, unreadable = _newest(Path(folder))
     for error in unreadable:
@@ -40,7 +47,10 @@ def load_checkpoint(folder: str | Path, which: Literal["newest", "best"] = "newe
         return found
     if found.best is None:
         raise CheckpointError(f"which: expected 'newest', got 'best', but no epoch of {str(folder)!r} was the best")
-    return read_checkpoint(checkpoint_path(Path(folder), found.best.step))
+    try:
+        return read_checkpoint(checkpoint_path(Path(folder), found.best.step))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; its weights are load_checkpoint({str(folder)!r}).best.params") from error
 
 
 class CheckpointFolder:
@@ -50,18 +60,24 @@ class CheckpointFolder:
         self.path, self.keep = path, keep
         self.last: Path | None = None
         """The newest complete checkpoint."""
+        self._bests: dict[Path, Path | None] = {}
+        """What each checkpoint names as its best."""
         self._lock = FileLock(path / ".lock", fallback_to_soft=False)
 
     def __enter__(self) -> "CheckpointFolder":
         """Raises ValueError if another run has the folder, or nobody can write there."""
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             self._lock.acquire(blocking=False)
+            probe = self.path / ".saving-probe"  # an old .lock may be writable where the folder is not
+            probe.mkdir(exist_ok=True)
+            probe.rmdir()
         except Timeout as error:
             raise ValueError(
                 f"checkpoint: expected a folder of this run's own, got {str(self.path)!r}, which another run is using"
             ) from error
         except OSError as error:
+            self._lock.release()
             raise ValueError(
                 f"checkpoint: expected a folder to write in, got {str(self.path)!r}: {error.strerror}"
             ) from error
@@ -84,9 +100,16 @@ class CheckpointFolder:
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that can be read; newer ones are set aside, with a warning. None if there is none.
 
-        Raises CheckpointError if there are some and none can be read.
+        Raises CheckpointError if there are some and none can be read; ValueError where the disk or the permissions
+        are at fault, which is no damage.
         """
-        found, unreadable = _newest(self.path)
+        try:
+            found, unreadable = _newest(self.path)
+        except OSError as fault:
+            raise ValueError(
+                f"resume: expected checkpoints that can be read, got {str(fault.filename or self.path)!r}: "
+                f"{fault.strerror}; nothing was set aside"
+            ) from fault
         if found is None:
             if any(self.path.glob("step-*")):
                 reasons = "; ".join(map(str, unreadable)) or "all were set aside"
@@ -113,13 +136,25 @@ class CheckpointFolder:
             warnings.warn(f"checkpoint {path} was not saved: {error}; {kept}", CheckpointWarning, stacklevel=3)
             return False
         self.last = path
-        stay = {path, *checkpoint_paths(self.path)[-self.keep :]}
-        if checkpoint.best is not None:
-            stay.add(checkpoint_path(self.path, checkpoint.best.step))
-        for old in checkpoint_paths(self.path):
-            if old not in stay:
-                self._remove(old)
+        self._bests[path] = None if checkpoint.best is None else checkpoint_path(self.path, checkpoint.best.step)
+        try:
+            sync_folder(self.path)
+        except OSError as error:  # older ones stay: they are
+            warnings.warn(f"checkpoint {path} may not be on the disk yet: {error}", CheckpointWarning, stacklevel=3)
+        else:
+            self._prune(path)
         return True
+
+    def _prune(self, saved: Path) -> None:
+        """Removes all but the newest, and what each of those names as its best: any of them may be resumed from."""
+        paths = checkpoint_paths(self.path)
+        newest = {*paths[-self.keep :], saved}
+        for path in newest - self._bests.keys():
+            self._bests[path] = read_best(path)
+        stay = newest | {self._bests[path] for path in newest}
+        for path in paths:
+            if path not in stay:
+                self._remove(path)
 
     def _remove(self, path: Path) -> None:
         gone = path.with_name(f".removing-{path.name}")
@@ -127,7 +162,7 @@ class CheckpointFolder:
             path.rename(gone)  # so that no half-removed checkpoint is ever seen
             shutil.rmtree(gone)
         except OSError as error:
-            warnings.warn(f"old checkpoint {path} was not removed: {error}", CheckpointWarning, stacklevel=4)
+            warnings.warn(f"old checkpoint {path} was not removed: {error}", CheckpointWarning, stacklevel=5)
 
 
 def _newest(folder: Path) -> tuple[Checkpoint | None, list[CheckpointError]]:
@@ -139,58 +174,3 @@ def _newest(folder: Path) -> tuple[Checkpoint | None, list[CheckpointError]]:
         except CheckpointError as error:
             unreadable.append(error)
     return None, unreadable
-
-
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes the folder `path`, whole or not at all, and waits until it is on the disk. Raises OSError."""
-    unfinished = path.with_name(f".saving-{path.name}")
-    try:
-        unfinished.mkdir()
-        for name, content in encode(checkpoint).items():
-            with (unfinished / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        _sync_folder(unfinished)
-        unfinished.rename(path)
-        _sync_folder(path.parent)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """The checkpoint in the folder `path`. Raises CheckpointError."""
-
-    def content(name: str) -> bytes:
-        try:
-            return (path / name).read_bytes()
-        except OSError as error:
-            raise CheckpointError(f"{name}: {error.strerror}") from error
-
-    try:
-        return decode(content)
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-
-
-def checkpoint_paths(folder: Path) -> list[Path]:
-    """The folders step-<steps> in `folder`, oldest first."""
-    return sorted(filter(_is_checkpoint, folder.glob("step-*")), key=lambda path: int(path.name.removeprefix("step-")))
-
-
-def checkpoint_path(folder: Path, step: int) -> Path:
-    """Where the state after `step` steps is saved."""
-    return folder / f"step-{step:08d}"
-
-
-def _is_checkpoint(path: Path) -> bool:
-    return path.name.startswith("step-") and path.name.removeprefix("step-").isdecimal()
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backends.batches import Batches, BatchSource
-from backends.checkpoint_format import Best
 from backends.checkpoints import CheckpointFolder
 from backends.early_stopping import Monitor
 from backends.identity import identify
@@ -18,7 +17,7 @@ from backends.layout import layout_of
 from backends.metrics import UndefinedMetricWarning, evaluate
 from backends.progress import Progress
 from backends.saving import Saver, check_options
-from backends.state import State
+from backends.state import Best, State
 from spec.data import Dataset, row_order
 from spec.model import ModelSpec
 from spec.params import check_params, initial_params
@@ -28,6 +27,10 @@ from spec.training import TrainSpec, debias, learning_rates
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend
+
+SHORT_CALL = 32
+"""Steps of a call at most where Python loops over them anyway: what waits for a call's end, a signal or the look at
+its losses, need not wait long. To cut there changes no bit and next to no time. A scan is compiled for its length."""
 
 
 def fit(
@@ -54,7 +57,6 @@ def fit(
     layout, device = layout_of(model), backend.resolve_device(train.device)
     steps = train.steps_per_epoch(data.rows)
     rates = learning_rates(train, train.epochs * steps)
-    execution = backend.best_execution(model, train, len(rates)) if train.execution == "auto" else train.execution
 
     with ExitStack() as stack:
         saver, saved = None, None
@@ -62,6 +64,12 @@ def fit(
             folder = stack.enter_context(CheckpointFolder(Path(checkpoint), keep))
             saver = Saver(folder, identify(model, train, data, validation, initial), steps, save_every)
             saved = saver.start(resume=resume, any_start=params is None)
+        execution: str = train.execution
+        if execution == "auto" and saved and saved.backend == backend.name:
+            execution = saved.history.execution  # so that it ends as if it had never stopped
+        elif execution == "auto":
+            execution = backend.best_execution(model, train, len(rates))
+        most = None if execution == "epoch" else SHORT_CALL
         vector = layout.pack(saved.params if saved else initial).astype(train.precision)
         slots = {name: layout.pack(slot) for name, slot in saved.slots.items()} if saved else None
         trainer = backend.trainer(model, train, vector, execution, device, slots)
@@ -74,7 +82,8 @@ def fit(
                 if monitor and epoch - (state.best.epoch if state.best else 0) >= monitor.patience:
                     break
                 began = time.perf_counter()
-                for batches in progress.track(epoch_calls(train, source, epoch, rates, state.step, save_every)):
+                calls = epoch_calls(train, source, epoch, rates, state.step, save_every, most)
+                for batches in progress.track(calls):
                     state.add(trainer.run(batches))
                     if train.on_divergence == "stop":
                         state.check_finite(rates, saver.note() if saver else "")
@@ -123,15 +132,17 @@ def epoch_calls(
     rates: np.ndarray,
     done: int = 0,
     save_every: int | None = None,
+    most: int | None = None,
 ) -> Iterator[Batches]:
     """The batches of an epoch (from 0), a call's worth at a time, each with what its steps' numbers decide.
 
     rates: the learning rate of each step of the run (steps,). done: steps of the run that are left out. save_every: no
     call goes beyond a multiple of it, counted from the epoch's start, so that a run is cut alike wherever it resumes.
+    most: steps of a call at most; without it, an epoch's as far as they stay within MAX_CALL_BYTES.
     """
     order = row_order(train.seed, epoch, source.rows) if train.shuffle else np.arange(source.rows)
     steps = train.steps_per_epoch(source.rows)
-    size, every = source.steps_per_call(), save_every or steps
+    size, every = min(source.steps_per_call(), most or steps), save_every or steps
     for part in range(0, steps, every):
         end = min(part + every, steps)
         for start in range(part, end, size):

@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Interrupts:
     """Inside the `with`, the first signal is noted; a second one does what it did before.
 
-    Signals belong to the main thread; in another one this does nothing.
+    Signals belong to the main thread; in another one this does nothing. One that is ignored (nohup, say) stays so.
     """
 
     def __init__(self) -> None:
@@ -20,14 +20,15 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+            heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._restore()
-        if self.received and not isinstance(error, SystemExit):  # it came too late to be granted
+        if self.received and error is None:  # it came too late to be granted; an error ends the run and is the news
             signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:

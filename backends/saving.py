@@ -1,5 +1,6 @@
 """When a run is saved: at the steps that the user asks for, and when a signal ends it."""
 
+import dataclasses
 import sys
 import warnings
 from pathlib import Path
@@ -8,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from backends.checkpoint_format import Checkpoint
 from backends.checkpoints import CheckpointFolder, CheckpointWarning
 from backends.identity import Run, differences
 from backends.interrupts import Interrupts
-from backends.state import State
+from backends.state import Checkpoint, State
 
 
 def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
@@ -70,6 +70,7 @@ class Saver:
             raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
         if saved.step > (total := self._run.train.epochs * self._steps):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
+        self._run = dataclasses.replace(self._run, start=saved.run.start)
         self._saved = self._tried = saved.step
         return saved
 
@@ -106,7 +107,7 @@ class Saver:
         if self._run.train.on_divergence == "continue" or _finite(checkpoint):
             return self._folder.save(checkpoint)
         warnings.warn(
-            f"step {checkpoint.step} was not saved: its parameters are not finite{self.note()}",
+            f"step {checkpoint.step} was not saved: its parameters or optimizer slots are not finite{self.note()}",
             CheckpointWarning,
             stacklevel=2,
         )
@@ -114,4 +115,5 @@ class Saver:
 
 
 def _finite(checkpoint: Checkpoint) -> bool:
-    return all(bool(np.isfinite(value).all()) for value in checkpoint.params.values())
+    groups = (checkpoint.params, *checkpoint.slots.values())
+    return all(bool(np.isfinite(value).all()) for group in groups for value in group.values())

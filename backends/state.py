@@ -2,18 +2,66 @@
 
 import importlib.metadata
 import platform
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backends.checkpoint_format import Best, Checkpoint
 from backends.identity import Run
 from backends.layout import Layout
+from spec.model import ModelSpec
 from spec.params import Params
 from spec.results import DivergenceError, Epoch, History
+from spec.training import TrainSpec
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend, Trainer
+
+
+@dataclass(kw_only=True)
+class Best:
+    """The weights of the best epoch so far."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Steps done at its end."""
+    value: float
+    """What early stopping watches."""
+    params: Params
+
+
+@dataclass(kw_only=True)
+class Checkpoint:
+    """The state of a run after `step` steps, which may lie within an epoch."""
+
+    run: Run
+    backend: str
+    """The one that saved it."""
+    libraries: dict[str, str]
+    """Versions of what saved it."""
+    step: int
+    """Steps done."""
+    params: Params
+    slots: dict[str, Params]
+    """By the names of `train.optimizer.slots`, then by the parameters' names."""
+    history: History
+    best: Best | None = None
+
+    @property
+    def model(self) -> ModelSpec:
+        """The network."""
+        return self.run.model
+
+    @property
+    def train(self) -> TrainSpec:
+        """The training."""
+        return self.run.train
+
+    @property
+    def epoch(self) -> int:
+        """Epochs that have ended."""
+        return len(self.history.epochs)
 
 
 class State:

@@ -43,7 +43,8 @@ class Backend(Protocol):
         the best by early stopping's monitor.
         resume: go on from the newest checkpoint of the folder, whichever backend saved it; start if there is none.
         The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
-        SIGTERM and Ctrl-C end the call in hand, save, and exit with 143 and 130.
+        SIGTERM and Ctrl-C end the call in hand (of at most 32 steps; with execution "epoch", up to the next save),
+        save, and exit with 143 and 130.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.

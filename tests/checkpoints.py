@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 
-from backends.checkpoints import checkpoint_path, checkpoint_paths
+from backends.checkpoint_files import checkpoint_path, checkpoint_paths
 from spec import ModelSpec, TaskSpec, presets
 from tests.parity import compare_params
 from tests.runs import training

@@ -10,7 +10,10 @@ import sys
 import warnings
 from pathlib import Path
 
-from backends.checkpoints import CheckpointWarning, checkpoint_paths, load_checkpoint
+from filelock import FileLock, Timeout
+
+from backends.checkpoint_files import checkpoint_paths
+from backends.checkpoints import CheckpointWarning, load_checkpoint
 from spec import load_backend
 from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short
 
@@ -36,9 +39,25 @@ def read_only_midway(backend, folder):
     backend.predict = predict
 
 
+def read_only_but_for_its_lock(backend, folder):
+    (folder / ".lock").touch()
+    mount("--bind", folder, folder)
+    mount("--bind", folder / ".lock", folder / ".lock")
+    mount("-o", "remount,bind,ro", folder)
+
+
+def locked(folder):
+    try:
+        with FileLock(folder / ".lock", blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
 KINDS = {
     "full": lambda backend, folder: small(folder),
     "read-only": lambda backend, folder: small(folder, mode="ro"),
+    "read-only but for its lock": read_only_but_for_its_lock,
     "read-only midway": read_only_midway,
     "limit": lambda backend, folder: resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000)),  # bytes
 }
@@ -56,7 +75,7 @@ def outcome(kind, folder):
         try:
             fitted = backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=folder, save_every=1, keep=100)
         except ValueError as error:
-            return {"error": str(error)}
+            return {"error": str(error), "locked": kind != "read-only" and locked(folder)}
     assert_same_run(fitted, healthy)
     assert {warning.category for warning in said} == {CheckpointWarning}
     return {

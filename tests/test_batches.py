@@ -139,6 +139,28 @@ def test_every_row_occurs_once_an_epoch(monkeypatch, max_bytes, shuffle):
     assert np.array_equal(orders[0], np.arange(23)) is not shuffle
 
 
+@pytest.mark.parametrize(
+    ("done", "save_every", "most", "lengths"),
+    [
+        (0, None, None, [6]),
+        (0, None, 4, [4, 2]),
+        (0, None, 9, [6]),
+        (0, 5, 2, [2, 2, 1, 1]),
+        (3, 5, 2, [1, 1, 1]),
+        (7, None, 4, [3, 2]),
+    ],
+)
+def test_calls_are_cut_alike_wherever_a_run_begins(model, data, done, save_every, most, lengths):
+    train = TrainSpec(batch_size=4, epochs=2)
+    source, rates = (
+        BatchSource(layout_of(model), data.take(np.resize(np.arange(20), 23)), 4, "float32"),
+        np.arange(12.0),
+    )
+    calls = list(epoch_calls(train, source, done // 6, rates, done, save_every, most))
+    assert [len(call["learning_rate"]) for call in calls] == lengths
+    assert [rate for call in calls for rate in call["learning_rate"]] == list(range(done, 6 * (done // 6) + 6))
+
+
 def test_each_step_has_its_own_rate_and_key(monkeypatch, model, data):
     monkeypatch.setattr(batches, "MAX_CALL_BYTES", 1)
     dropping = replace(model, dropout=0.5)

@@ -1,10 +1,13 @@
 """A checkpoint that is damaged is named and set aside, and the one before it is used: never a wrong state."""
 
+import errno
 import hashlib
 import json
+import os
 import pickle
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +99,18 @@ class Code:
         return exec, ("raise SystemExit('code was run')",)
 
 
+def renamed(folder):
+    """An earlier step's, under a later one's name."""
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("step-00000008"), folder)
+
+
+def epoch_field(folder):
+    epochs = json.loads((folder / "checkpoint.json").read_text())["epochs"]
+    epochs[1]["colour"] = 1.0
+    edited(epochs=epochs)(folder)
+
+
 def pickled(folder):
     (folder / "tensors.safetensors").write_bytes(pickle.dumps({"params.trunk.0.bias": Code()}))
     sums(folder)
@@ -113,7 +128,10 @@ DAMAGES = {
     "a newer version": edited(format=2),
     "a step more": edited(step=11),
     "a field more": edited(colour="red"),
+    "a field more in the best": edited(best={"epoch": 2, "step": 10, "value": 0.5, "colour": 1.0}),
+    "a field more in an epoch": epoch_field,
     "an epoch more": edited(epoch=3),
+    "renamed": renamed,
     "other tensors": edited(forged=False, tensors_sha256="0" * 64),
     "no object": lambda folder: (folder / "checkpoint.json").write_text("[[1]]"),
     "deep": lambda folder: (folder / "checkpoint.json").write_text("[" * 100_000),
@@ -149,6 +167,8 @@ def test_it_is_named_and_set_aside_and_the_one_before_is_used(alone, folder, dam
         ("a pickle", r"tensors\.safetensors: expected the safetensors format, got "),
         ("a pickle as JSON", r"checkpoint\.json: expected JSON with a field format, got \d+ other bytes"),
         ("a field more", r"checkpoint\.json: colour: Unexpected keyword argument, got 'red'"),
+        ("renamed", r"checkpoint\.json: step: expected 10, as the folder is named, got 8"),
+        ("a field more in an epoch", r"checkpoint\.json: epochs\.1\.colour: Extra inputs are not permitted, got 1\.0"),
         ("a step more", r"history\.step_loss: expected \(\(11,\), 'float64'\), got \(\(10,\), 'float64'\)"),
     ],
 )
@@ -156,6 +176,21 @@ def test_the_damage_is_said(folder, name, words):
     DAMAGES[name](folder / NEWEST)
     with pytest.raises(CheckpointError, match=words):
         load_checkpoint(folder / NEWEST)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+def test_a_disk_or_permissions_that_fail_are_no_damage(folder, monkeypatch, number):
+    def read(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    before = sorted(path.name for path in folder.iterdir())
+    monkeypatch.setattr(Path, "read_bytes", read)
+    said = rf"^resume: expected .*, got '.*{NEWEST}/checkpoint.json': {os.strerror(number)}; nothing was set aside$"
+    with pytest.raises(ValueError, match=said):
+        resume(folder)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        load_checkpoint(folder)
+    assert sorted(path.name for path in folder.iterdir()) == before
 
 
 def test_several_damaged_ones_are_all_set_aside(alone, folder):

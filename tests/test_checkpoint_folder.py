@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 from safetensors.numpy import load
 
 from backends.checkpoint_format import CheckpointError
-from backends.checkpoints import load_checkpoint
+from backends.checkpoints import CheckpointWarning, load_checkpoint
 from spec import Adam, EarlyStopping, Schedule, parameter_shapes, to_json
-from tests.checkpoints import DATA, MODEL, VALIDATION, short, steps_saved
+from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
 from tests.parity import compare_params
 
 
@@ -55,6 +56,34 @@ def test_the_best_stays_besides_and_predicts(backend, tmp_path):
     assert newest.best.value == rmse[best - 1]
     for params in (saved.params, saved.best.params, newest.best.params):
         compare_params(params, fitted.params, 0)
+
+
+def test_the_best_of_each_that_is_kept_stays_for_a_fall_back(backend, tmp_path):
+    stopping = EarlyStopping(monitor="loss")
+    train = short(backend, early_stopping=stopping)
+    fitted = backend.fit(MODEL, train, DATA, DATA, checkpoint=tmp_path, save_every=1, keep=2)
+    assert fitted.history.best_epoch == 2
+    assert steps_saved(tmp_path) == [5, 9, 10]
+    (tmp_path / "step-00000010" / "tensors.safetensors").unlink()
+    with pytest.warns(CheckpointWarning, match="step-00000010"):
+        assert load_checkpoint(tmp_path, "best").step == 5
+    with pytest.warns(CheckpointWarning, match="step-00000009 is used"):
+        resumed = backend.fit(MODEL, train, DATA, DATA, checkpoint=tmp_path, save_every=1, keep=2, resume=True)
+    assert_same_run(resumed, fitted)
+    assert steps_saved(tmp_path) == [5, 9, 10]
+
+
+def test_the_weights_of_a_best_whose_folder_is_gone_are_named(backend, tmp_path):
+    train = short(backend, early_stopping=EarlyStopping(monitor="loss"))
+    backend.fit(MODEL, train, DATA, DATA, checkpoint=tmp_path, save_every=4, keep=9)
+    shutil.rmtree(tmp_path / "step-00000010")
+    best = load_checkpoint(tmp_path / "step-00000005")
+    shutil.rmtree(tmp_path / "step-00000005")
+    said = rf"step-00000005: .*; its weights are load_checkpoint\('{tmp_path}'\)\.best\.params$"
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_checkpoint(tmp_path, "best")
+    assert "\n" not in str(caught.value)
+    compare_params(load_checkpoint(tmp_path).best.params, best.params, 0)
 
 
 def test_there_is_no_best_without_early_stopping(backend, tmp_path):

@@ -8,13 +8,14 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from backends.checkpoints import CheckpointFolder, load_checkpoint
 from backends.interrupts import Interrupts
-from spec import load_backend
+from spec import DivergenceError, load_backend
 from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,39 @@ def test_a_signal_that_comes_too_late_to_be_granted_does_what_it_did_before():
         os.kill(os.getpid(), signal.SIGINT)
 
 
+def test_an_error_of_the_call_is_not_hidden_by_a_signal(backend, monkeypatch, tmp_path):
+    signalled(backend, monkeypatch, 1, signal.SIGINT)
+    price = DATA.labels["price"] * 1e30
+    with pytest.raises(DivergenceError):
+        backend.fit(MODEL, short(backend), replace(DATA, labels=DATA.labels | {"price": price}), checkpoint=tmp_path)
+
+
+def test_a_signal_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interrupts() as found:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        assert found.received is None
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
+def test_where_python_loops_over_the_steps_it_waits_for_few(backend, monkeypatch, tmp_path, execution):
+    if (backend.name, execution) in {("torch", "step"), ("torch", "epoch"), ("jax", "eager")}:
+        pytest.skip("compiling here, or JAX without jit, takes long, and the calls are cut in the same way")
+    train, step = short(backend, batch_size=1, execution=execution), 36 if execution == "epoch" else 32
+    with monkeypatch.context() as patch:
+        signalled(backend, patch, 1, signal.SIGTERM)
+        with pytest.raises(SystemExit):
+            backend.fit(MODEL, train, DATA, checkpoint=tmp_path)
+    assert steps_saved(tmp_path) == [step]
+    resumed = backend.fit(MODEL, train, DATA, checkpoint=tmp_path, resume=True)
+    assert_same_run(resumed, backend.fit(MODEL, train, DATA))
+
+
 def test_without_a_folder_signals_are_left_alone(backend, monkeypatch):
     signalled(backend, monkeypatch, 1, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
@@ -93,7 +127,6 @@ def test_a_thread_trains_without_touching_signals(backend, tmp_path):
 
 LONG = """
 import sys
-from spec import load_backend
 from spec import load_backend
 from tests.checkpoints import DATA, MODEL, short
 backend = load_backend("torch")

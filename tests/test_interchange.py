@@ -163,7 +163,10 @@ def test_what_is_another_networks_is_rejected(backend, interchange):
     slots = {"mu": params, "nu": params}
     other = native_state(backend, backend.build(smaller, initial_params(smaller), device="cpu"))
     own = native_state(backend, backend.build(MODEL, params, device="cpu"))
-    wider = replace(MODEL, numeric=3)
+    wider = replace(MODEL, numeric=3)  # as many tensors, of other shapes
+    wide = initial_params(wider)
+    begun = native_state(backend, backend.build(wider, wide, device="cpu"))
+    begun = interchange.export_slots(wider, {"mu": wide, "nu": wide}, 1, begun)
     for ask, message in [
         (lambda: interchange.export_params(smaller, params), "params: expected no entry"),
         (lambda: interchange.import_params(smaller, interchange.export_params(MODEL, params)), "state: expected the"),
@@ -172,6 +175,31 @@ def test_what_is_another_networks_is_rejected(backend, interchange):
         (lambda: interchange.export_slots(MODEL, {"trace": params}, 1, own), "slots: expected mu, nu, got trace"),
         (lambda: interchange.export_slots(MODEL, {}, 1, own), "slots: expected mu, nu, got none"),
         (lambda: interchange.import_slots(smaller, own), "state: expected"),
+        (lambda: interchange.export_slots(MODEL, slots, 1, begun), r"state\[.*\].*: expected shape \(4, 5\)"),
+        (lambda: interchange.import_slots(MODEL, begun), r"state\[.*\].*: expected shape \(4, 5\)"),
     ]:
         with pytest.raises(ValueError, match=message):
+            ask()
+
+
+def test_amsgrad_is_rejected(backend, interchange):
+    params = initial_params(MODEL)
+    network = backend.build(MODEL, params, device="cpu")
+    if backend.name == "torch":
+        import torch
+
+        state, said = (
+            torch.optim.Adam(network.parameters(), amsgrad=True).state_dict(),
+            "amsgrad=False, got amsgrad=True",
+        )
+    else:
+        import optax
+        from flax import nnx
+
+        state, said = optax.amsgrad(1e-3).init(nnx.state(network, nnx.Param)), "that of one Adam optimizer, got 0"
+    for ask in (
+        lambda: interchange.export_slots(MODEL, {"mu": params, "nu": params}, 1, state),
+        lambda: interchange.import_slots(MODEL, state),
+    ):
+        with pytest.raises(ValueError, match=f"^state: expected .*{said}$"):
             ask()

@@ -108,6 +108,28 @@ def test_given_params_are_where_it_started_and_need_not_be_given_again(backend, 
         backend.fit(MODEL, train, DATA, params=other, checkpoint=tmp_path / "alone", resume=True)
 
 
+def test_where_it_started_is_not_forgotten_by_a_resume_without_it(backend, tmp_path):
+    start, other = initial_params(MODEL, seed=5), initial_params(MODEL, seed=short(backend).seed)
+    backend.fit(MODEL, short(backend, epochs=1), DATA, params=start, checkpoint=tmp_path)
+    begun = load_checkpoint(tmp_path).run.start
+    backend.fit(MODEL, short(backend, epochs=2), DATA, checkpoint=tmp_path, resume=True)
+    assert (load_checkpoint(tmp_path).step, load_checkpoint(tmp_path).run.start) == (10, begun)
+    longer = short(backend, epochs=3)
+    with pytest.raises(ValueError, match=r"got another: start: "):
+        backend.fit(MODEL, longer, DATA, params=other, checkpoint=tmp_path, resume=True)
+    resumed = backend.fit(MODEL, longer, DATA, params=start, checkpoint=tmp_path, resume=True)
+    assert_same_run(resumed, backend.fit(MODEL, longer, DATA, params=start))
+
+
+def test_auto_stays_with_the_execution_that_it_began_with(backend, monkeypatch, tmp_path):
+    train = short(backend)
+    alone = backend.fit(MODEL, train, DATA, checkpoint=tmp_path / "alone", save_every=3, keep=9)
+    own = as_of(tmp_path / "alone", 3, tmp_path / "own")
+    monkeypatch.setattr(backend, "best_execution", lambda *_: "step")
+    resumed = backend.fit(MODEL, replace(train, execution="auto"), DATA, checkpoint=own, save_every=3, resume=True)
+    assert_same_run(resumed, alone)
+
+
 def test_what_is_loaded_predicts(backend, tmp_path):
     train = short(backend)
     fitted = backend.fit(MODEL, train, DATA, checkpoint=tmp_path)

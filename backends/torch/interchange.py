@@ -39,7 +39,8 @@ def export_slots(
     """The state of an Adam optimizer of the module's parameters, with these slots after `step` steps.
 
     state: the state_dict of the torch.optim.Adam or AdamW; its hyperparameters stay. Raises ValueError if it is one of
-    other parameters, or if the slots are another optimizer's.
+    another number of parameters, or of other shapes where it has made a step and so has any; if it has amsgrad, which
+    needs a third slot; or if the slots are another optimizer's.
     """
     _check(model, state)
     if slots.keys() != SLOTS.keys():
@@ -56,9 +57,9 @@ def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, 
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that has not yet made a step."""
     _check(model, state)
     own = state["state"]
-    if not own or any(slot not in own[0] for slot in SLOTS.values()):
-        raise ValueError("state: expected that of an Adam optimizer after a step, got another")
     names = list(layout_of(model).tensors)
+    if any(slot not in own.get(index, {}) for index in range(len(names)) for slot in SLOTS.values()):
+        raise ValueError("state: expected that of an Adam optimizer after a step, got another")
     slots = {
         slot: import_params(model, {name: own[index][native] for index, name in enumerate(names)})
         for slot, native in SLOTS.items()
@@ -67,9 +68,19 @@ def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, 
 
 
 def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:
+    layout = layout_of(model)
     indices = [index for group in state["param_groups"] for index in group["params"]]
-    expected = list(range(len(layout_of(model).tensors)))
+    expected = list(range(len(layout.tensors)))
     if indices != expected:
         raise ValueError(
             f"state: expected an optimizer of the network's {len(expected)} parameters in order, got {len(indices)}"
         )
+    if any(group.get("amsgrad") for group in state["param_groups"]):
+        raise ValueError("state: expected an optimizer with amsgrad=False, got amsgrad=True")
+    for index, (name, tensor) in enumerate(layout.tensors.items()):
+        entry = state["state"].get(index, {})
+        for slot in SLOTS.values():
+            if slot in entry and tuple(entry[slot].shape) != tensor.shape:
+                raise ValueError(
+                    f"state[{index}].{slot}: expected shape {tensor.shape} of {name}, got {tuple(entry[slot].shape)}"
+                )
