@@ -1,7 +1,6 @@
 """What a run prints, and the files that it writes: whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -137,13 +136,13 @@ def _key(row: Row) -> tuple[str, ...]:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Written beside the target, then renamed."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(content)
-        except BaseException:
-            Path(file.name).unlink()
-            raise
-    Path(file.name).replace(path)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def check_output(option: str, path: Path | None) -> None:
