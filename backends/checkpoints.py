@@ -139,7 +139,7 @@ class CheckpointFolder:
         self._bests[path] = None if checkpoint.best is None else checkpoint_path(self.path, checkpoint.best.step)
         try:
             sync_folder(self.path)
-        except OSError as error:  # older ones stay: they are
+        except OSError as error:  # so the older ones, which are, stay
             warnings.warn(f"checkpoint {path} may not be on the disk yet: {error}", CheckpointWarning, stacklevel=3)
         else:
             self._prune(path)
