@@ -46,7 +46,8 @@ def test_it_takes_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--case", "narrow"], "--case: expected one of tutorial, wide, census or a FILE.toml, got 'narrow'"),
+        (["--case", "tasks"], "--case: expected one network, got tasks, a family of 7"),
+        (["--case", "narrow"], "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got 'narrow'"),
         (["--case", "nowhere.toml"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
         (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),
         (["--plot", "."], "--plot: expected a file in a folder that can be written"),
