@@ -12,6 +12,7 @@ from pyarrow import csv
 
 from datasets import census_income
 from datasets.census_income import fingerprint, load
+from spec.files import cache_folder
 from tests.census_files import (
     TEST,
     TRAIN,

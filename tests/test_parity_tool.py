@@ -47,8 +47,11 @@ def test_it_takes_a_file(tmp_path):
     ("arguments", "said"),
     [
         (["--case", "tasks"], "--case: expected one network, got tasks, a family of 7"),
-        (["--case", "narrow"], "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got 'narrow'"),
-        (["--case", "nowhere.toml"], "[Errno 2] No such file or directory: 'nowhere.toml'"),
+        (
+            ["--case", "narrow"],
+            "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got 'narrow'",
+        ),
+        (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml'"),
         (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),
         (["--plot", "."], "--plot: expected a file in a folder that can be written"),
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
