@@ -94,6 +94,15 @@ class Layout:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
         return {name: flat[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
 
+    def join(self, tensors: Mapping[str, np.ndarray]) -> Params:
+        """The spec's parameters out of native tensors by name. Raises ValueError for those of another network."""
+        if tensors.keys() != self.tensors.keys():
+            raise ValueError(f"state: expected the entries {', '.join(self.tensors)}, got {', '.join(tensors)}")
+        for name, tensor in self.tensors.items():
+            if tensors[name].shape != tensor.shape:
+                raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
+        return self.unpack(np.concatenate([np.ravel(tensors[name]) for name in self.tensors]))
+
     def by_task(self, logits: Sequence[Any]) -> dict[str, Any]:
         """From arrays (tasks…, …) of any framework, one a head, each task's own, in the spec's order."""
         found: dict[str, Any] = {}

@@ -132,7 +132,7 @@ def torch_biases_not_decayed(patch):
 
 
 def jax_clip_by_value(patch):
-    patch.setattr(jax_optimizers, "clip_by_norm", jax_optimizers.optax.clip)
+    patch.setattr(jax_optimizers, "clip_by_norm", lambda gradient, most: gradient.clip(-most, most))
 
 
 def rates(change):

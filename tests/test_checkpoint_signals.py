@@ -98,8 +98,6 @@ def test_a_signal_that_is_ignored_stays_so():
 
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_where_python_loops_over_the_steps_it_waits_for_few(backend, monkeypatch, tmp_path, execution):
-    if (backend.name, execution) in {("torch", "step"), ("torch", "epoch"), ("jax", "eager")}:
-        pytest.skip("compiling here, or JAX without jit, takes long, and the calls are cut in the same way")
     train, step = short(backend, batch_size=1, execution=execution), 36 if execution == "epoch" else 32
     with monkeypatch.context() as patch:
         signalled(backend, patch, 1, signal.SIGTERM)

@@ -42,8 +42,6 @@ def explode_in_the_second_epoch(backend, monkeypatch, task="price"):
 
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_the_step_the_task_and_the_rate_are_named(backend, execution):
-    if execution != short(backend).execution and (backend.name == "torch" or execution == "eager"):
-        pytest.skip("compiling here, or JAX without jit, takes long, and the losses come back in the same way")
     train = calm(backend, execution=execution)
     healthy = backend.fit(MODEL, train, DATA).history
     with pytest.raises(DivergenceError) as caught:

@@ -78,7 +78,7 @@ def jax_trajectory(optimizer, clip_norm, rates=RATES):
     with jax.enable_x64(True):
         scales = jnp.array(debias(optimizer, np.arange(1, STEPS + 1)))
         start = jnp.array(START)
-        carry = (start, jax_optimizers.init(optimizer, clip_norm, start))
+        carry = (start, jax_optimizers.init(optimizer, start))
         _, taken = jax.jit(lambda carry, batches: jax.lax.scan(step, carry, batches))(
             carry, {"gradient": jnp.array(GRADIENTS), "rate": jnp.array(rates), "debias": scales}
         )
@@ -183,6 +183,6 @@ def test_the_slots_start_alike(name):
     slots = torch_optimizers.init(optimizer, torch.tensor(START))
     assert tuple(slots) == optimizer.slots
     with jax.enable_x64(True):
-        state = jax_optimizers.init(optimizer, None, jnp.array(START))
+        state = jax_optimizers.init(optimizer, jnp.array(START))
         other = {name: np.asarray(optax.tree_utils.tree_get(state, name)) for name in optimizer.slots}
     compare_params({name: slot.numpy() for name, slot in slots.items()}, other, 0)

@@ -25,8 +25,6 @@ SAVE_EVERY = 3
 
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_every_execution_resumes_bit_for_bit_at_the_first_a_middle_and_the_last_step(backend, tmp_path, execution):
-    if (backend.name, execution) == ("jax", "eager"):
-        pytest.skip("JAX without jit takes a tenth of a second a step: see the test below")
     schedule = Schedule(kind="cosine", warmup_steps=2)
     train = short(backend, batch_size=10, execution=execution, schedule=schedule, clip_norm=1.0)
     model = replace(MODEL, dropout=0.3)
@@ -42,18 +40,6 @@ def test_every_execution_resumes_bit_for_bit_at_the_first_a_middle_and_the_last_
         assert_same_state(load_checkpoint(own), load_checkpoint(tmp_path / "alone"))
     if execution != "epoch":  # where a call is a scan, one of another length is compiled and rounds by itself
         assert_same_run(backend.fit(model, train, DATA, VALIDATION), alone)
-
-
-def test_jax_without_jit_resumes_bit_for_bit(tmp_path):
-    pytest.importorskip("flax")
-    from backends.jax import backend
-
-    train = short(backend, execution="eager", batch_size=36, epochs=3)
-    options = {"keep": 100, "checkpoint": tmp_path / "alone"}
-    alone = backend.fit(MODEL, train, DATA, VALIDATION, **options)
-    own = as_of(tmp_path / "alone", 2, tmp_path / "own")
-    assert_same_run(backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=own, resume=True), alone)
-    assert_same_state(load_checkpoint(own), load_checkpoint(tmp_path / "alone"))
 
 
 def test_every_kind_of_task_and_missing_labels(backend, tmp_path, model, data):

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
 
 
-def init(optimizer: Optimizer, clip_norm: float | None, params: Float[Array, " parameters"]) -> optax.OptState:
+def init(optimizer: Optimizer, params: Float[Array, " parameters"]) -> optax.OptState:
     """The state before the first step."""
-    return transformation(optimizer, clip_norm).init(params)
+    return transformation(optimizer).init(params)
 
 
 def update(
@@ -33,26 +33,23 @@ def update(
 
     debias: see `spec.training.debias`.
     """
-    direction, state = transformation(optimizer, clip_norm).update(gradient, state, params, debias=debias)
+    if clip_norm is not None:
+        gradient = clip_by_norm(gradient, clip_norm)
+    direction, state = transformation(optimizer).update(gradient, state, params, debias=debias)
     return params - learning_rate * direction, state
 
 
-def transformation(optimizer: Optimizer, clip_norm: float | None) -> optax.GradientTransformationExtraArgs:
-    """From the gradient to the direction of the step, to be scaled by the learning rate."""
-    clip = optax.identity() if clip_norm is None else clip_by_norm(clip_norm)
+def clip_by_norm(gradient: Float[Array, " parameters"], clip_norm: float) -> Float[Array, " parameters"]:
+    """Scale by clip_norm / (norm + eps) where that is below 1."""
+    return gradient * jnp.minimum(clip_norm / (jnp.linalg.norm(gradient) + CLIP_EPS), 1.0)
+
+
+def transformation(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+    """From the clipped gradient to the direction of the step, to be scaled by the learning rate."""
     decay = optax.add_decayed_weights(optimizer.weight_decay) if optimizer.weight_decay else optax.identity()
     direction = DIRECTIONS[optimizer.kind](optimizer)
-    steps = (clip, direction, decay) if isinstance(optimizer, AdamW) else (clip, decay, direction)
+    steps = (direction, decay) if isinstance(optimizer, AdamW) else (decay, direction)
     return optax.with_extra_args_support(optax.chain(*steps))
-
-
-def clip_by_norm(clip_norm: float) -> optax.GradientTransformation:
-    """Scale by clip_norm / (norm + eps) where that is below 1."""
-
-    def clip(gradient: Array, params: Array | None) -> Array:
-        return gradient * jnp.minimum(clip_norm / (jnp.linalg.norm(gradient) + CLIP_EPS), 1.0)
-
-    return optax.stateless(clip)
 
 
 def sgd(optimizer: SGD) -> optax.GradientTransformation:

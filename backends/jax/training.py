@@ -154,7 +154,7 @@ class Trainer:
         self._run = make_run(model, optimizer, clip_norm, execution)
         with scope(self.dtype, device):
             vector = jax.device_put(params.copy(), device)
-            own = optimizers.init(optimizer, clip_norm, vector)
+            own = optimizers.init(optimizer, vector)
             own = optax.tree_utils.tree_set(own, **(slots or {}))
             self.state = TrainState(vector, jax.device_put(own, device))
 

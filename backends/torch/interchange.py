@@ -24,13 +24,7 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
 
 def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    layout = layout_of(model)
-    if state.keys() != layout.tensors.keys():
-        raise ValueError(f"state: expected the entries {', '.join(layout.tensors)}, got {', '.join(state)}")
-    for name, tensor in layout.tensors.items():
-        if tuple(state[name].shape) != tensor.shape:
-            raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tuple(state[name].shape)}")
-    return layout.unpack(np.concatenate([state[name].numpy(force=True).ravel() for name in layout.tensors]))
+    return layout_of(model).join({name: tensor.numpy(force=True) for name, tensor in state.items()})
 
 
 def export_slots(

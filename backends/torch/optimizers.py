@@ -35,13 +35,18 @@ def update(
     debias: see `spec.training.debias`.
     """
     if clip_norm is not None:
-        gradient = gradient * (clip_norm / (torch.linalg.vector_norm(gradient) + CLIP_EPS)).clamp(max=1.0)
+        gradient = clip_by_norm(gradient, clip_norm)
     if optimizer.weight_decay and not isinstance(optimizer, AdamW):
         gradient = gradient + optimizer.weight_decay * params
     direction, slots = DIRECTIONS[optimizer.kind](optimizer, gradient, slots, debias)
     if optimizer.weight_decay and isinstance(optimizer, AdamW):
         direction = direction + optimizer.weight_decay * params
     return params - learning_rate * direction, slots
+
+
+def clip_by_norm(gradient: Float[Tensor, " parameters"], clip_norm: float) -> Float[Tensor, " parameters"]:
+    """Scale by clip_norm / (norm + eps) where that is below 1."""
+    return gradient * (clip_norm / (torch.linalg.vector_norm(gradient) + CLIP_EPS)).clamp(max=1.0)
 
 
 def sgd(optimizer: SGD, gradient: Tensor, slots: Slots, debias: Tensor) -> tuple[Tensor, Slots]:
