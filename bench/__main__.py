@@ -4,44 +4,12 @@ import os
 import signal
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import tyro
 
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train a case and print what each execution costs and buys. Exit code 1 if the rows' losses do not agree."""
-
-    backend: str = "all"
-    """The framework: torch, jax, or all (each in a process of its own)."""
-    case: str = "tutorial"
-    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
-    of [train], execution and device are this command's."""
-    execution: Literal["all", "eager", "step", "epoch"] = "all"
-    """How much is compiled: nothing, one step, or a scan over many steps."""
-    device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Where to train; auto takes a GPU if there is one."""
-    threads: int = 1
-    """Processor cores to use."""
-    steps: int | None = None
-    """Steps of a call; if not given, the case's own: 32, census 64, wide 4. All losses must agree at the eighth."""
-    repetitions: int = 9
-    """How often every row is timed; fewer than 7 tell little of the spread."""
-    data_dir: Path | None = None
-    """Folder with the Census-Income files; without it, census trains on synthetic rows of the same columns."""
-    cold: bool = False
-    """Compile with empty caches in a temporary folder, instead of the user's caches on disk."""
-    json: Path | None = None
-    """Write the run, every sample included, to this file: the schema is in bench/results.py."""
-    plot: Path | None = None
-    """Draw the run to this PNG."""
-    compare: Path | None = None
-    """The JSON of an earlier run: print each row's time over its time then; exit code 1 if one has become slower."""
-    tolerance: float = 0.3
-    """By how much a row may be slower than in --compare."""
+from bench.options import Options, check, cores
 
 
 def main() -> None:
@@ -71,8 +39,7 @@ def measure(options: Options, folder: Path) -> None:
         plan, *others = prepare(options)
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    run = run_each(options) if others else run_one(options, plan, caches)
-    run.caches = caches
+    run = run_each(options, caches) if others else run_one(options, plan, caches)
 
     from bench.plots import plot_run
     from bench.report import compare, print_run, write_whole
@@ -109,34 +76,6 @@ def fail(error: Exception) -> NoReturn:
 
     print(f"error: {one_line(error)}", file=sys.stderr)
     raise SystemExit(2)
-
-
-def check(options: Options) -> None:
-    """Raises ValueError naming the option, before anything is built."""
-    from bench.cases import check_case
-    from bench.report import check_output
-    from spec import backend_names
-
-    names = [*backend_names(), "all"]
-    if options.backend not in names:
-        raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
-    available = len(cores())
-    if not 1 <= options.threads <= available:
-        raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {options.threads}")
-    if options.steps is not None and options.steps < 1:
-        raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
-    if options.repetitions < 1:
-        raise ValueError(f"--repetitions: expected 1 or more, got {options.repetitions}")
-    if not 0 <= options.tolerance < float("inf"):
-        raise ValueError(f"--tolerance: expected a finite number of 0 or more, got {options.tolerance}")
-    check_case(options.case, options.data_dir)
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
-
-
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def limit_threads(threads: int) -> None:

@@ -45,7 +45,7 @@ class KerasRunner:
     def __init__(self, case: Case, steps_per_execution: int) -> None:
         train, optimizer = case.train, case.train.optimizer
         assert isinstance(optimizer, Adam)
-        self.steps, self._case, self._epoch = EPOCHS * case.epoch_steps, case, 0
+        self.steps, self._case = EPOCHS * case.epoch_steps, case
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
         self._network = network(case.model, params)
         self._network.compile(

@@ -23,7 +23,7 @@ def plot_run(run: Run) -> bytes:
 
 def bars(axes: Axes, rows: list[Row]) -> None:
     """µs a step, with the 10th and 90th percentile as whiskers."""
-    names = [_name(row) for row in rows]
+    names = [row.name for row in rows]
     medians = [row.median for row in rows]
     spread = [[row.median - row.percentile(10) for row in rows], [row.percentile(90) - row.median for row in rows]]
     places = range(len(rows))
@@ -49,16 +49,12 @@ def batches(axes: Axes, rows: list[Row]) -> None:
     axes.set(xlabel="rows a step", ylabel="rows a second")
 
 
-def _name(row: Row) -> str:
-    return f"{row.process}: " + ("" if row.backend == row.process else f"{row.backend} ") + row.execution
-
-
 def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
     """A line for each way to train, over the number in the variant's name."""
     series: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         size = int("".join(filter(str.isdigit, row.variant)))
-        series.setdefault(_name(row), []).append((size, value(row)))
+        series.setdefault(row.name.removesuffix(f" {row.variant}"), []).append((size, value(row)))
     for name, points in series.items():
         axes.plot(*zip(*points, strict=True), marker="o", label=name)
     sizes = sorted({size for points in series.values() for size, _ in points})

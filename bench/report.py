@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.results import LOSS_TOLERANCE, Row, Run
+from bench.results import LOSS_TOLERANCE, REFERENCES, Row, Run
 
 WIDTH = 100
 RUN_LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -74,11 +74,14 @@ def conclusions(run: Run) -> Iterable[str]:
     if run.interrupted:
         yield "Interrupted: what was measured so far."
     wrong = run.disagreeing()
-    largest = max((run.loss_difference(row) for row in run.rows), default=float("nan"))
-    yield (
-        f"Losses differ by {largest:.1e} of the middle one at most; more than {LOSS_TOLERANCE:g} is no agreement"
-        + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
-    )
+    if len(run.rows) > 1 or wrong:
+        largest = max(run.loss_difference(row) for row in run.rows)
+        yield (
+            f"Losses differ by {largest:.1e} of the middle one at most; more than {LOSS_TOLERANCE:g} is no agreement"
+            + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
+        )
+    if not any(row.execution in REFERENCES for row in run.rows):
+        yield "No loop to compare with: it needs PyTorch and a network without dropout, whose masks are the spec's."
     apart = run.apart()
     if apart is not None:
         yield f"The backends' own losses differ by {apart:.1e}."
@@ -116,22 +119,20 @@ def compare(run: Run, old: Run, tolerance: float) -> bool:
 
     Returns whether one is slower by more than `tolerance`, or none is in both.
     """
-    before = {_key(row): row for row in old.rows if row.step_microseconds}
-    both = [row for row in run.rows if row.step_microseconds and _key(row) in before]
-    only = f"{len(run.rows) - len(both)} only here, {len(before) - len(both)} only there"
+    before = {(row.name, row.device): row for row in old.rows if row.step_microseconds}
+    now = {(row.name, row.device): row for row in run.rows if row.step_microseconds}
+    both = now.keys() & before.keys()
+    only = f"{len(now) - len(both)} only here, {len(before) - len(both)} only there"
     print(f"Against {old.started}: {len(both)} rows in both, {only}.")
-    slower = not both
-    for row in both:
-        then, now = before[_key(row)].median, row.median
-        too_slow = now > then * (1 + tolerance)
-        slower |= too_slow
+    slower = 0
+    for key in filter(both.__contains__, now):
+        ratio = now[key].median / before[key].median
+        too_slow = ratio > 1 + tolerance
+        slower += too_slow
         verdict = "  slower than allowed" if too_slow else ""
-        print(f"{' '.join(_key(row))}: {then:,.0f} → {now:,.0f} µs/step, × {now / then:.2f}{verdict}")
-    return slower
-
-
-def _key(row: Row) -> tuple[str, ...]:
-    return row.process, row.backend, row.execution, row.variant, row.device
+        print(f"{key[0]}: {before[key].median:,.0f} → {now[key].median:,.0f} µs/step, × {ratio:.2f}{verdict}")
+    print(f"{slower} of {len(both)} are slower than × {1 + tolerance:.3g}.")
+    return slower > 0 or not both
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -59,6 +59,11 @@ class Row:
     step_microseconds: list[float] = Field(default_factory=list)
     """µs a step once warm, of each repetition."""
 
+    @property
+    def name(self) -> str:
+        """Process, backend if another, execution and variant: "jax: torch plain loop 8 tasks"."""
+        return row_name(self.process, self.backend, self.execution, self.variant)
+
     def percentile(self, q: float) -> float:
         """µs a step, NaN before the first repetition."""
         return float(np.percentile(self.step_microseconds, q)) if self.step_microseconds else float("nan")
@@ -174,20 +179,25 @@ class Run:
         return min(own, key=lambda row: seconds_of(row, steps)).execution
 
 
+def row_name(process: str, backend: str, execution: str, variant: str) -> str:
+    """What progress, plots and comparisons call a row."""
+    words = ("" if backend == process else backend, execution, variant)
+    return f"{process}: {' '.join(filter(None, words))}"
+
+
 def seconds_of(row: Row, steps: int) -> float:
     """How long a run of so many steps takes from the start, by the row's figures."""
     return row.build_seconds + row.first_call_seconds + (steps - row.steps) * row.median * 1e-6
 
 
-def merge(runs: Iterable[Run], command: str) -> Run:
-    """One run out of those of several processes."""
+def merge(runs: Iterable[Run]) -> Run:
+    """One run out of those of several processes, in the first one's place."""
     first, *others = runs
     for other in others:
         first.rows += other.rows
         first.interrupted |= other.interrupted
         for name in ("matmul_gflops", "auto", "metrics"):
             getattr(first, name).update(getattr(other, name))
-    first.command = command
     return first
 
 

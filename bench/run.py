@@ -11,7 +11,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from rich.console import Console
 
@@ -19,14 +19,12 @@ from backends.base import SharedBackend
 from backends.metrics import evaluate
 from bench.cases import Case, load_cases
 from bench.machine import describe
+from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import EXECUTIONS, REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.training import Device
-
-if TYPE_CHECKING:
-    from bench.__main__ import Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Plan:
     cases: list[Case]
 
 
-def prepare(options: "Options") -> list[Plan]:
+def prepare(options: Options) -> list[Plan]:
     """One plan a backend. Raises OSError, ValueError or ImportError, before anything is built."""
     names = backend_names() if options.backend == "all" else [options.backend]
     backends = [cast(SharedBackend, load_backend(name)) for name in names]
@@ -46,7 +44,7 @@ def prepare(options: "Options") -> list[Plan]:
     return [Plan(backend, backend.resolve_device(options.device), cases) for backend in backends]
 
 
-def run_each(options: "Options") -> Run:
+def run_each(options: Options, caches: str) -> Run:
     """Each backend in a process of its own: threads and allocators do not mix.
 
     Ctrl-C, and an error in a later process, leave what was measured before.
@@ -69,8 +67,7 @@ def run_each(options: "Options") -> Run:
                 raise SystemExit(130 if code == -signal.SIGINT else code)
             if runs[-1].interrupted:
                 break
-    run = merge(runs, command(options))
-    return dataclasses.replace(run, caches="cold") if options.cold else run
+    return dataclasses.replace(merge(runs), command=command(options), caches=caches)
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -82,7 +79,7 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             process.send_signal(signal.SIGINT)
 
 
-def arguments(options: "Options") -> list[str]:
+def arguments(options: Options) -> list[str]:
     """The options as a command line."""
     found = []
     for field in dataclasses.fields(options):
@@ -94,12 +91,12 @@ def arguments(options: "Options") -> list[str]:
     return found
 
 
-def command(options: "Options") -> str:
+def command(options: Options) -> str:
     """How to repeat the run."""
     return shlex.join(["python", "-m", "bench", *arguments(options)])
 
 
-def run_one(options: "Options", plan: Plan, caches: str) -> Run:
+def run_one(options: Options, plan: Plan, caches: str) -> Run:
     """Measure one backend, and beside it what it is compared with. Ctrl-C ends it early."""
     backend, device, cases = plan.backend, plan.device, plan.cases
     run = Run(

@@ -16,7 +16,7 @@ from backends.fit import epoch_calls
 from backends.layout import layout_of
 from bench.cases import Case
 from bench.machine import PeakMemory
-from bench.results import Row, Run
+from bench.results import Row, Run, row_name
 from spec import initial_params, learning_rates
 from spec.flops import step_flops
 
@@ -105,8 +105,7 @@ def measure(
     """
     runners = []
     for contestant in contestants:
-        own = "" if contestant.backend == backend.name else f"{contestant.backend} "
-        say(f"{backend.name}: {own}{contestant.execution} {contestant.case.variant}".rstrip())
+        say(row_name(backend.name, contestant.backend, contestant.execution, contestant.case.variant))
         runner, row = first_call(contestant, backend)
         runners.append(runner)
         run.rows.append(row)

@@ -5,53 +5,15 @@ import math
 from dataclasses import replace
 
 import pytest
-from matplotlib.figure import Figure
 from pydantic import TypeAdapter
 
-from bench import plots
 from bench.cases import BATCHES, TASKS, load_cases
-from bench.report import compare, conclusions, print_run, write_whole
-from bench.results import Machine, Row, Run, merge, read_run, to_json
+from bench.report import conclusions, write_whole
+from bench.results import Row, Run, merge, read_run, to_json
 from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
 from spec.flops import step_flops
+from tests.bench_runs import EAGER, LOOP, row, run
 from tests.builders import rejection
-
-
-def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):
-    own = {
-        "process": "jax",
-        "backend": "jax",
-        "execution": execution,
-        "device": "cpu",
-        "batch_size": 32,
-        "flops": 800_000,
-        "build_seconds": 0.5,
-        "first_call_seconds": 1.5,
-        "steps": 32,
-        "checked": 8,
-        "loss": 2.0,
-        "step_microseconds": list(microseconds),
-    }
-    return Row(**(own | fields))
-
-
-EAGER = row("eager", [1040.0], build_seconds=0.0, first_call_seconds=32 * 1040e-6)
-LOOP = row("tutorial's loop", [1000.0], backend="torch")
-
-
-def run(*rows, **fields):
-    machine = Machine(system="Linux", processor="a processor", cores=2, memory_bytes=None, versions={"jax": "0.10"})
-    own = {
-        "command": "python -m bench",
-        "started": "2026-01-01T00:00:00+00:00",
-        "case": "tutorial",
-        "rows_from": "random rows",
-        "threads": 1,
-        "caches": "cold",
-        "machine": machine,
-        "rows": list(rows),
-    }
-    return Run(**(own | fields))
 
 
 class TestFlops:
@@ -150,10 +112,10 @@ class TestRun:
             run(row(), matmul_gflops={"jax": [1.0]}),
             run(LOOP, matmul_gflops={"torch": [2.0]}, interrupted=True),
         )
-        found = merge([one, other], "both")
+        found = merge([one, other])
         assert found.rows == [row(), LOOP]
         assert found.matmul_gflops == {"jax": [1.0], "torch": [2.0]}
-        assert (found.interrupted, found.command) == (True, "both")
+        assert found.interrupted
 
 
 class TestFiles:
@@ -189,70 +151,6 @@ class TestFiles:
         described = schema["$defs"]["Row"]["properties"]
         assert set(described) == set(Row.__dataclass_fields__)
         assert TypeAdapter(Run).validate_json(to_json(run(row()))) == run(row())
-
-
-class TestPlots:
-    def axes(self, draw, rows):
-        axes = Figure().subplots()
-        draw(axes, rows)
-        return axes
-
-    def test_a_bar_for_each_row(self):
-        axes = self.axes(plots.bars, [LOOP, EAGER, row()])
-        assert [bar.get_width() for bar in axes.patches] == [1000.0, 1040.0, 40.0]
-        assert [label.get_text() for label in axes.get_yticklabels()] == [
-            "jax: torch tutorial's loop",
-            "jax: eager",
-            "jax: epoch",
-        ]
-
-    @pytest.mark.parametrize(
-        ("draw", "variants", "sizes", "values"),
-        [
-            (plots.tasks, ["1 task", "8 tasks"], [1, 8], [40.0, 40.0]),
-            (plots.batches, ["batch 8", "batch 1,024"], [8, 1024], [8 / 40e-6, 1024 / 40e-6]),
-        ],
-    )
-    def test_a_line_for_each_way_to_train(self, draw, variants, sizes, values):
-        rows = [
-            row(execution, variant=variant, batch_size=size)
-            for variant, size in zip(variants, sizes, strict=True)
-            for execution in ("step", "epoch")
-        ]
-        lines = self.axes(draw, rows).get_lines()
-        assert [line.get_label() for line in lines] == ["jax: step", "jax: epoch"]
-        for line in lines:
-            assert line.get_xdata().tolist() == sizes
-            assert line.get_ydata().tolist() == pytest.approx(values)
-
-    @pytest.mark.parametrize("case", ["tutorial", "tasks"])
-    def test_a_run_is_a_png(self, case):
-        assert plots.plot_run(run(row(variant="1 task"), case=case)).startswith(b"\x89PNG")
-
-
-class TestCompare:
-    @pytest.mark.parametrize(("now", "slower"), [(40.0, False), (51.0, False), (53.0, True), (10.0, False)])
-    def test_a_row_may_be_slower_by_the_tolerance(self, capsys, now, slower):
-        before, after = run(EAGER, row()), run(row(microseconds=[now]), row("step"))
-        assert compare(after, before, 0.3) is slower
-        said = capsys.readouterr().out
-        assert "1 rows in both, 1 only here, 1 only there" in said
-        assert f"40 → {now:.0f} µs/step, × {now / 40:.2f}" in said
-        assert ("slower than allowed" in said) is slower
-
-    def test_with_nothing_in_both_nothing_is_said_to_be_well(self):
-        assert compare(run(row("step")), run(row()), 0.3) is True
-
-
-def test_the_tables_fit_100_columns(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "60")
-    rows = [replace(LOOP, process=process) for process in ("jax", "torch")]
-    rows += [row(execution, [123456.0, 234567.0], variant="batch 8,192") for execution in ("eager", "step", "epoch")]
-    print_run(run(*rows, matmul_gflops={"jax": [90.0]}, interrupted=True))
-    said = capsys.readouterr().out
-    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
-    assert "…" not in said
-    assert "Interrupted" in said
 
 
 class TestCases:
