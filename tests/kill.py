@@ -4,7 +4,7 @@
 
 The backend is imported once, and each process is a fork of this one before the framework has any thread. The suite
 kills PyTorch alone, whose eager steps begin at once: each process of JAX first compiles for seconds, and a kill that
-comes sooner proves nothing. By hand: --backend jax --kills 20 --longest 8.
+comes sooner proves nothing. By hand: --backend jax --kills 20 --longest 1.
 """
 
 import argparse
@@ -42,8 +42,8 @@ def train(backend, folder, epochs, *, resume):
     return backend.fit(MODEL, spec, DATA, VALIDATION, checkpoint=folder, save_every=SAVE_EVERY, resume=resume)
 
 
-def in_a_process(work, seconds=None):
-    """The wait status of a process that does `work`; killed after `seconds`, if given."""
+def in_a_process(work, kill_after=None):
+    """The wait status of a process that does `work`; killed once `kill_after` returns, if given."""
     process = os.fork()
     if process == 0:
         code = 1
@@ -56,8 +56,8 @@ def in_a_process(work, seconds=None):
         finally:
             sys.stderr.flush()
             os._exit(code)
-    if seconds is not None:
-        time.sleep(seconds)
+    if kill_after is not None:
+        kill_after(process)
         os.kill(process, signal.SIGKILL)
     return os.waitpid(process, 0)[1]
 
@@ -82,6 +82,30 @@ def same(one, other):
     return numbers(a) == numbers(b) and all(x.tobytes() == y.tobytes() for x, y in pairs)
 
 
+def moment(folder, saves, seconds):
+    """A function that waits for so many saves in `folder`, or the process's end, and so many seconds more.
+
+    To wait for saves makes the kill fall into the same part of a run on a slow machine as on a fast one.
+    """
+
+    def wait(process):
+        seen = newest_of(folder)
+        passed = 0
+        while passed < saves and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            time.sleep(0.001)
+            newest = newest_of(folder)
+            passed += newest > seen
+            seen = newest
+        time.sleep(seconds)
+
+    return wait
+
+
+def newest_of(folder):
+    """The step of the newest checkpoint; -1 without one."""
+    return max((int(path.name[5:]) for path in folder.glob("step-*") if path.name[5:].isdigit()), default=-1)
+
+
 def kill(backend, kills, seed, epochs, longest, folder):
     """How many runs it took; raises AssertionError where one is not as it should be."""
     draw, runs = random.Random(seed), 0
@@ -93,7 +117,8 @@ def kill(backend, kills, seed, epochs, longest, folder):
         own = folder / f"run-{runs}"
         done = 0
         while killed < kills:
-            status = in_a_process(lambda own=own: train(backend, own, epochs, resume=True), draw.uniform(0.0, longest))
+            wait = moment(own, draw.randrange(4), draw.uniform(0.0, longest))
+            status = in_a_process(lambda own=own: train(backend, own, epochs, resume=True), wait)
             if status == 0:
                 break
             assert os.WIFSIGNALED(status), f"run {runs} ended by itself: {status}"
@@ -117,7 +142,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--backend", default="torch")
     parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--longest", type=float, default=0.4, help="seconds until a process is killed, at most")
+    parser.add_argument(
+        "--longest", type=float, default=0.1, help="seconds, at most, from the save that is waited for to the kill"
+    )
     options = parser.parse_args()
     backend = load_backend(options.backend)
     with tempfile.TemporaryDirectory() as folder:
