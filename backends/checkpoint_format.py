@@ -160,6 +160,7 @@ def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
             device=manifest.device,
             step_loss=tensors["history.step_loss"],
             task_loss={task.name: tensors[f"history.task_loss.{task.name}"] for task in run.model.tasks},
+            task_weight={task.name: np.full(manifest.step, task.weight) for task in run.model.tasks},
             epochs=manifest.epochs,
             best_epoch=None if best is None else best.epoch,
         ),

@@ -110,6 +110,7 @@ class State:
             device=self._device,
             step_loss=losses[:, 0],
             task_loss={task.name: task_loss[task.name] for task in self._layout.model.tasks},
+            task_weight={task.name: np.full(len(losses), task.weight) for task in self._layout.model.tasks},
             epochs=self.epochs,
             best_epoch=self.best.epoch if self.best else None,
         )

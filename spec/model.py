@@ -8,7 +8,7 @@ Every trunk layer (the last one too) and every hidden layer of a head is linear,
 dropout, in this order. A head's output layer is linear.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
@@ -59,13 +59,9 @@ class TaskSpec:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class ModelSpec:
-    """The network: its inputs, its trunk, its tasks."""
+class NetworkSpec:
+    """The network but for its inputs: where the rows come from a table, its columns say what they are."""
 
-    numeric: Count = 0
-    """Width of the numeric input."""
-    categorical: Many[CategoricalFeature] = ()
-    """The categorical columns, in the order of the data set's columns."""
     trunk: Some[Width]
     """Widths of the shared layers."""
     tasks: Some[TaskSpec]
@@ -79,11 +75,25 @@ class ModelSpec:
     """How kernels and biases start: see `spec.params.initial_params`."""
 
     @model_validator(mode="after")
-    def _inputs_and_names(self) -> "ModelSpec":
+    def _task_names(self) -> Self:
+        unique("tasks", (task.name for task in self.tasks))
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModelSpec(NetworkSpec):
+    """The network: its inputs, its trunk, its tasks."""
+
+    numeric: Count = 0
+    """Width of the numeric input."""
+    categorical: Many[CategoricalFeature] = ()
+    """The categorical columns, in the order of the data set's columns."""
+
+    @model_validator(mode="after")
+    def _inputs(self) -> Self:
         if not self.numeric and not self.categorical:
             raise ValueError("numeric, categorical: expected at least one input column, got none")
         unique("categorical", (feature.name for feature in self.categorical))
-        unique("tasks", (task.name for task in self.tasks))
         return self
 
     @property

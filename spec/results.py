@@ -38,6 +38,8 @@ class History:
     """float64 (steps,): the total loss of every optimizer step."""
     task_loss: dict[str, np.ndarray]
     """float64 (steps,) by task, before the task's weight."""
+    task_weight: dict[str, np.ndarray]
+    """float64 (steps,) by task: its factor in the total loss, fixed or as `train.balancing` set it."""
     epochs: list[Epoch] = field(default_factory=list)
     best_epoch: int | None = None
     """The epoch (from 1) whose weights early stopping returns; None without it, or if no epoch had a value."""
