@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
 import numpy as np
 from scipy.special import expit, softmax
 
+from backends.balancing import initial_balance, to_vectors
 from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
 from backends.fit import fit
 from backends.layout import layout_of
@@ -24,13 +25,19 @@ class Trainer(Protocol):
     """A run in progress on a device. Vectors are (parameters,), in the order of the layout."""
 
     def run(self, batches: Batches) -> np.ndarray:
-        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses).
+
+        The total, then each task's; then, where balancing moves them, the factors that the tasks counted by.
+        """
 
     def params(self) -> np.ndarray:
-        """The parameters so far."""
+        """The parameters so far, and behind them the numbers that balancing learns: see `backends.balancing`."""
 
     def slots(self) -> dict[str, np.ndarray]:
-        """The optimizer's vectors so far, by the names of `optimizer.slots`."""
+        """The optimizer's vectors so far, like the parameters', by the names of `optimizer.slots`."""
+
+    def balance(self) -> dict[str, np.ndarray]:
+        """What balancing keeps, so far, by the names of its `state`: (tasks,) each, in the layout's order."""
 
 
 class Cost(NamedTuple):
@@ -107,10 +114,13 @@ class SharedBackend(abc.ABC):
         execution: str,
         device: str,
         slots: Mapping[str, np.ndarray] | None = None,
+        balance: Params | None = None,
     ) -> Trainer:
-        """A run that starts from `params` (parameters,), and from `slots` if given."""
-        native = self.native_device(device)
-        return self.trainer_type(model, train.optimizer, train.clip_norm, params, native, execution, slots)
+        """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given."""
+        layout, native = layout_of(model), self.native_device(device)
+        balance = balance or initial_balance(train, len(layout.tasks))
+        vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)
+        return self.trainer_type(model, train.rule, vector, native, execution, slots, balance)
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"

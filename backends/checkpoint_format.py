@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from backends.balancing import balance_names
 from backends.identity import Run
 from backends.state import Best, Checkpoint
 from spec.files import from_json, to_json
@@ -111,12 +112,16 @@ def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
     yield from ((f"params.{name}", value) for name, value in checkpoint.params.items())
     for slot, values in checkpoint.slots.items():
         yield from ((f"slots.{slot}.{name}", value) for name, value in values.items())
+    yield from ((f"balance.{name}", value) for name, value in checkpoint.balance.items())
     best = checkpoint.best
     if best is not None and best.step != checkpoint.step:
         yield from ((f"best.{name}", value) for name, value in best.params.items())
     yield "history.step_loss", np.ascontiguousarray(checkpoint.history.step_loss)
     for task, curve in checkpoint.history.task_loss.items():
         yield f"history.task_loss.{task}", np.ascontiguousarray(curve)
+    if checkpoint.train.balancing.moves:
+        for task, curve in checkpoint.history.task_weight.items():
+            yield f"history.task_weight.{task}", np.ascontiguousarray(curve)
 
 
 def _groups(manifest: Manifest) -> dict[str, str]:
@@ -133,6 +138,10 @@ def _check_tensors(manifest: Manifest, tensors: Params) -> None:
         for prefix in _groups(manifest).values()
         for name, shape in shapes.items()
     }
+    balance = balance_names(run.train.balancing, run.train.optimizer.slots)
+    expected |= {f"balance.{name}": ((len(run.model.tasks),), run.train.precision) for name in balance}
+    if run.train.balancing.moves:
+        expected |= {f"history.task_weight.{task.name}": curve for task in run.model.tasks}
     expected |= {"history.step_loss": curve} | {f"history.task_loss.{task.name}": curve for task in run.model.tasks}
     for name in dict.fromkeys([*expected, *tensors]):
         found = (tensors[name].shape, tensors[name].dtype.name) if name in tensors else "none"
@@ -155,12 +164,18 @@ def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
         step=manifest.step,
         params=found["params"],
         slots={slot: found[slot] for slot in run.train.optimizer.slots},
+        balance={
+            name: tensors[f"balance.{name}"] for name in balance_names(run.train.balancing, run.train.optimizer.slots)
+        },
         history=History(
             execution=manifest.execution,
             device=manifest.device,
             step_loss=tensors["history.step_loss"],
             task_loss={task.name: tensors[f"history.task_loss.{task.name}"] for task in run.model.tasks},
-            task_weight={task.name: np.full(manifest.step, task.weight) for task in run.model.tasks},
+            task_weight={
+                task.name: tensors.get(f"history.task_weight.{task.name}", np.full(manifest.step, task.weight))
+                for task in run.model.tasks
+            },
             epochs=manifest.epochs,
             best_epoch=None if best is None else best.epoch,
         ),

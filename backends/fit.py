@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backends.balancing import balancing_inputs
 from backends.batches import Batches, BatchSource
 from backends.checkpoints import CheckpointFolder
 from backends.early_stopping import Monitor
@@ -72,8 +73,8 @@ def fit(
         most = None if execution == "epoch" else SHORT_CALL
         vector = layout.pack(saved.params if saved else initial).astype(train.precision)
         slots = {name: layout.pack(slot) for name, slot in saved.slots.items()} if saved else None
-        trainer = backend.trainer(model, train, vector, execution, device, slots)
-        state = State(backend, layout, trainer, execution, device, saved)
+        trainer = backend.trainer(model, train, vector, execution, device, slots, saved and saved.balance)
+        state = State(backend, layout, train, trainer, execution, device, saved)
         source = BatchSource(layout, data, train.batch_size, train.precision)
         if saver:
             stack.enter_context(saver)
@@ -99,7 +100,8 @@ def fit(
                     saver.after_epoch(state)
         if saver:
             saver.end(state)
-    return Fitted(params=state.best.params if state.best else state.params(), history=state.history())
+    params = state.best.params if state.best else state.params()
+    return Fitted(params=params, history=state.history(), balance=state.balance())
 
 
 def _validate(
@@ -155,4 +157,4 @@ def epoch_calls(
             batches["debias"] = debias(train.optimizer, span + 1).astype(train.precision)
             if source.layout.model.dropout:
                 batches["dropout_key"] = step_key(train.seed, span)
-            yield batches
+            yield batches | balancing_inputs(train, source.layout, span, steps)

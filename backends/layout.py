@@ -86,9 +86,31 @@ class Layout:
     tensors: Mapping[str, Tensor]
 
     @property
+    def size(self) -> int:
+        """Parameters of the network, those of the vector; what else a vector has stands behind them."""
+        return list(self.tensors.values())[-1].stop
+
+    @property
+    def shared(self) -> int:
+        """Of these, how many are all tasks': embeddings and trunk, which come first."""
+        return min(tensor.start for name, tensor in self.tensors.items() if name.startswith("heads."))
+
+    @property
+    def last_shared(self) -> slice:
+        """Where the kernel of the trunk's last layer is."""
+        kernel = self.tensors[f"trunk.{len(self.trunk) - 1}.kernel"]
+        return slice(kernel.start, kernel.stop)
+
+    @property
     def tasks(self) -> tuple[TaskSpec, ...]:
         """The tasks in the backend's order: those of one head shape stand together."""
         return tuple(task for head in self.heads for task in head.tasks)
+
+    @property
+    def task_places(self) -> list[int]:
+        """For each task in the spec's order, where it is in the layout's."""
+        names = [task.name for task in self.tasks]
+        return [names.index(task.name) for task in self.model.tasks]
 
     def split(self, flat: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""

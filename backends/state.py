@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from backends.balancing import balance_of
 from backends.identity import Run
 from backends.layout import Layout
 from spec.model import ModelSpec
@@ -45,6 +46,8 @@ class Checkpoint:
     params: Params
     slots: dict[str, Params]
     """By the names of `train.optimizer.slots`, then by the parameters' names."""
+    balance: Params
+    """What balancing keeps: see `backends.balancing`."""
     history: History
     best: Best | None = None
 
@@ -71,6 +74,7 @@ class State:
         self,
         backend: "SharedBackend",
         layout: Layout,
+        train: TrainSpec,
         trainer: "Trainer",
         execution: str,
         device: str,
@@ -79,16 +83,19 @@ class State:
         self.epochs: list[Epoch] = []
         self.best: Best | None = None
         self.step = 0
-        self._backend, self._layout, self._trainer = backend, layout, trainer
+        self._backend, self._layout, self._train, self._trainer = backend, layout, train, trainer
         self._execution, self._device = execution, device
-        self._losses = [np.empty((0, 1 + len(layout.tasks)))]
+        self._columns = 1 + len(layout.tasks)
+        self._losses = [np.empty((0, self._columns + (len(layout.tasks) if train.balancing.moves else 0)))]
         if saved is not None:
             self.epochs, self.best, self.step = list(saved.history.epochs), saved.best, saved.step
             curves = [saved.history.step_loss, *(saved.history.task_loss[task.name] for task in layout.tasks)]
+            if train.balancing.moves:
+                curves += [saved.history.task_weight[task.name] for task in layout.tasks]
             self._losses = [np.stack(curves, axis=1)]
 
     def add(self, losses: np.ndarray) -> None:
-        """Takes note of a call's losses (steps, 1+tasks), in the layout's order."""
+        """Takes note of a call's losses (steps, losses), as `Trainer.run` returns them."""
         self._losses.append(losses)
         self.step += len(losses)
 
@@ -96,21 +103,32 @@ class State:
         """The parameters so far."""
         return self._layout.unpack(self._trainer.params())
 
+    def balance(self) -> Params:
+        """What balancing keeps, so far: see `backends.balancing`."""
+        return balance_of(self._layout, self._train, self._trainer)
+
     def losses(self) -> np.ndarray:
-        """All steps' losses: float64 (steps, 1+tasks), in the layout's order."""
+        """All steps' losses: float64 (steps, losses), as `Trainer.run` returns them."""
         self._losses = [np.concatenate(self._losses)]
         return self._losses[0]
 
     def history(self) -> History:
         """The curves so far."""
         losses = self.losses()
-        task_loss = {task.name: losses[:, 1 + i] for i, task in enumerate(self._layout.tasks)}
+        tasks = self._layout.model.tasks
+        places = dict(zip((task.name for task in tasks), self._layout.task_places, strict=True))
+        factors = losses[:, self._columns :]
         return History(
             execution=self._execution,
             device=self._device,
             step_loss=losses[:, 0],
-            task_loss={task.name: task_loss[task.name] for task in self._layout.model.tasks},
-            task_weight={task.name: np.full(len(losses), task.weight) for task in self._layout.model.tasks},
+            task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
+            task_weight={
+                task.name: factors[:, places[task.name]]
+                if self._train.balancing.moves
+                else np.full(len(losses), task.weight)
+                for task in tasks
+            },
             epochs=self.epochs,
             best_epoch=self.best.epoch if self.best else None,
         )
@@ -126,13 +144,14 @@ class State:
             step=self.step,
             params=self.params(),
             slots=slots,
+            balance=self.balance(),
             history=self.history(),
             best=self.best,
         )
 
     def end_epoch(self, epoch: int, steps: int) -> Epoch:
         """What the history says of epoch `epoch` (from 0) of `steps` steps; the seconds are still to come."""
-        total, *own = self.losses()[epoch * steps :].mean(axis=0).tolist()
+        total, *own = self.losses()[epoch * steps :, : self._columns].mean(axis=0).tolist()
         names = [task.name for task in self._layout.tasks]
         return {"epoch": epoch + 1, "loss": total, "task_loss": dict(zip(names, own, strict=True)), "seconds": 0.0}
 
@@ -141,7 +160,7 @@ class State:
 
         rates: the learning rate of each step of the run (steps,). note: what the message says besides.
         """
-        last = self._losses[-1]
+        last = self._losses[-1][:, : self._columns]
         if np.isfinite(last).all():
             return
         step = self.step - len(last) + int(np.argmin(np.isfinite(last).all(axis=1)))

@@ -2,6 +2,7 @@
 
 from spec import presets
 from spec.backend import Backend, backend_names, load_backend
+from spec.balancing import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
 from spec.model import CategoricalFeature, ModelSpec, TaskSpec
@@ -18,16 +19,21 @@ __all__ = [
     "CategoricalFeature",
     "Dataset",
     "DivergenceError",
+    "DynamicWeightAverage",
     "EarlyStopping",
     "Epoch",
     "Experiment",
     "Fitted",
+    "Fixed",
+    "GradNorm",
     "History",
     "ModelSpec",
+    "PCGrad",
     "RMSprop",
     "Schedule",
     "TaskSpec",
     "TrainSpec",
+    "UncertaintyWeighting",
     "backend_names",
     "from_json",
     "from_toml",

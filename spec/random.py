@@ -1,4 +1,4 @@
-"""A counter-based hash: the one source of dropout masks.
+"""A counter-based hash: the one source of dropout masks, and of the orders that PCGrad projects in.
 
 Frameworks draw random numbers each in their own way, so no two of them drop the same elements. Here an element is kept
 or dropped by an integer hash of (seed, step, layer, element): the same mask in NumPy, PyTorch and JAX, bit for bit,
@@ -11,6 +11,7 @@ multipliers and shifts are those of a 32-bit hash of little bias that C. Wellons
 """
 
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,17 @@ def keep(step: Integers, layer: Integers, element: Integers, rate: float) -> Any
     step, layer: keys as above; element: the index of each element within its layer's output (rows, width), row by row.
     """
     return mix(mix(element) ^ mix(step ^ layer)) < min(round((1.0 - rate) * 2**31), MASK)
+
+
+def projection_order(seed: int, step: np.ndarray, tasks: Sequence[str]) -> np.ndarray:
+    """In which order PCGrad projects each task's gradient on the others', as indices: int32 (steps, tasks, tasks-1).
+
+    Task t meets the others in the order of a hash of (seed, step, name of t, name of the other).
+    """
+    keys = np.array([layer_key(f"tasks.{task}") for task in tasks])
+    own = mix(keys ^ step_key(seed, step)[:, None])  # (steps, tasks)
+    order = np.argsort(mix(own[:, :, None] ^ keys), axis=-1, kind="stable")
+    return order[order != np.arange(len(tasks))[:, None]].reshape(*own.shape, -1).astype(np.int32)
 
 
 def dropout_mask(seed: int, step: int, layer: str, shape: tuple[int, int], rate: float) -> np.ndarray:

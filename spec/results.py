@@ -51,6 +51,8 @@ class Fitted:
 
     params: Params
     history: History
+    balance: Params = field(default_factory=dict)
+    """What `train.balancing` learned or keeps, by name, at the run's end: (tasks,) each, in the spec's order."""
 
 
 class DivergenceError(ArithmeticError):

@@ -6,12 +6,13 @@ added as L2 where the class says so), p the parameter and lr the learning rate o
 """
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.balancing import Balancing, Fixed
 from spec.validation import STRICT, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Width
 
 Precision = Literal["float32", "float64"]
@@ -139,6 +140,14 @@ class EarlyStopping:
     """Epochs in a row without a better value after which the run stops."""
 
 
+class Rule(NamedTuple):
+    """What of the training a step's arithmetic depends on, apart from what comes with its batch."""
+
+    optimizer: Optimizer
+    clip_norm: float | None
+    balancing: Balancing
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
@@ -147,6 +156,8 @@ class TrainSpec:
     schedule: Schedule = Schedule()
     clip_norm: Positive | None = None
     """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
+    balancing: Annotated[Balancing, Field(discriminator="kind")] = Fixed()
+    """How the tasks are weighed against each other: see `spec.balancing`."""
     batch_size: Width = 32
     """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
     epochs: Width = 10
@@ -162,6 +173,11 @@ class TrainSpec:
     """Needs validation rows."""
     on_divergence: OnDivergence = "stop"
     """What a loss that is NaN or infinite does: stop the run with a DivergenceError, or nothing."""
+
+    @property
+    def rule(self) -> Rule:
+        """What a step is compiled for."""
+        return Rule(self.optimizer, self.clip_norm, self.balancing)
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one pass over `rows` rows."""

@@ -11,7 +11,9 @@ from tests.parity import compare_curves, compare_params
 
 def history(total, **tasks):
     arrays = {name: np.array(curve, dtype=float) for name, curve in tasks.items()}
-    return History(execution="eager", device="cpu", step_loss=np.array(total, dtype=float), task_loss=arrays)
+    return History(
+        execution="eager", device="cpu", step_loss=np.array(total, dtype=float), task_loss=arrays, task_weight={}
+    )
 
 
 GOOD = {"total": [3.0, 2.0, 1.0], "a": [1.0, 1.0, 0.5], "b": [2.0, 1.0, 0.5]}

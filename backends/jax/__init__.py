@@ -9,8 +9,9 @@ import numpy as np
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
+from backends.jax.gradients import merge
 from backends.jax.model import SharedBottom
-from backends.jax.training import Trainer, as_arguments, make_gradient, merge, scope
+from backends.jax.training import Trainer, as_arguments, make_gradient, scope
 from spec.files import cache_folder
 from spec.model import ModelSpec
 from spec.params import Params

@@ -9,8 +9,9 @@ import numpy as np
 import optax
 from flax import nnx
 
+from backends.jax.gradients import merge
 from backends.jax.model import SharedBottom
-from backends.jax.training import merge, scope
+from backends.jax.training import scope
 from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.params import Params, check_params

@@ -50,3 +50,9 @@ def task_losses(
 def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array, " tasks"]) -> Float[Array, ""]:
     """Σ_t weight_t · loss_t."""
     return task_losses @ weights
+
+
+def present_tasks(layout: Layout, batch: Mapping[str, Array]) -> Float[Array, " tasks"]:
+    """1 for each task that has a label in the batch, else 0, in the layout's order."""
+    shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
+    return jnp.hstack([own.sum(-1) > 0 for own in shares]).astype(shares[0].dtype)

@@ -14,16 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
 from backends.batches import Batches
 from backends.jax import optimizers
-from backends.jax.losses import task_losses, total_loss
+from backends.jax.balancing import RULES, Balance
+from backends.jax.gradients import Batch, loss_and_gradient
 from backends.jax.model import SharedBottom
 from spec.model import ModelSpec
-from spec.training import Optimizer
+from spec.training import Rule
 
 
 class TrainState(NamedTuple):
@@ -31,61 +31,36 @@ class TrainState(NamedTuple):
 
     params: Float[Array, " parameters"]
     optimizer: optax.OptState
+    balance: Balance
 
 
-Batch = Mapping[str, Array]
-Losses = Float[Array, " 1+tasks"]
-"""The total loss, then each task's in the layout's order."""
+Losses = Float[Array, " losses"]
+"""The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
+"""
 Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
-
-
-def merge(network: SharedBottom, tensors: Mapping[str, Array]) -> SharedBottom:
-    """The network with the layout's tensors as its parameters: what functional_call is to PyTorch."""
-    graph, state = nnx.split(network)
-    leaves = [(path, leaf.replace(tensors[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
-    return nnx.merge(graph, nnx.from_flat_state(leaves))
-
-
-def loss_and_gradient(
-    network: SharedBottom, weights: Float[np.ndarray, " tasks"], params: Float[Array, " parameters"], batch: Batch
-) -> tuple[Losses, Float[Array, " parameters"]]:
-    """The losses of one batch, and the gradient of their total."""
-    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
-
-    def loss(tensors: dict[str, Array]) -> tuple[Array, Array]:
-        logits = merge(network, tensors)(**inputs, by_task=False)
-        losses = task_losses(network.layout, logits, batch)
-        return total_loss(losses, jnp.array(weights, losses.dtype)), losses
-
-    tensors = network.layout.split(params)
-    (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)
-    gradient = jnp.concatenate([gradients[name].ravel() for name in tensors])
-    return jnp.hstack([total, losses]), gradient
 
 
 def train_step(
     network: SharedBottom,
     weights: Float[np.ndarray, " tasks"],
-    optimizer: Optimizer,
-    clip_norm: float | None,
+    rule: Rule,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
-    losses, gradient = loss_and_gradient(network, weights, state.params, batch)
+    balanced = RULES[rule.balancing.kind]
+    losses, gradient, balance = balanced(rule.balancing, network, weights, state.params, state.balance, batch)
     params, optimizer_state = optimizers.update(
-        optimizer, clip_norm, gradient, state.optimizer, batch["debias"], state.params, batch["learning_rate"]
+        rule.optimizer, rule.clip_norm, gradient, state.optimizer, batch["debias"], state.params, batch["learning_rate"]
     )
-    return TrainState(params, optimizer_state), losses
+    return TrainState(params, optimizer_state, balance), losses
 
 
 @functools.lru_cache(maxsize=32)
-def make_run(
-    model: ModelSpec, optimizer: Optimizer, clip_norm: float | None, execution: str
-) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
+def make_run(model: ModelSpec, rule: Rule, execution: str) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+    """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
     network = SharedBottom(model)
-    step: Step = functools.partial(train_step, network, task_weights(network), optimizer, clip_norm)
+    step: Step = functools.partial(train_step, network, task_weights(network), rule)
     if execution == "epoch":
         return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
     if execution == "step":
@@ -100,7 +75,7 @@ def make_gradient(model: ModelSpec) -> Callable[..., tuple[Losses, Float[Array, 
     return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network)))
 
 
-def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
+def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps losses"]]:
     """Call the step for each batch. The batches are NumPy's: to unstack them in JAX compiles an output a step."""
     losses = []
     for i in range(len(batches["learning_rate"])):
@@ -109,7 +84,7 @@ def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return state, jnp.stack(losses)
 
 
-def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps 1+tasks"]]:
+def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps losses"]]:
     """The same loop as one operation."""
     return jax.lax.scan(step, state, batches)
 
@@ -142,32 +117,36 @@ class Trainer:
     def __init__(
         self,
         model: ModelSpec,
-        optimizer: Optimizer,
-        clip_norm: float | None,
+        rule: Rule,
         params: np.ndarray,
         device: jax.Device,
         execution: str,
-        slots: Mapping[str, np.ndarray] | None = None,
+        slots: Mapping[str, np.ndarray],
+        balance: Mapping[str, np.ndarray],
     ) -> None:
         self.device, self.dtype = device, params.dtype
-        self.slot_names = optimizer.slots
-        self._run = make_run(model, optimizer, clip_norm, execution)
+        self.slot_names = rule.optimizer.slots
+        self._run = make_run(model, rule, execution)
         with scope(self.dtype, device):
             vector = jax.device_put(params.copy(), device)
-            own = optimizers.init(optimizer, vector)
-            own = optax.tree_utils.tree_set(own, **(slots or {}))
-            self.state = TrainState(vector, jax.device_put(own, device))
+            own = optimizers.init(rule.optimizer, vector)
+            own = optax.tree_utils.tree_set(own, **slots)
+            self.state = TrainState(vector, *jax.device_put((own, dict(balance)), device))
 
     def run(self, batches: Batches) -> np.ndarray:
-        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         with scope(self.dtype, self.device):
             self.state, losses = self._run(self.state, as_arguments(batches))
             return np.asarray(losses, dtype=np.float64)
 
     def params(self) -> np.ndarray:
-        """The parameters so far: (parameters,)."""
+        """The parameters so far, and the numbers learned beside them: (parameters,)."""
         return np.array(self.state.params)
 
     def slots(self) -> dict[str, np.ndarray]:
         """The optimizer's vectors so far, by name: (parameters,)."""
         return {name: np.array(optax.tree_utils.tree_get(self.state.optimizer, name)) for name in self.slot_names}
+
+    def balance(self) -> dict[str, np.ndarray]:
+        """What balancing keeps, so far, by name: (tasks,)."""
+        return {name: np.array(own) for name, own in self.state.balance.items()}

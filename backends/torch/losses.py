@@ -53,3 +53,9 @@ def task_losses(
 def total_loss(task_losses: Float[Tensor, " tasks"], weights: Float[Tensor, " tasks"]) -> Float[Tensor, ""]:
     """Σ_t weight_t · loss_t."""
     return task_losses @ weights
+
+
+def present_tasks(layout: Layout, batch: Mapping[str, Tensor]) -> Float[Tensor, " tasks"]:
+    """1 for each task that has a label in the batch, else 0, in the layout's order."""
+    shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
+    return torch.hstack([own.sum(-1) > 0 for own in shares]).to(shares[0].dtype)

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import functional_call, grad_and_value
 
 from backends.batches import Batches
 from backends.torch import optimizers
-from backends.torch.losses import task_losses, total_loss
+from backends.torch.balancing import RULES, Balance
+from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import SharedBottom
 from backends.torch.optimizers import Slots
 from spec.model import ModelSpec
-from spec.training import Optimizer
+from spec.training import Rule
 
 
 class TrainState(NamedTuple):
@@ -29,67 +29,38 @@ class TrainState(NamedTuple):
 
     params: Float[Tensor, " parameters"]
     slots: Slots
+    balance: Balance
 
 
-Batch = Mapping[str, Tensor]
-Losses = Float[Tensor, " 1+tasks"]
-"""The total loss, then each task's in the layout's order."""
+Losses = Float[Tensor, " losses"]
+"""The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
+"""
 Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
-
-
-def loss_and_gradient(
-    network: SharedBottom, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
-) -> tuple[Losses, Float[Tensor, " parameters"]]:
-    """The losses of one batch, and the gradient of their total."""
-    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
-
-    def losses_of(logits: list[Tensor]) -> tuple[Tensor, Tensor]:
-        losses = task_losses(network.layout, logits, batch)
-        return total_loss(losses, weights), losses
-
-    def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        return losses_of(functional_call(network, tensors, (), {**inputs, "by_task": False}, tie_weights=False))
-
-    if torch.compiler.is_compiling():
-        tensors = network.layout.split(params)
-        found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
-        gradients = [found[name] for name in tensors]
-    else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
-        own = network.bind(params)
-        total, losses = losses_of(network(**inputs, by_task=False))
-        gradients = list(torch.autograd.grad(total, own))
-    gradient = torch.cat([array.flatten() for array in gradients])
-    return torch.hstack([total, losses]).detach(), gradient
 
 
 def train_step(
     network: SharedBottom,
     weights: Float[Tensor, " tasks"],
-    optimizer: Optimizer,
-    clip_norm: float | None,
+    rule: Rule,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
-    losses, gradient = loss_and_gradient(network, weights, state.params, batch)
+    balanced = RULES[rule.balancing.kind]
+    losses, gradient, balance = balanced(rule.balancing, network, weights, state.params, state.balance, batch)
     params, slots = optimizers.update(
-        optimizer, clip_norm, gradient, state.slots, batch["debias"], state.params, batch["learning_rate"]
+        rule.optimizer, rule.clip_norm, gradient, state.slots, batch["debias"], state.params, batch["learning_rate"]
     )
-    return TrainState(params, slots), losses
+    return TrainState(params, slots, balance), losses
 
 
 @functools.lru_cache(maxsize=32)
 def make_run(
-    model: ModelSpec,
-    optimizer: Optimizer,
-    clip_norm: float | None,
-    dtype: np.dtype,
-    device: torch.device,
-    execution: str,
+    model: ModelSpec, rule: Rule, dtype: np.dtype, device: torch.device, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, 1+tasks)); compiled once for equal arguments."""
+    """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
     network = SharedBottom(model, device)
-    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), optimizer, clip_norm)
+    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), rule)
     if execution == "eager":
         return functools.partial(loop_steps, functools.partial(in_place, step))
     if execution == "step":
@@ -110,7 +81,7 @@ def make_gradient(
     return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
 
 
-def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
+def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """Call the step for each batch."""
     unstacked = {name: array.unbind() for name, array in batches.items()}
     losses = []
@@ -123,10 +94,10 @@ def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
 def in_place(step: Step, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
     """The step, with the new parameters written over the old: the network that is bound to them need not be anew."""
     new, losses = step(state, batch)
-    return TrainState(state.params.copy_(new.params), new.slots), losses
+    return new._replace(params=state.params.copy_(new.params)), losses
 
 
-def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps 1+tasks"]]:
+def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
     try:
         from torch._higher_order_ops.scan import scan
@@ -169,30 +140,34 @@ class Trainer:
     def __init__(
         self,
         model: ModelSpec,
-        optimizer: Optimizer,
-        clip_norm: float | None,
+        rule: Rule,
         params: np.ndarray,
         device: torch.device,
         execution: str,
-        slots: Mapping[str, np.ndarray] | None = None,
+        slots: Mapping[str, np.ndarray],
+        balance: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
-        self._run = make_run(model, optimizer, clip_norm, params.dtype, device, execution)
+        self._run = make_run(model, rule, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
-        own = optimizers.init(optimizer, vector)
-        own |= {name: torch.tensor(slot, device=device) for name, slot in (slots or {}).items()}
-        self.state = TrainState(vector, own)
+        own = optimizers.init(rule.optimizer, vector)
+        own |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
+        self.state = TrainState(vector, own, {name: torch.tensor(own, device=device) for name, own in balance.items()})
 
     def run(self, batches: Batches) -> np.ndarray:
-        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, 1+tasks)."""
+        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         self.state, losses = self._run(self.state, tensors)
         return losses.double().numpy(force=True)
 
     def params(self) -> np.ndarray:
-        """The parameters so far: (parameters,)."""
+        """The parameters so far, and the numbers learned beside them: (parameters,)."""
         return self.state.params.numpy(force=True).copy()
 
     def slots(self) -> dict[str, np.ndarray]:
         """The optimizer's vectors so far, by name: (parameters,)."""
         return {name: slot.numpy(force=True).copy() for name, slot in self.state.slots.items()}
+
+    def balance(self) -> dict[str, np.ndarray]:
+        """What balancing keeps, so far, by name: (tasks,)."""
+        return {name: own.numpy(force=True).copy() for name, own in self.state.balance.items()}

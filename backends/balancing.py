@@ -1,0 +1,77 @@
+"""What balancing keeps from step to step, and what a step's number tells it: see `spec.balancing`.
+
+A balance is these numbers by name, one a task in the spec's order: those that the optimizer learns (`log_variance`) and
+its slots for them (`log_variance.mu`), and the rule's own state. In a backend the learned ones stand at the end of the
+parameters' vector, behind the network's, so that slots, clipping and decay are theirs without a word.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from backends.batches import Batches
+from backends.layout import Layout
+from spec.balancing import Balancing, DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
+from spec.params import Params
+from spec.random import projection_order
+from spec.training import TrainSpec
+
+if TYPE_CHECKING:
+    from backends.base import Trainer
+
+
+def initial_balance(train: TrainSpec, tasks: int) -> Params:
+    """The balance before the first step; a learned number's slots start as the optimizer's others do, and are left out."""
+    own = train.balancing
+    start = own.initial_log_variance if isinstance(own, UncertaintyWeighting) else 0.0
+    balance = {name: np.full(tasks, start, train.precision) for name in (*own.learned, *own.state)}
+    if isinstance(own, GradNorm):
+        balance["factor"] += 1.0
+    return balance
+
+
+def to_vectors(
+    layout: Layout, train: TrainSpec, params: np.ndarray, slots: Mapping[str, np.ndarray], balance: Params
+) -> tuple[np.ndarray, dict[str, np.ndarray], Params]:
+    """The network's vectors (parameters,) with the learned numbers behind them, and the rest of the balance.
+
+    All in the layout's order of tasks.
+    """
+    place = layout.task_places
+    balance = {name: own[np.argsort(place)] for name, own in balance.items()}
+    learned = train.balancing.learned
+    vector = np.concatenate([params, *(balance[name] for name in learned)])
+    slots = {
+        slot: np.concatenate([own, *(balance[f"{name}.{slot}"] for name in learned)]) for slot, own in slots.items()
+    }
+    return vector, slots, {name: balance[name] for name in train.balancing.state}
+
+
+def balance_of(layout: Layout, train: TrainSpec, trainer: "Trainer") -> Params:
+    """The balance of a run in progress."""
+    balance, learned = trainer.balance(), train.balancing.learned
+    if learned:
+        for suffix, vector in (("", trainer.params()), *((f".{slot}", own) for slot, own in trainer.slots().items())):
+            parts = np.split(vector[layout.size :], len(learned))
+            balance |= {name + suffix: part for name, part in zip(learned, parts, strict=True)}
+    return {name: own[layout.task_places] for name, own in balance.items()}
+
+
+def balance_names(balancing: Balancing, slots: tuple[str, ...]) -> list[str]:
+    """What a balance consists of, with an optimizer of these slots."""
+    return [*balancing.learned, *balancing.state, *(f"{name}.{slot}" for name in balancing.learned for slot in slots)]
+
+
+def likelihood_scale(layout: Layout) -> np.ndarray:
+    """The c_t of uncertainty weighting, in the layout's order: float64 (tasks,)."""
+    return np.array([0.5 if task.kind == "regression" else 1.0 for task in layout.tasks])
+
+
+def balancing_inputs(train: TrainSpec, layout: Layout, steps: np.ndarray, epoch_steps: int) -> Batches:
+    """What the steps with these numbers (n,), from 0, bring for it besides their rows."""
+    if isinstance(train.balancing, DynamicWeightAverage):
+        return {"epoch_start": steps % epoch_steps == 0}
+    if isinstance(train.balancing, PCGrad) and len(layout.tasks) > 1:
+        return {"projection_order": projection_order(train.seed, steps, [task.name for task in layout.tasks])}
+    return {}

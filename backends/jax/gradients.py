@@ -1,0 +1,60 @@
+"""The losses of a batch and their gradients: of the total, or of each task alone."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax import Array
+from jaxtyping import Float
+
+from backends.jax.losses import task_losses, total_loss
+from backends.jax.model import SharedBottom
+
+Batch = Mapping[str, Array]
+Losses = Float[Array, " 1+tasks"]
+"""The total loss, then each task's in the layout's order."""
+
+
+def merge(network: SharedBottom, tensors: Mapping[str, Array]) -> SharedBottom:
+    """The network with the layout's tensors as its parameters: what functional_call is to PyTorch."""
+    graph, state = nnx.split(network)
+    leaves = [(path, leaf.replace(tensors[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
+    return nnx.merge(graph, nnx.from_flat_state(leaves))
+
+
+def losses_of(network: SharedBottom, batch: Batch) -> Callable[[dict[str, Array]], Float[Array, " tasks"]]:
+    """The tasks' losses as a function of the layout's tensors."""
+    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
+
+    def losses(tensors: dict[str, Array]) -> Float[Array, " tasks"]:
+        logits = merge(network, tensors)(**inputs, by_task=False)
+        return task_losses(network.layout, logits, batch)
+
+    return losses
+
+
+def loss_and_gradient(
+    network: SharedBottom, weights: Float[Array, " tasks"], params: Float[Array, " parameters"], batch: Batch
+) -> tuple[Losses, Float[Array, " parameters"]]:
+    """The losses of one batch, and the gradient of their total."""
+    losses_at = losses_of(network, batch)
+
+    def loss(tensors: dict[str, Array]) -> tuple[Array, Array]:
+        losses = losses_at(tensors)
+        return total_loss(losses, jnp.asarray(weights, losses.dtype)), losses
+
+    tensors = network.layout.split(params)
+    (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)
+    gradient = jnp.concatenate([gradients[name].ravel() for name in tensors])
+    return jnp.hstack([total, losses]), gradient
+
+
+def task_gradients(
+    network: SharedBottom, params: Float[Array, " parameters"], batch: Batch
+) -> tuple[Float[Array, " tasks"], Float[Array, "tasks parameters"]]:
+    """The losses of one batch, and each one's gradient."""
+    tensors, one_hot = network.layout.split(params), jnp.eye(len(network.layout.tasks), dtype=params.dtype)
+    losses, pullback = jax.vjp(losses_of(network, batch), tensors)
+    (gradients,) = jax.vmap(pullback)(one_hot)
+    return losses, jnp.concatenate([gradients[name].reshape(len(one_hot), -1) for name in tensors], axis=1)

@@ -1,0 +1,99 @@
+"""How the tasks' losses are weighed against each other while the network trains.
+
+In all of them L_t is the task's own loss, w_t the task's weight of the spec, and a task without a label in a step has
+no part in that step. The history says by which factor each task's loss counted at each step.
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic.dataclasses import dataclass
+
+from spec.validation import STRICT, Finite, NonNegative, Positive
+
+GRADNORM_FLOOR = 1e-3
+"""Least factor of a task by GradNorm: gradient descent alone may step below 0, which the paper leaves open."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Fixed:
+    """The total loss is Σ_t w_t·L_t."""
+
+    kind: Literal["fixed"] = "fixed"
+    moves: ClassVar = False
+    """Whether the factors change from step to step."""
+    learned: ClassVar[tuple[str, ...]] = ()
+    """Numbers, one a task, that the optimizer trains like parameters."""
+    state: ClassVar[tuple[str, ...]] = ()
+    """Numbers, one a task, that are kept from step to step besides."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class UncertaintyWeighting:
+    """Each task's noise σ_t is learned with the network  (Kendall, Gal & Cipolla, CVPR 2018, eq. 7 and 10).
+
+    With s_t = log σ_t², the log-variance that they advise to learn, the total loss is
+    Σ_t w_t·(c_t·exp(-s_t)·L_t + s_t/2), where c_t is 1/2 for regression (eq. 7) and 1 for classification (eq. 10). The
+    s_t are parameters like others: the optimizer's slots, clipping, weight decay and schedule are theirs too.
+    """
+
+    kind: Literal["uncertainty"] = "uncertainty"
+    initial_log_variance: Finite = 0.0
+    """Of every task; 0 is σ = 1."""
+    moves: ClassVar = True
+    learned: ClassVar[tuple[str, ...]] = ("log_variance",)
+    state: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class DynamicWeightAverage:
+    """A task whose loss falls more slowly counts for more  (Liu, Johns & Davison, CVPR 2019, eq. 7).
+
+    In epoch e the factor is w_t·K·softmax_t(r_t / temperature), with K tasks and r_t the ratio of the task's mean loss
+    in epoch e-1 to that in e-2; r_t is 1 in the first two epochs, and where the older loss is 0.
+    """
+
+    kind: Literal["dwa"] = "dwa"
+    temperature: Positive = 2.0
+    """Higher makes the factors more alike."""
+    moves: ClassVar = True
+    learned: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ("sum", "last", "older")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class GradNorm:
+    """Gradients of like size, larger for tasks that lag behind  (Chen et al., ICML 2018, eq. 1 and 2, algorithm 1).
+
+    G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer. Each step moves the factors v_t, from
+    1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them to a sum of K tasks.
+    r_t is the task's L_t / L_t(first step with a label), divided by the mean over the tasks. The total loss is
+    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and no v_t falls below GRADNORM_FLOOR.
+    Takes a backward pass for each task.
+    """
+
+    kind: Literal["gradnorm"] = "gradnorm"
+    alpha: NonNegative = 1.5
+    """How strongly the tasks are pulled to one rate of training."""
+    learning_rate: Positive = 0.025
+    """Of the factors."""
+    moves: ClassVar = True
+    learned: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ("factor", "first_loss")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PCGrad:
+    """Conflicting gradients are projected onto each other's normal plane  (Yu et al., NeurIPS 2020, algorithm 1).
+
+    On all that the tasks share, embeddings and trunk: g_t = ∇ w_t·L_t, and for each other task u in random order, where
+    g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is Σ_t g_t; a head's gradient is its own
+    task's. The order comes from `spec.random.projection_order`. Takes a backward pass for each task.
+    """
+
+    kind: Literal["pcgrad"] = "pcgrad"
+    moves: ClassVar = False
+    learned: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ()
+
+
+Balancing = Fixed | UncertaintyWeighting | DynamicWeightAverage | GradNorm | PCGrad
