@@ -12,7 +12,7 @@ import numpy as np
 
 from backends.batches import Batches
 from backends.layout import Layout
-from spec.balancing import Balancing, DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
+from spec.balancing import DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
 from spec.params import Params
 from spec.random import projection_order
 from spec.training import TrainSpec
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def initial_balance(train: TrainSpec, tasks: int) -> Params:
-    """The balance before the first step; a learned number's slots start as the optimizer's others do, and are left out."""
+    """The balance before the first step, without the slots of learned numbers, which the optimizer starts."""
     own = train.balancing
     start = own.initial_log_variance if isinstance(own, UncertaintyWeighting) else 0.0
     balance = {name: np.full(tasks, start, train.precision) for name in (*own.learned, *own.state)}
@@ -55,17 +55,18 @@ def balance_of(layout: Layout, train: TrainSpec, trainer: "Trainer") -> Params:
         for suffix, vector in (("", trainer.params()), *((f".{slot}", own) for slot, own in trainer.slots().items())):
             parts = np.split(vector[layout.size :], len(learned))
             balance |= {name + suffix: part for name, part in zip(learned, parts, strict=True)}
-    return {name: own[layout.task_places] for name, own in balance.items()}
+    return {name: balance[name][layout.task_places] for name in balance_names(train)}
 
 
-def balance_names(balancing: Balancing, slots: tuple[str, ...]) -> list[str]:
-    """What a balance consists of, with an optimizer of these slots."""
-    return [*balancing.learned, *balancing.state, *(f"{name}.{slot}" for name in balancing.learned for slot in slots)]
+def balance_names(train: TrainSpec) -> list[str]:
+    """What a balance consists of."""
+    own, slots = train.balancing, train.optimizer.slots
+    return [*own.learned, *own.state, *(f"{name}.{slot}" for name in own.learned for slot in slots)]
 
 
-def likelihood_scale(layout: Layout) -> np.ndarray:
-    """The c_t of uncertainty weighting, in the layout's order: float64 (tasks,)."""
-    return np.array([0.5 if task.kind == "regression" else 1.0 for task in layout.tasks])
+def likelihood_scale(layout: Layout) -> list[float]:
+    """The c_t of uncertainty weighting, in the layout's order."""
+    return [0.5 if task.kind == "regression" else 1.0 for task in layout.tasks]
 
 
 def balancing_inputs(train: TrainSpec, layout: Layout, steps: np.ndarray, epoch_steps: int) -> Batches:

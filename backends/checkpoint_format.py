@@ -138,8 +138,8 @@ def _check_tensors(manifest: Manifest, tensors: Params) -> None:
         for prefix in _groups(manifest).values()
         for name, shape in shapes.items()
     }
-    balance = balance_names(run.train.balancing, run.train.optimizer.slots)
-    expected |= {f"balance.{name}": ((len(run.model.tasks),), run.train.precision) for name in balance}
+    own = ((len(run.model.tasks),), str(run.train.precision))
+    expected |= {f"balance.{name}": own for name in balance_names(run.train)}
     if run.train.balancing.moves:
         expected |= {f"history.task_weight.{task.name}": curve for task in run.model.tasks}
     expected |= {"history.step_loss": curve} | {f"history.task_loss.{task.name}": curve for task in run.model.tasks}
@@ -151,6 +151,7 @@ def _check_tensors(manifest: Manifest, tensors: Params) -> None:
 
 def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
     run, mark = manifest.run, manifest.best
+    slots = run.train.optimizer.slots
     names = parameter_shapes(run.model)
     found = {kind: {name: tensors[prefix + name] for name in names} for kind, prefix in _groups(manifest).items()}
     best = None
@@ -163,10 +164,8 @@ def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
         libraries=manifest.libraries,
         step=manifest.step,
         params=found["params"],
-        slots={slot: found[slot] for slot in run.train.optimizer.slots},
-        balance={
-            name: tensors[f"balance.{name}"] for name in balance_names(run.train.balancing, run.train.optimizer.slots)
-        },
+        slots={slot: found[slot] for slot in slots},
+        balance={name: tensors[f"balance.{name}"] for name in balance_names(run.train)},
         history=History(
             execution=manifest.execution,
             device=manifest.device,

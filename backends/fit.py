@@ -73,7 +73,7 @@ def fit(
         most = None if execution == "epoch" else SHORT_CALL
         vector = layout.pack(saved.params if saved else initial).astype(train.precision)
         slots = {name: layout.pack(slot) for name, slot in saved.slots.items()} if saved else None
-        trainer = backend.trainer(model, train, vector, execution, device, slots, saved and saved.balance)
+        trainer = backend.trainer(model, train, vector, execution, device, slots, saved.balance if saved else None)
         state = State(backend, layout, train, trainer, execution, device, saved)
         source = BatchSource(layout, data, train.batch_size, train.precision)
         if saver:

@@ -101,10 +101,10 @@ def pcgrad(
     one_hot = jnp.eye(len(weights), dtype=params.dtype)
     mix = one_hot
     for turn in range(len(weights) - 1):
-        other = batch["projection_order"][:, turn]
-        product, square = (mix * inner[other]).sum(1), jnp.diagonal(inner)[other]
+        other = one_hot[batch["projection_order"][:, turn]]  # a row for each task
+        product, square = (mix * (other @ inner)).sum(1), other @ jnp.square(shared).sum(1)
         conflict = jnp.where(square > 0, jnp.minimum(product, 0.0) / jnp.where(square > 0, square, 1.0), 0.0)
-        mix = mix - conflict[:, None] * one_hot[other]
+        mix = mix - conflict[:, None] * other
     gradient = jnp.concatenate([mix.sum(0) @ shared, gradients[:, network.layout.shared :].sum(0)])
     return jnp.concatenate([(weights @ losses).reshape(1), losses]), gradient, balance
 

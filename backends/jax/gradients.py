@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jax import Array
 from jaxtyping import Float
@@ -35,7 +36,10 @@ def losses_of(network: SharedBottom, batch: Batch) -> Callable[[dict[str, Array]
 
 
 def loss_and_gradient(
-    network: SharedBottom, weights: Float[Array, " tasks"], params: Float[Array, " parameters"], batch: Batch
+    network: SharedBottom,
+    weights: Float[Array | np.ndarray, " tasks"],
+    params: Float[Array, " parameters"],
+    batch: Batch,
 ) -> tuple[Losses, Float[Array, " parameters"]]:
     """The losses of one batch, and the gradient of their total."""
     losses_at = losses_of(network, batch)

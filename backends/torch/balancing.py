@@ -40,7 +40,11 @@ def uncertainty(
 ) -> Balanced:
     """The slope of the log-variances is that of the formula, written out."""
     log_variance = params[network.layout.size :]
-    factors = weights * torch.tensor(likelihood_scale(network.layout)).to(params) * torch.exp(-log_variance)
+    factors = (
+        weights
+        * torch.tensor(likelihood_scale(network.layout), dtype=params.dtype, device=params.device)
+        * torch.exp(-log_variance)
+    )
     losses, gradient = loss_and_gradient(network, factors, params, batch)
     share = weights * present_tasks(network.layout, batch) / 2.0
     total = losses[:1] + share @ log_variance
@@ -100,10 +104,10 @@ def pcgrad(
     one_hot = torch.eye(len(weights)).to(params)
     mix = one_hot
     for turn in range(len(weights) - 1):
-        other = batch["projection_order"][:, turn]
-        product, square = (mix * inner[other]).sum(1), torch.diagonal(inner)[other]
+        other = one_hot[batch["projection_order"][:, turn]]  # a row for each task
+        product, square = (mix * (other @ inner)).sum(1), other @ shared.square().sum(1)
         conflict = torch.where(square > 0, product.clamp(max=0.0) / torch.where(square > 0, square, 1.0), 0.0)
-        mix = mix - conflict.unsqueeze(1) * one_hot[other]
+        mix = mix - conflict.unsqueeze(1) * other
     gradient = torch.cat([mix.sum(0) @ shared, gradients[:, network.layout.shared :].sum(0)])
     return torch.cat([(weights @ losses).reshape(1), losses]), gradient, balance
 

@@ -59,7 +59,7 @@ def task_gradients(
     losses_at, one_hot = losses_of(network, batch), torch.eye(len(network.layout.tasks)).to(params)
     if torch.compiler.is_compiling():
         tensors = network.layout.split(params)
-        losses, pullback = vjp(losses_at, tensors)
+        losses, pullback = vjp(losses_at, tensors)  # type: ignore[misc]  # three only with has_aux
         (found,) = vmap(pullback)(one_hot)
         gradients = [found[name] for name in tensors]
     else:

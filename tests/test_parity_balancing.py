@@ -1,0 +1,129 @@
+"""Balancing: both backends, every execution, and a plain NumPy version draw one curve and weigh the tasks alike."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spec import (
+    Adam,
+    AdamW,
+    DynamicWeightAverage,
+    GradNorm,
+    ModelSpec,
+    PCGrad,
+    TaskSpec,
+    TrainSpec,
+    UncertaintyWeighting,
+)
+from tests.parity import (
+    PARAMS_RTOL,
+    RTOL,
+    WITHIN,
+    both,
+    compare_curves,
+    compare_params,
+    example_data,
+    example_model,
+    fit,
+)
+from tests.plain_balancing import train_plainly
+
+RULES = {
+    "uncertainty": UncertaintyWeighting(initial_log_variance=0.3),
+    "dwa": DynamicWeightAverage(temperature=0.7),
+    "gradnorm": GradNorm(alpha=0.8, learning_rate=0.05),
+    "pcgrad": PCGrad(),
+}
+THREE = ModelSpec(
+    numeric=4,
+    trunk=(6, 5),
+    tasks=(
+        TaskSpec(name="span", kind="regression", hidden=(4,), outputs=2, weight=0.5),
+        TaskSpec(name="click", kind="binary", weight=2.0),
+        TaskSpec(name="region", kind="multiclass", hidden=(4,), outputs=3),
+    ),
+    activation="tanh",
+)
+DATA = example_data(THREE, 60, missing=True)
+TRAIN = TrainSpec(optimizer=Adam(learning_rate=0.01), batch_size=8, epochs=8, seed=6, precision="float64")
+"""Seven batches of 8 and one of 4 an epoch."""
+rules = pytest.mark.parametrize("rule", RULES)
+
+
+def compare_weights(a, b, rtol=RTOL):
+    for task, own in a.task_weight.items():
+        np.testing.assert_allclose(own, b.task_weight[task], rtol=rtol, err_msg=task)
+
+
+@rules
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_plain_numpy_version_of_the_paper_agrees(name, rule):
+    train = replace(TRAIN, balancing=RULES[rule])
+    total, weights, params = train_plainly(THREE, train, DATA)
+    fitted = fit(name, THREE, train, DATA, execution="eager" if name == "torch" else "epoch")
+    np.testing.assert_allclose(fitted.history.step_loss, total, rtol=RTOL)
+    own = [fitted.history.task_weight[task.name] for task in THREE.tasks]
+    np.testing.assert_allclose(np.stack(own, axis=1), weights, rtol=RTOL)
+    compare_params(fitted.params, params, PARAMS_RTOL)
+    plain = fit(name, THREE, TRAIN, DATA, execution="eager" if name == "torch" else "epoch")
+    assert np.abs(fitted.history.step_loss / plain.history.step_loss - 1).max() > 1e-3  # the rule does something
+
+
+@rules
+def test_whole_curves_of_all_kinds_of_parts_agree(rule):
+    model = example_model("tied", normalization="layer", dropout=0.2)
+    train = TrainSpec(
+        optimizer=AdamW(learning_rate=3e-3), clip_norm=1.0, batch_size=16, epochs=20, seed=3, balancing=RULES[rule]
+    )
+    train = replace(train, precision="float64")
+    one, other = both(model, train, example_data(model, 250, missing=True, weighted=True), steps=320)
+    compare_weights(one.history, other.history)
+    compare_params(one.params, other.params, PARAMS_RTOL)
+    assert list(one.balance) == list(other.balance)
+    for name, own in one.balance.items():
+        np.testing.assert_allclose(own, other.balance[name], rtol=PARAMS_RTOL, err_msg=name)
+
+
+@rules
+@pytest.mark.parametrize(("name", "execution"), [("torch", "epoch"), ("jax", "step"), ("jax", "eager")])
+def test_every_execution_draws_the_same_curve(name, execution, rule):
+    train = replace(TRAIN, balancing=RULES[rule], epochs=1 if execution == "eager" else 5)  # eager JAX is slow
+    reference = fit(name, THREE, train, DATA, execution="eager" if name == "torch" else "epoch").history
+    own = fit(name, THREE, train, DATA, execution=execution).history
+    compare_curves(own, reference, WITHIN)
+    compare_weights(own, reference, WITHIN)
+
+
+@pytest.mark.parametrize("rule", ["dwa", "gradnorm", "pcgrad"])
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_one_task_is_trained_as_without_a_rule(name, rule):
+    model = replace(THREE, tasks=THREE.tasks[:1])
+    data = replace(DATA, labels={"span": DATA.labels["span"]})
+    execution = "eager" if name == "torch" else "step"
+    plain, own = (
+        fit(name, model, train, data, execution=execution)
+        for train in (replace(TRAIN, epochs=4), replace(TRAIN, epochs=4, balancing=RULES[rule]))
+    )
+    compare_curves(plain.history, own.history, WITHIN)
+
+
+@rules
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_task_without_weight_or_labels_moves_nothing(name, rule):
+    """Not the trunk, not its own head, not the others' factors, and no number becomes NaN."""
+    tasks = (*THREE.tasks, TaskSpec(name="idle", kind="binary", weight=0.0), TaskSpec(name="empty", kind="regression"))
+    model = replace(THREE, tasks=tasks)
+    labels = {"idle": (DATA.numeric[:, 0] > 0).astype(float), "empty": np.full(DATA.rows, np.nan)}
+    data = replace(DATA, labels={**DATA.labels, **labels})
+    execution = "eager" if name == "torch" else "step"
+    train = replace(TRAIN, epochs=4, balancing=RULES[rule])
+    start = fit(name, model, replace(train, epochs=1, optimizer=Adam(learning_rate=1e-30)), data, execution=execution)
+    fitted = fit(name, model, train, data, execution=execution)
+    assert all(np.isfinite(value).all() for value in (*fitted.params.values(), *fitted.balance.values()))
+    for task in ("idle", "empty"):
+        for part in ("kernel", "bias"):
+            np.testing.assert_array_equal(
+                fitted.params[f"tasks.{task}.0.{part}"], start.params[f"tasks.{task}.0.{part}"]
+            )
+    assert not fitted.history.task_weight["idle"].any()
