@@ -45,6 +45,7 @@ def assert_same_run(one, other):
     assert list(a.task_loss) == list(b.task_loss)
     for name, curve in a.task_loss.items():
         np.testing.assert_array_equal(curve, b.task_loss[name])
+        np.testing.assert_array_equal(a.task_weight[name], b.task_weight[name])
     assert without_seconds(a) == without_seconds(b)
 
 
@@ -53,8 +54,9 @@ def without_seconds(history):
 
 
 def assert_same_state(one, other):
-    """Two checkpoints hold the same parameters and slots, bit for bit."""
+    """Two checkpoints hold the same parameters, slots and balance, bit for bit."""
     compare_params(one.params, other.params, 0)
     assert list(one.slots) == list(other.slots)
     for name, slot in one.slots.items():
         compare_params(slot, other.slots[name], 0)
+    compare_params(one.balance, other.balance, 0)

@@ -2,7 +2,22 @@
 
 import itertools
 
-from spec import SGD, Adagrad, Adam, AdamW, Dataset, ModelSpec, RMSprop, Schedule, TrainSpec
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Dataset,
+    DynamicWeightAverage,
+    Fixed,
+    GradNorm,
+    ModelSpec,
+    PCGrad,
+    RMSprop,
+    Schedule,
+    TrainSpec,
+    UncertaintyWeighting,
+)
 from tests.parity import KINDS, example_data, example_model
 
 FACTORS = {
@@ -20,6 +35,13 @@ FACTORS = {
     "activation": {"relu": "relu", "gelu": "gelu", "silu": "silu"},
     "dropout": {"no dropout": 0.0, "dropout": 0.25},
     "labels": {"all labels": {}, "some labels": {"missing": True, "weighted": True}},
+    "balancing": {
+        "fixed": Fixed(),
+        "uncertainty": UncertaintyWeighting(initial_log_variance=0.3),
+        "dwa": DynamicWeightAverage(temperature=0.7),
+        "gradnorm": GradNorm(alpha=0.8, learning_rate=0.05),
+        "pcgrad": PCGrad(),
+    },
     "clip_norm": {"no clip": None, "clip": 0.5},
     "schedule": {
         "constant": Schedule(),
@@ -62,6 +84,6 @@ def problem(case: Case, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
     drawn = {factor: FACTORS[factor][value] for factor, value in zip(FACTORS, case, strict=True)}
     fields = {name: drawn[name] for name in ("activation", "normalization", "dropout")} | fields
     model = example_model(drawn["kinds"], **fields)
-    own = {name: drawn[name] for name in ("optimizer", "clip_norm", "schedule")}
+    own = {name: drawn[name] for name in ("optimizer", "balancing", "clip_norm", "schedule")}
     train = TrainSpec(**own, batch_size=16, epochs=20, seed=3, precision="float64")
     return model, train, example_data(model, 250, **drawn["labels"])

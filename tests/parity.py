@@ -16,11 +16,12 @@ RTOL, WITHIN, PARAMS_RTOL = 1e-9, 1e-12, 1e-8
 
 
 def compare_curves(a: History, b: History, rtol: float) -> None:
-    """Every step's total loss and every task's differ by `rtol` of the larger at most."""
+    """Every step's total loss, every task's and its weight differ by `rtol` of the larger at most."""
     if list(a.task_loss) != list(b.task_loss):
         raise AssertionError(f"tasks: {list(a.task_loss)} and {list(b.task_loss)}")
     curves = {name: (a.task_loss[name], b.task_loss[name]) for name in a.task_loss}
     curves["total"] = (a.step_loss, b.step_loss)
+    curves |= {f"weight of {name}": (a.task_weight[name], b.task_weight[name]) for name in a.task_weight}
     for name, (x, y) in curves.items():
         if x.shape != y.shape or x.ndim != 1 or not len(x):
             raise AssertionError(f"{name}: expected two curves of one length, got shapes {x.shape} and {y.shape}")
