@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from bench.cases import Case
 from bench.results import REFERENCES
 from bench.timing import Contestant
-from spec import SGD, Adagrad, Adam, AdamW, ModelSpec, RMSprop, Schedule, initial_params, learning_rates
+from spec import SGD, Adagrad, Adam, AdamW, Fixed, ModelSpec, RMSprop, Schedule, initial_params, learning_rates
 from spec.data import row_order
 from spec.model import TaskSpec
 
@@ -158,8 +158,8 @@ class Loop:
 
 
 def contestants(case: Case, device: str) -> list[Contestant]:
-    """The loop that a case is compared with; none with dropout, whose masks are the spec's own."""
-    if case.model.dropout:
+    """The loop that a case is compared with; none with dropout, whose masks are the spec's own, or balancing."""
+    if case.model.dropout or not isinstance(case.train.balancing, Fixed):
         return []
     loader = case.reference == REFERENCES[0]
     build = functools.partial(Loop, case, loader=loader, device=device)

@@ -81,7 +81,7 @@ def conclusions(run: Run) -> Iterable[str]:
             + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
         )
     if not any(row.execution in REFERENCES for row in run.rows):
-        yield "No loop to compare with: it needs PyTorch and a network without dropout, whose masks are the spec's."
+        yield "No loop to compare with: it needs PyTorch, fixed task weights, no dropout (its masks are the spec's)."
     apart = run.apart()
     if apart is not None:
         yield f"The backends' own losses differ by {apart:.1e}."

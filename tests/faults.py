@@ -91,6 +91,16 @@ def debias_late(patch):
     patch.setattr(fit, "debias", lambda optimizer, steps: original(optimizer, steps + 1))
 
 
+def balancing_steps(change):
+    def plant(patch):
+        original = fit.balancing_inputs
+        patch.setattr(
+            fit, "balancing_inputs", lambda train, layout, steps, n: original(train, layout, change(steps), n)
+        )
+
+    return plant
+
+
 def torch_dampened(patch):
     def direction(optimizer, gradient, slots, debias):
         trace = optimizer.momentum * slots["trace"] + (1 - optimizer.momentum) * gradient

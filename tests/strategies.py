@@ -14,12 +14,17 @@ from spec import (
     Adam,
     AdamW,
     CategoricalFeature,
+    DynamicWeightAverage,
     EarlyStopping,
+    Fixed,
+    GradNorm,
     ModelSpec,
+    PCGrad,
     RMSprop,
     Schedule,
     TaskSpec,
     TrainSpec,
+    UncertaintyWeighting,
 )
 
 repeatable = settings(derandomize=True, deadline=None)
@@ -94,6 +99,13 @@ def train_specs(**fields):
         "optimizer": st.one_of(*OPTIMIZERS.values()),
         "schedule": schedules,
         "clip_norm": st.none() | st.floats(0.01, 10.0),
+        "balancing": st.one_of(
+            st.just(Fixed()),
+            st.builds(UncertaintyWeighting, initial_log_variance=st.floats(-3.0, 3.0)),
+            st.builds(DynamicWeightAverage, temperature=st.floats(0.1, 5.0)),
+            st.builds(GradNorm, alpha=st.floats(0.0, 3.0), learning_rate=st.floats(1e-4, 1.0)),
+            st.just(PCGrad()),
+        ),
         "batch_size": st.integers(1, 64),
         "epochs": st.integers(1, 3),
         "shuffle": st.booleans(),

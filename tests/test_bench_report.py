@@ -81,5 +81,5 @@ class TestConclusions:
         assert any("Losses differ" in line for line in conclusions(run(row(), LOOP)))
 
     def test_a_missing_loop_has_its_reason(self):
-        assert any("without dropout" in line for line in conclusions(run(row())))
-        assert not any("without dropout" in line for line in conclusions(run(row(), LOOP)))
+        assert any("no dropout" in line for line in conclusions(run(row())))
+        assert not any("no dropout" in line for line in conclusions(run(row(), LOOP)))

@@ -14,16 +14,31 @@ import torch.nn.functional as F
 
 from backends import fit
 from backends.jax import model as jax_model
+from backends.layout import Layout
+from backends.torch import balancing as torch_balancing
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
-from spec import SGD, Adagrad, Adam, AdamW, RMSprop, Schedule
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    DynamicWeightAverage,
+    Fixed,
+    GradNorm,
+    PCGrad,
+    RMSprop,
+    Schedule,
+    UncertaintyWeighting,
+)
 from tests.faults import (
     DATA,
     MODEL,
     RTOL,
     TRAIN,
     Fault,
+    balancing_steps,
     classes_shifted,
     debias_in_float32,
     debias_late,
@@ -65,6 +80,7 @@ CLIP = {"clip_norm": 0.5, "optimizer": SGD(learning_rate=0.05, weight_decay=0.01
 NESTEROV = {"optimizer": SGD(learning_rate=0.05, momentum=0.9, nesterov=True)}
 MOMENTUM = {"optimizer": SGD(learning_rate=0.05, momentum=0.9)}
 ADAMW = {"optimizer": AdamW(weight_decay=0.1)}
+NOISE, PROJECTED = {"balancing": UncertaintyWeighting()}, {"balancing": PCGrad()}
 ADAGRAD, RMSPROP = {"optimizer": Adagrad()}, {"optimizer": RMSprop(learning_rate=1e-3)}
 
 FAULTS = {
@@ -136,6 +152,26 @@ FAULTS = {
     "last trunk layer linear": Fault("torch", 0, other_layout(torch_model, last_trunk_layer_linear)),
     "another seed": Fault("torch", 0, other_train(seed=5)),
     "float32": Fault("torch", 0, other_train(precision="float32")),
+    # balancing
+    "noise of classification as of regression": Fault(
+        "torch",
+        0,
+        lambda patch: patch.setattr(torch_balancing, "likelihood_scale", lambda layout: [0.5] * 6),
+        train=NOISE,
+    ),
+    "epochs of the weight average a step late": Fault(
+        "torch", 5, balancing_steps(lambda steps: steps - 1), train={"balancing": DynamicWeightAverage()}
+    ),
+    "gradient norms of the first layer": Fault(
+        "torch",
+        1,
+        lambda patch: patch.setattr(Layout, "last_shared", property(lambda self: slice(0, 64))),
+        train={"balancing": GradNorm()},
+    ),
+    "gradients not projected": Fault("torch", 1, other_train(balancing=Fixed()), train=PROJECTED),
+    "one order of projection for all steps": Fault(
+        "torch", 2, balancing_steps(lambda steps: steps * 0), train=PROJECTED
+    ),
     # dropout
     "dropout unscaled": Fault("torch", 0, unscaled_dropout, model=DROPOUT),
     "no dropout": Fault(

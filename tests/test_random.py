@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from spec.random import dropout_mask, keep, layer_key, mix, step_key
+from spec.random import dropout_mask, keep, layer_key, mix, projection_order, step_key
 
 EDGES = [0, 1, 2, 2**16 - 1, 2**16, 2**30 - 1, 2**30, 2**31 - 2, 2**31 - 1]
 SAMPLE = np.concatenate([EDGES, np.random.default_rng(0).integers(0, 2**31, 10_000)])
@@ -117,3 +117,20 @@ def test_keys_are_31_bit_and_apart():
     assert all(0 <= key < 2**31 for key in steps)
     assert len(set(steps)) > 0.999 * len(steps)
     assert len({layer_key(f"tasks.{task}.{i}") for task in "abcdefgh" for i in range(10)}) == 80
+
+
+def test_projections_meet_every_other_task_in_an_order_of_their_own():
+    names = ["click", "span", "region", "buy"]
+    order = projection_order(3, np.arange(500), names)
+    assert (order.shape, order.dtype) == ((500, 4, 3), np.int32)
+    for task in range(4):
+        assert (np.sort(order[:, task]) == [other for other in range(4) if other != task]).all()
+        firsts = np.bincount(order[:, task, 0], minlength=4)
+        assert firsts.min() == 0  # never itself
+        assert np.abs(firsts[firsts > 0] - 500 / 3).max() < 5 * math.sqrt(500 * 2 / 9)
+    assert (projection_order(3, np.arange(7, 9), names) == order[7:9]).all()
+    # Another order of the names, and one task less, leave the others' turns alone.
+    mirrored = projection_order(3, np.arange(500), names[::-1])
+    assert (3 - mirrored[:, ::-1] == order).all()
+    fewer = projection_order(3, np.arange(500), names[:3])
+    assert (fewer[:, 0] == order[:, 0][order[:, 0] != 3].reshape(500, 2)).all()

@@ -14,11 +14,14 @@ from spec import (
     Adagrad,
     Adam,
     AdamW,
+    DynamicWeightAverage,
     EarlyStopping,
+    GradNorm,
     ModelSpec,
     RMSprop,
     Schedule,
     TrainSpec,
+    UncertaintyWeighting,
 )
 from tests.builders import CLASSES, feature, model, rejection, task
 from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
@@ -130,6 +133,10 @@ def test_a_bad_width_is_rejected(build, field, path, value):
         (Schedule, "warmup_steps", 1.0),
         *((Schedule, "final", value) for value in (-0.1, 1.1, math.nan)),
         *((TrainSpec, "clip_norm", value) for value in (0.0, -1.0, math.inf, math.nan)),
+        *((UncertaintyWeighting, "initial_log_variance", value) for value in (math.inf, math.nan, "0")),
+        *((DynamicWeightAverage, "temperature", value) for value in (0.0, -1.0, math.nan)),
+        *((GradNorm, "alpha", value) for value in (-0.1, math.inf, math.nan)),
+        *((GradNorm, "learning_rate", value) for value in (0.0, -1.0, math.nan)),
         *((TrainSpec, "seed", value) for value in (-1, 2**32, 0.0, True, None)),
         (TrainSpec, "shuffle", "yes"),
     ],
@@ -152,6 +159,11 @@ def test_a_bad_number_is_rejected(build, field, value):
         (TrainSpec, "device", ("auto", "cpu", "gpu")),
         (TrainSpec, "execution", ("auto", "eager", "step", "epoch")),
         (TrainSpec, "on_divergence", ("stop", "continue")),
+        (
+            lambda balancing: TrainSpec(balancing={"kind": balancing}),
+            "balancing",
+            ("fixed", "uncertainty", "dwa", "gradnorm", "pcgrad"),
+        ),
         (lambda optimizer: TrainSpec(optimizer={"kind": optimizer}), "optimizer", tuple(c().kind for c in OPTIMIZERS)),
     ],
 )
