@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from spec.model import ModelSpec
+from spec.model import ModelSpec, NetworkSpec
 from spec.training import TrainSpec
 from spec.validation import STRICT, one_line
 
@@ -53,7 +53,12 @@ def from_toml(cls: type[Spec], text: str) -> Spec:
 
 def json_schema(cls: type[Any]) -> dict[str, Any]:
     """The JSON schema of a spec class, the fields' docstrings included."""
-    return TypeAdapter(cls).json_schema()
+    schema = TypeAdapter(cls).json_schema()
+    for own in (schema, *schema.get("$defs", {}).values()):
+        if own.get("title") == ModelSpec.__name__:  # pydantic leaves the docstrings of inherited fields behind
+            for name, field in TypeAdapter(NetworkSpec).json_schema()["properties"].items():
+                own["properties"][name] = field | own["properties"][name]
+    return schema
 
 
 def read_experiment(path: Path) -> Experiment:

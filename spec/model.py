@@ -29,6 +29,7 @@ class CategoricalFeature:
     """A column of ids in [0, vocabulary), looked up in a table of (vocabulary, dimension)."""
 
     name: Identifier
+    """A Python identifier."""
     vocabulary: Width
     """Number of ids."""
     dimension: Width
@@ -40,6 +41,7 @@ class TaskSpec:
     """A target and the head that predicts it."""
 
     name: Identifier
+    """A Python identifier."""
     kind: Kind
     """binary: one logit, log loss. regression: mean squared error. multiclass: one logit a class, cross-entropy."""
     hidden: Many[Width] = ()
@@ -65,6 +67,7 @@ class NetworkSpec:
     trunk: Some[Width]
     """Widths of the shared layers."""
     tasks: Some[TaskSpec]
+    """The targets, each with a head of its own."""
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"
