@@ -1,4 +1,4 @@
-"""What a run prints, and the files that it writes: whole or not at all."""
+"""What a run prints, and which files it can write."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -133,17 +133,6 @@ def compare(run: Run, old: Run, tolerance: float) -> bool:
         print(f"{key[0]}: {before[key].median:,.0f} → {now[key].median:,.0f} µs/step, × {ratio:.2f}{verdict}")
     print(f"{slower} of {len(both)} are slower than × {1 + tolerance:.3g}.")
     return slower > 0 or not both
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Written beside the target, then renamed."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def check_output(option: str, path: Path | None) -> None:

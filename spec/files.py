@@ -69,3 +69,14 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("SHARED_BOTTOM_CACHE") or platformdirs.user_cache_dir("shared-bottom"))
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Written beside the target, then renamed."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
