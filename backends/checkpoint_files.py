@@ -25,7 +25,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes the folder `path` with these files, whole or not at all, in the place of an earlier one. Raises OSError."""
+    """Writes the folder `path` with these files, whole or not at all, in place of an earlier one. Raises OSError."""
     unfinished, earlier = path.with_name(f".saving-{path.name}"), path.with_name(f".removing-{path.name}")
     shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process may have left
     try:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,5 +60,5 @@ def own_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Param
     return {task: columns.restore(task, value) for task, value in values.items()}
 
 
-def _joined(parts: list[Mapping[str, np.ndarray]]) -> Params:
+def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> Params:
     return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}

@@ -7,7 +7,7 @@ their defaults. So the file is found and read first, and tyro parses with it.
 import contextlib
 import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Union
@@ -20,8 +20,6 @@ from spec.training import Device
 from spec.validation import one_line
 
 PROG = "python -m backends"
-PARTS = ("train", "validation", "test")
-"""The fields of [data] that are paths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,11 +123,12 @@ def parse(arguments: Sequence[str]) -> Common:
         missing: Any = tyro.MISSING
         fit = FitExperiment(file=missing, out=missing, experiment=read(file))
         choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit)]
+    union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            found: Any = tyro.cli(
-                Union[tuple(choices.values())],  # noqa: UP007  the alternatives are only known here
+            found: Common = tyro.cli(
+                union,
                 prog=PROG,
                 description="The Shared-Bottom network: train, evaluate and predict from a table, in PyTorch or JAX.",
                 args=list(arguments),
@@ -139,9 +138,9 @@ def parse(arguments: Sequence[str]) -> Common:
         if not stop.code:
             raise
         raise ValueError(usage(said.getvalue(), stop)) from None
-    return (
-        found if not isinstance(found, FitExperiment) else replace(found, experiment=absolute(found.experiment, Path()))
-    )
+    if isinstance(found, FitExperiment):
+        return replace(found, experiment=absolute(found.experiment, Path()))
+    return found
 
 
 def read(file: Path) -> TableExperiment:
@@ -153,9 +152,13 @@ def read(file: Path) -> TableExperiment:
 
 def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
     """The experiment with paths that do not depend on where it is read, those that do being relative to `folder`."""
+
+    def found(paths: Iterable[str]) -> tuple[str, ...]:
+        return tuple(str((folder / path).absolute()) for path in paths)
+
     data = experiment.data
-    paths = {part: tuple(str((folder / path).absolute()) for path in getattr(data, part)) for part in PARTS}
-    return replace(experiment, data=replace(data, **paths))
+    data = replace(data, train=found(data.train), validation=found(data.validation), test=found(data.test))
+    return replace(experiment, data=data)
 
 
 def usage(said: str, stop: BaseException) -> str:

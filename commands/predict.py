@@ -65,7 +65,7 @@ def predicted(trained: Trained, predictions: Params) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for task in trained.model.tasks:
         values = trained.columns.restore(task.name, predictions[task.name])
-        arrays = list(values.reshape(len(values), -1).T)
+        arrays: list[Any] = list(values.reshape(len(values), -1).T)
         if task.kind == "multiclass":
             classes = trained.columns.classes[task.name]
             arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
