@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.figures import epoch_lines
+from reports.epochs import epoch_lines
 from spec.files import write_whole
 from spec.model import ModelSpec
 from spec.results import History
