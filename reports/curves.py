@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import uniform_filter1d
 
 from reports.epochs import steps_per_epoch
-from reports.style import DENSE, FAINT, INK, colours, outer_labels, panels
+from reports.style import DENSE, FAINT, INK, colours, panels
 from spec.results import History
 
 SMOOTHED = 200
@@ -29,17 +29,16 @@ def losses(history: History) -> Figure:
     if "total" in history.task_loss:  # a task's name like any other
         curves = {"all tasks": history.step_loss} | history.task_loss
         colour = {"all tasks": INK} | colours(history.task_loss)
-    figure, axes = panels(list(curves))
+    figure, axes = panels(list(curves), _step_label(history), "loss")
     for own, (name, curve) in zip(axes, curves.items(), strict=False):
         _curve(own, curve, colour[name])
         _mark_epochs(own, history)
-    outer_labels(axes, _step_label(history), "loss")
     return figure
 
 
 def task_weights(history: History) -> Figure:
     """Each task's factor in the total loss over the steps."""
-    figure, axes = panels(list(history.task_weight), height=0.45, sharey=True)
+    figure, axes = panels(list(history.task_weight), _step_label(history), "weight", height=0.45, sharey=True)
     colour = colours(history.task_weight)
     for own, (name, curve) in zip(axes, history.task_weight.items(), strict=False):
         steps = np.arange(1, len(curve) + 1)
@@ -48,7 +47,6 @@ def task_weights(history: History) -> Figure:
     largest = max((float(np.nanmax(curve, initial=0.0)) for curve in history.task_weight.values()), default=0.0)
     if math.isfinite(largest):
         axes[0].set_ylim(0.0, 1.1 * largest or 1.0)  # all share it
-    outer_labels(axes, _step_label(history), "weight")
     return figure
 
 
@@ -59,7 +57,7 @@ def metrics(history: History) -> Figure | None:
         return None
     first = entries[0]["metrics"]
     pairs = [(task, name) for task, own in first.items() for name in list(own)[: None if len(first) <= FEW else 1]]
-    figure, axes = panels([f"{task} · {name}" for task, name in pairs])
+    figure, axes = panels([f"{task} · {name}" for task, name in pairs], "epoch", "")
     colour = colours(first)
     for own, (task, name) in zip(axes, pairs, strict=False):
         epochs = [entry["epoch"] for entry in entries]
@@ -68,7 +66,6 @@ def metrics(history: History) -> Figure | None:
         own.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if history.best_epoch:
             own.axvline(history.best_epoch, color=INK, linewidth=0.8, linestyle=":")
-    outer_labels(axes, "epoch", "")
     return figure
 
 

@@ -54,7 +54,9 @@ def rows_by_task(
         shapes = {"labels": (label, task.kind == "regression"), "predictions": (predicted, task.kind != "binary")}
         for field, (array, wide) in shapes.items():
             expected = (rows, task.outputs) if wide else (rows,)
-            if array.shape != expected and not (field == "labels" and wide and label.shape == (rows,) and task.outputs == 1):
+            if array.shape != expected and not (
+                field == "labels" and wide and label.shape == (rows,) and task.outputs == 1
+            ):
                 raise ValueError(f"{field}[{name!r}]: expected shape {expected}, got {array.shape}")
         if sample_weight is not None and sample_weight.shape != (rows,):
             raise ValueError(f"sample_weight: expected shape {(rows,)}, got {sample_weight.shape}")

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from itertools import cycle
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ DENSE = 2000
 """Points beyond which a line is an image within the SVG: as a path it would be larger, and slow to open."""
 WIDTH, DPI = 10.0, 130
 """Inches, and dots an inch of images."""
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.labelsize": 8,
@@ -37,10 +38,12 @@ def colours(tasks: Iterable[str]) -> dict[str, str]:
     return dict(zip(tasks, cycle(PALETTE), strict=False))
 
 
-def panels(names: Sequence[str], *, height: float = 0.62, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+def panels(
+    names: Sequence[str], x: str, y: str, *, height: float = 0.62, sharey: bool = False
+) -> tuple[Figure, list[Axes]]:
     """A figure with a panel for each name, its title; of more than PANELS names the first, and a line that says so.
 
-    height: of a panel, as a share of its width.
+    x, y: the axes' labels, which stand below and to the left of them all. height: of a panel, as a share of its width.
     """
     shown = names[:PANELS]
     columns = min(len(shown), 3 if len(shown) <= 9 else 4 if len(shown) <= 16 else 6)
@@ -49,9 +52,10 @@ def panels(names: Sequence[str], *, height: float = 0.62, sharey: bool = False) 
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, rows * (width * height + 0.3)), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
-        for name, own in zip(shown, axes, strict=False):
+        for i, (name, own) in enumerate(zip(shown, axes, strict=False)):
             own.set_title(name, fontsize=9 if columns < 6 else 7)
             own.tick_params(labelsize=8 if columns < 6 else 6, color="#888888")
+            own.set(xlabel=x if i + columns >= len(shown) else "", ylabel=y if i % columns == 0 else "")
         for own in axes[len(shown) :]:
             own.remove()
         if len(names) > PANELS:
@@ -59,20 +63,11 @@ def panels(names: Sequence[str], *, height: float = 0.62, sharey: bool = False) 
     return figure, axes[: len(shown)]
 
 
-def outer_labels(axes: Sequence[Axes], x: str, y: str) -> None:
-    """Label the x axes of the lowest panels and the y axes of the leftmost."""
-    for own in axes:
-        place = own.get_subplotspec()
-        below = place.rowspan.stop * place.get_gridspec().ncols + place.colspan.start
-        if below >= len(axes):
-            own.set_xlabel(x, fontsize=8)
-        if place.is_first_col():
-            own.set_ylabel(y, fontsize=8)
-
-
 def note(axes: Axes, text: str) -> None:
     """A line in the middle of a panel that has nothing else to show."""
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", fontsize=8, wrap=True)
+    axes.text(
+        0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", fontsize=8, wrap=True
+    )
     axes.set(xticks=[], yticks=[])
 
 

@@ -5,13 +5,13 @@ from itertools import product
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, r2_score, roc_auc_score, roc_curve
 
-from reports.style import DENSE, FAINT, INK, note, outer_labels, panels
 from reports.rows import Rows
+from reports.style import DENSE, FAINT, INK, note, panels
 
 BINS = 10
 """Of a reliability curve, each with as many rows."""
@@ -44,13 +44,12 @@ def _figure(
     own = [row for row in rows if row.task.kind == kind]
     if not own:
         return None
-    figure, axes = panels([row.task.name for row in own], height=0.9)
+    figure, axes = panels([row.task.name for row in own], *labels, height=0.9)
     for place, row in zip(axes, own, strict=False):
         if reason := _nothing(row):
             note(place, reason)
         else:
             draw(place, row, colour[row.task.name])
-    outer_labels(axes, *labels)
     return figure
 
 
@@ -96,31 +95,38 @@ def _confusion(axes: Axes, row: Rows, colour: str) -> None:
 
 def regression(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
     """Predicted against true values of each output of each regression task, with R²; R² counts rows by weight."""
-    pairs = [
-        (row, i) for row in rows if row.task.kind == "regression" for i in range(min(row.task.outputs, OUTPUTS))
-    ]
+    pairs = [(row, i) for row in rows if row.task.kind == "regression" for i in range(min(row.task.outputs, OUTPUTS))]
     if not pairs:
         return None
     names = [row.task.name if row.task.outputs == 1 else f"{row.task.name}[{i}]" for row, i in pairs]
-    figure, axes = panels(names, height=0.9)
+    figure, axes = panels(names, "true", "predicted", height=0.9)
     for place, (row, i) in zip(axes, pairs, strict=False):
         if reason := _nothing(row):
             note(place, reason)
         else:
             _against(place, row.label[:, i].astype(np.float64), row.predicted[:, i], row.weight, colour[row.task.name])
-    outer_labels(axes, "true", "predicted")
     return figure
 
 
 def _against(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None, colour: str) -> None:
-    ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
-    margin = 0.04 * (ends[1] - ends[0]) or 1.0
-    limits = (ends[0] - margin, ends[1] + margin)
+    low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
+    margin = 0.04 * (high - low) or 1.0
+    limits = (low - margin, high + margin)
     if len(true) > DENSE:
-        axes.hexbin(true, predicted, gridsize=40, extent=(*ends, *ends), bins="log", mincnt=1, cmap=_shades(colour, 0.15), linewidths=0.1, rasterized=True)
+        axes.hexbin(
+            true,
+            predicted,
+            gridsize=40,
+            extent=(*limits, *limits),
+            bins="log",
+            mincnt=1,
+            cmap=_shades(colour, 0.15),
+            linewidths=0.1,
+            rasterized=True,
+        )
     else:
         axes.plot(true, predicted, ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
-    axes.plot(ends, ends, color=INK, linewidth=0.8, linestyle="--")
+    axes.plot(limits, limits, color=INK, linewidth=0.8, linestyle="--")
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     if np.ptp(true) > 0:
         text = f"R² {r2_score(true, predicted, sample_weight=weight):.3f}"
@@ -129,5 +135,5 @@ def _against(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.nda
 
 def _shades(colour: str, least: float = 0.0) -> LinearSegmentedColormap:
     """From white, or a little more, to the task's colour."""
-    full = LinearSegmentedColormap.from_list("shades", ["white", colour])
-    return LinearSegmentedColormap.from_list("shades", [full(least), colour])
+    r, g, b, _ = LinearSegmentedColormap.from_list("shades", ["white", colour])(least)
+    return LinearSegmentedColormap.from_list("shades", [to_hex((r, g, b)), colour])
