@@ -65,7 +65,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         if self._bar:
             total = self._epochs * self._steps
-            self._task = self._bar.add_task(self._text(self._clock()), total=total, completed=self._state.step)
+            self._task = self._bar.add_task(self._pace(self._clock()), total=total, completed=self._state.step)
             self._bar.start()
         return self
 
@@ -93,38 +93,36 @@ class Progress:
     def _show(self, now: float) -> None:
         self._shown_at, self._shown_step = now, self._state.step
         if self._bar:
-            self._bar.update(self._task, completed=self._state.step, description=self._text(now))
+            room = min(self._console.width, WIDTH) - BAR_WIDTH - 1
+            text = "\n".join([self._pace(now), *self._losses(room)])
+            self._bar.update(self._task, completed=self._state.step, description=text)
         else:
-            print(self._text(now), file=self._console.file, flush=True)
+            print(", ".join([self._pace(now), *self._losses()]), file=self._console.file, flush=True)
 
-    def _text(self, now: float) -> str:
-        """On a terminal as many of the tasks' losses as fit, elsewhere all."""
-        step = self._state.step
-        parts = [f"epoch {max(1, math.ceil(step / self._steps))}/{self._epochs}"]
-        parts.append(f"step {step:,}/{self._epochs * self._steps:,}")
+    def _pace(self, now: float) -> str:
+        step, steps = self._state.step, self._epochs * self._steps
+        text = f"epoch {max(1, math.ceil(step / self._steps))}/{self._epochs}, step {step:,}/{steps:,}"
         done = self._rows_after(step)
         rates = ((done - rows) / max(now - at, 1e-9) for at, rows in self._marks if done > rows)
         if rate := next(rates, None):
-            left = math.ceil((self._epochs * self._rows - done) / rate)
-            parts += [f"{rate:,.0f} rows/s", f"{timedelta(seconds=left)} left"]
-        if (losses := self._state.newest_losses()) is None:
-            return ", ".join(parts)
+            left = timedelta(seconds=math.ceil((self._epochs * self._rows - done) / rate))
+            text += f", {rate:,.0f} rows/s, {left} left"
+        return text
+
+    def _losses(self, room: int | None = None) -> list[str]:
+        """The total loss and those of the tasks, of so many as fit in `room` columns; [] before the first step."""
+        losses = self._state.newest_losses()
+        if losses is None:
+            return []
         total, *own = losses
-        parts.append(f"loss {total:.5g}")
         tasks = [f"{name} {loss:.4g}" for name, loss in zip(self._names, own, strict=True)]
-        room = min(self._console.width, WIDTH) - BAR_WIDTH - 1 if self._bar else None
-        return f"{', '.join(parts)}{_fitting(tasks, room and room - len(', '.join(parts)))}"
+        for shown in range(len(tasks), 0, -1):
+            more = [f"+{len(tasks) - shown}"] if shown < len(tasks) else []
+            text = f"loss {total:.5g} ({', '.join(tasks[:shown] + more)})"
+            if room is None or len(text) <= room:
+                return [text]
+        return [f"loss {total:.5g}"]
 
     def _rows_after(self, step: int) -> int:
         epochs, steps = divmod(step, self._steps)
         return epochs * self._rows + steps * self._batch  # only an epoch's last step has fewer
-
-
-def _fitting(tasks: list[str], room: int | None) -> str:
-    """The tasks in brackets, and if they are longer than `room`, how many more there are."""
-    for shown in range(len(tasks), 0, -1):
-        more = [] if shown == len(tasks) else [f"+{len(tasks) - shown}"]
-        text = f" ({', '.join(tasks[:shown] + more)})"
-        if room is None or len(text) <= room:
-            return text
-    return ""

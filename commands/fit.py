@@ -11,7 +11,6 @@ from commands.tables import Metrics, print_metrics, print_table
 from datasets.columns import FittedColumns
 from datasets.table import fit_columns, read_rows
 from reports import check_events, write_events, write_report
-from reports.figures import epoch_lines
 from spec.data import Dataset
 from spec.files import to_toml, write_whole
 from spec.params import parameter_shapes

@@ -10,7 +10,8 @@ from pyarrow import csv, parquet
 
 from commands.folder import Trained, load, read_trained
 from commands.options import Predict
-from datasets.blocks import Block, read_blocks
+from datasets.blocks import Block
+from datasets.files import read_blocks
 from datasets.encoding import Encoder, column_names
 from spec.files import check_output, whole_file
 from spec.model import TaskSpec

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports.figures import steps_per_epoch
+from reports.epochs import steps_per_epoch
 from spec.files import write_whole
 from spec.results import History
 

@@ -1,4 +1,4 @@
-"""A run's figures by epoch, as lines of JSON."""
+"""A run by epochs, as lines of JSON."""
 
 import json
 import math
