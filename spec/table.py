@@ -105,12 +105,16 @@ class TableSpec:
     def _columns(self) -> "TableSpec":
         if not self.numeric and not self.categorical:
             raise ValueError("numeric, categorical: expected at least one input column, got none")
-        names = [column.name for column in self.numeric] + [column.name for column in self.categorical]
-        unique("numeric, categorical", names)
+        unique("numeric, categorical", self.inputs)
         unique("column_names", self.column_names)
         if self.validation and self.validation_fraction:
             raise ValueError(f"validation_fraction: expected 0 with validation files, got {self.validation_fraction}")
         return self
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the input columns, the numeric ones first."""
+        return (*(column.name for column in self.numeric), *(column.name for column in self.categorical))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
