@@ -1,29 +1,30 @@
 """fit: train the network of an experiment on its table."""
 
-from collections.abc import Mapping
+import math
 from pathlib import Path
 
 from backends.saving import check_options
 from commands.evaluate import own_metrics, own_units
 from commands.folder import CHECKPOINTS, EXPERIMENT, Trained, load, run_folder, write_trained
 from commands.options import FitExperiment
-from commands.tables import Metrics, print_metrics, print_table
+from commands.tables import print_metrics, print_table
 from datasets.columns import FittedColumns
 from datasets.table import fit_columns, read_rows
 from reports import check_events, write_events, write_report
 from spec.data import Dataset
 from spec.files import to_toml, write_whole
-from spec.params import parameter_shapes
-from spec.results import DivergenceError, Fitted
+from spec.model import ModelSpec
+from spec.params import Params, parameter_shapes
+from spec.results import DivergenceError, History
 
 HERE = Path()
 """What paths on the command line are relative to; those of the experiment are absolute."""
 
 
 def fit(options: FitExperiment) -> None:
-    """Reads, trains, writes the folder, prints a summary."""
+    """Reads, trains, writes the folder, prints a summary. Raises DivergenceError once what was reached is reported."""
     experiment, out, backend = options.experiment, options.out, load(options.backend)
-    train, checkpoints = experiment.train, out / CHECKPOINTS
+    checkpoints = out / CHECKPOINTS
     check_options(checkpoints, options.save_every, 1, options.resume)
     if options.tensorboard:
         check_events()
@@ -33,10 +34,30 @@ def fit(options: FitExperiment) -> None:
         model = columns.model(experiment.model)
         if not (out / EXPERIMENT).exists():  # that of a run to resume stays until the run is known to be the same
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
+        seen, evaluated_on = (rows, "training rows") if validation is None else (validation, "validation rows")
+
+        def report(history: History, predictions: Params) -> dict[str, str]:
+            facts = {"backend": backend.name} | facts_of(model, history, rows, validation)
+            write_report(
+                out,
+                title=options.file.stem,
+                model=model,
+                train=experiment.train,
+                history=history,
+                labels=own_units(columns, seen.labels) if predictions else {},
+                predictions=own_units(columns, predictions),
+                sample_weight=seen.sample_weight if predictions else None,
+                evaluated_on=evaluated_on,
+                extra=facts,
+            )
+            if options.tensorboard:
+                write_events(out, history)
+            return facts
+
         try:
             fitted = backend.fit(
                 model,
-                train,
+                experiment.train,
                 rows,
                 validation,
                 checkpoint=checkpoints,
@@ -45,30 +66,16 @@ def fit(options: FitExperiment) -> None:
                 progress="none" if options.quiet else "lines",
             )
         except DivergenceError as error:
-            write_whole(out / "metrics.jsonl", epoch_lines(error.history).encode())
+            report(error.history, {})
             raise
-        trained = Trained(columns=columns, model=model, params=fitted.params)
         write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-        write_trained(out, trained)
-        seen, evaluated_on = (rows, "training rows") if validation is None else (validation, "validation rows")
-        predictions = backend.predict(model, fitted.params, seen, device=train.device)
-        facts = facts_of(trained, fitted, rows, validation)
-        write_report(
-            out,
-            title=options.file.stem,
-            model=model,
-            train=train,
-            history=fitted.history,
-            labels=own_units(columns, seen.labels),
-            predictions=own_units(columns, predictions),
-            sample_weight=seen.sample_weight,
-            evaluated_on=evaluated_on,
-            extra={"backend": backend.name} | facts,
-        )
-        if options.tensorboard:
-            write_events(out, fitted.history)
+        write_trained(out, Trained(columns=columns, model=model, params=fitted.params))
+        predictions = backend.predict(model, fitted.params, seen, device=experiment.train.device)
+        facts = report(fitted.history, predictions)
     if not options.quiet:
-        summary(out, facts, evaluated_on, own_metrics(columns, model, predictions, seen))
+        print_table("", ["run", str(out)], facts.items())
+        print_metrics(f"{evaluated_on}, in the columns' own units", own_metrics(columns, model, predictions, seen))
+        print(f"report: {out / 'report.html'}")
 
 
 def read(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
@@ -81,24 +88,15 @@ def read(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
     return read_rows(columns, HERE, data.train), None
 
 
-def facts_of(trained: Trained, fitted: Fitted, rows: Dataset, validation: Dataset | None) -> dict[str, str]:
+def facts_of(model: ModelSpec, history: History, rows: Dataset, validation: Dataset | None) -> dict[str, str]:
     """What a reader wants to know of the run first."""
-    history = fitted.history
-    sizes = parameter_shapes(trained.model)
     epochs = str(len(history.epochs))
     if history.best_epoch is not None:
         epochs += f", the best being {history.best_epoch}"
     return {
         "training rows": f"{rows.rows:,}",
         "validation rows": f"{validation.rows if validation else 0:,}",
-        "parameters": f"{sum(fitted.params[name].size for name in sizes):,}",
+        "parameters": f"{sum(math.prod(shape) for shape in parameter_shapes(model).values()):,}",
         "execution": f"{history.execution} on the {history.device}",
         "epochs": epochs,
     }
-
-
-def summary(out: Path, facts: Mapping[str, str], evaluated_on: str, metrics: Metrics) -> None:
-    """Prints what came of the run."""
-    print_table("", ["run", str(out)], facts.items())
-    print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
-    print(f"report: {out / 'report.html'}")

@@ -11,8 +11,8 @@ from pyarrow import csv, parquet
 from commands.folder import Trained, load, read_trained
 from commands.options import Predict
 from datasets.blocks import Block
-from datasets.files import read_blocks
 from datasets.encoding import Encoder, column_names
+from datasets.files import read_blocks
 from spec.files import check_output, whole_file
 from spec.model import TaskSpec
 from spec.params import Params

@@ -111,6 +111,11 @@ def fit(file, out, backend, *arguments):
     return out
 
 
+def without_plots(monkeypatch):
+    """The report is written without plots, which would take most of a test's time."""
+    monkeypatch.setattr("reports.report.plots", lambda *_: iter(()))
+
+
 def contents(folder):
     return sorted(path.name for path in Path(folder).iterdir())
 

@@ -33,10 +33,12 @@ def backend(request):
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
     pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    from tests.commands import fit, write_experiment
+    from tests.commands import fit, without_plots, write_experiment
 
     folder = tmp_path_factory.mktemp(request.param)
-    return fit(write_experiment(folder), folder / "run", request.param, "--quiet")
+    with pytest.MonkeyPatch.context() as patch:
+        without_plots(patch)
+        return fit(write_experiment(folder), folder / "run", request.param, "--quiet")
 
 
 @pytest.fixture

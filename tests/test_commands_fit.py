@@ -15,10 +15,21 @@ from commands.options import absolute
 from datasets.table import read_table_experiment
 from spec import SGD, load_backend, parameter_shapes, to_toml
 from tests.checkpoints import steps_saved
-from tests.commands import EXPERIMENT, changed, contents, error, fit, run, table, write, write_experiment
+from tests.commands import EXPERIMENT, changed, contents, error, fit, run, table, without_plots, write, write_experiment
 from tests.runs import FAST, signalled
 
 WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
+
+
+@pytest.fixture
+def drawn():
+    """Asked for where the plots are."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    if "drawn" not in request.fixturenames:
+        without_plots(monkeypatch)
 
 
 def test_the_folder_holds_the_run(trained):
@@ -44,7 +55,7 @@ def test_its_experiment_is_the_one_that_ran_and_runs_from_anywhere(trained, tmp_
     assert contents("again") == WRITTEN
 
 
-def test_it_prints_what_came_of_it(tmp_path, capsys):
+def test_it_prints_what_came_of_it(tmp_path, capsys, drawn):
     fit(write_experiment(tmp_path / "data"), tmp_path / "run", "jax")
     said = capsys.readouterr()
     lines = [line.split() for line in said.out.splitlines()]
@@ -54,6 +65,7 @@ def test_it_prints_what_came_of_it(tmp_path, capsys):
     assert {"click", "price", "region"} <= {line[0] for line in lines if line}
     assert f"report: {tmp_path / 'run' / 'report.html'}" in said.out
     assert "epoch 2/2" in said.err
+    assert {"losses.png", "losses.svg", "roc.png"} <= {*contents(tmp_path / "run" / "plots")}
 
 
 def test_quietly_it_prints_nothing(tmp_path, capsys):
