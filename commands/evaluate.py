@@ -30,7 +30,7 @@ def evaluate(options: Evaluate) -> None:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
     predictions, labels, weights = [], [], []
     for rows in stream_rows(columns, Path(), paths, labels=True):
-        predictions.append(backend.predict(model, trained.params, rows, device=options.device))
+        predictions.append(trained.predict(backend, rows, options.device))
         labels.append(rows.labels)
         weights.append(rows.sample_weight)
     counts = [len(next(iter(part.values()))) for part in labels]

@@ -14,16 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
 from backends.checkpoint_files import checkpoint_paths, make_folder, sync_folder, write_folder
 from datasets.columns import FittedColumns
 from spec.backend import Backend, backend_names, load_backend
+from spec.data import Dataset
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import Params, check_params
 from spec.results import DivergenceError
+from spec.training import Device
 from spec.validation import one_line
 
 EXPERIMENT, CHECKPOINTS, MODEL = "experiment.toml", "checkpoints", "model"
@@ -37,6 +40,16 @@ class Trained:
     columns: FittedColumns
     model: ModelSpec
     params: Params
+
+    def predict(self, backend: Backend, rows: Dataset, device: Device) -> Params:
+        """`Backend.predict` of a block of a table, of which there may be many, each with a number of rows of its own.
+
+        Rows are repeated up to a power of two, because JAX compiles for each number of rows.
+        """
+        index = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
+        padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(index)
+        predictions = backend.predict(self.model, self.params, padded, device=device)
+        return {task: values[: rows.rows] for task, values in predictions.items()}
 
 
 def load(name: str | None) -> Backend:

@@ -37,7 +37,7 @@ def predict(options: Predict) -> None:
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer = None
         for block in read(trained, options.files, options.keep):
-            found = backend.predict(model, trained.params, encode(block), device=options.device)
+            found = trained.predict(backend, encode(block), options.device)
             table = pa.table({name: block.columns[name] for name in options.keep} | predicted(trained, found))
             if writer is None:
                 schema = pa.schema([(field.name, _plain(field.type)) for field in table.schema])
