@@ -5,7 +5,6 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from scipy.ndimage import uniform_filter1d
 
 from reports.epochs import steps_per_epoch
@@ -15,7 +14,7 @@ from spec.results import History
 SMOOTHED = 200
 """Steps from which on a running mean is drawn, over a fiftieth of them."""
 MARKED = 30
-"""Epochs up to which each is marked."""
+"""Epochs, or steps, up to which each is marked."""
 FEW = 6
 """Tasks up to which all their metrics are drawn, and not only the main one of each."""
 LOGARITHMIC = 50
@@ -41,10 +40,9 @@ def task_weights(history: History) -> Figure:
     figure, axes = panels(list(history.task_weight), _step_label(history), "weight", height=0.45, sharey=True)
     colour = colours(history.task_weight)
     for own, (name, curve) in zip(axes, history.task_weight.items(), strict=False):
-        steps = np.arange(1, len(curve) + 1)
-        own.plot(steps, curve, color=colour[name], marker="o" if len(curve) == 1 else "", rasterized=len(curve) > DENSE)
+        _line(own, curve, colour[name])
         _mark_epochs(own, history)
-    largest = max((float(np.nanmax(curve, initial=0.0)) for curve in history.task_weight.values()), default=0.0)
+    largest = max(float(np.nanmax(curve, initial=0.0)) for curve in history.task_weight.values())
     if math.isfinite(largest):
         axes[0].set_ylim(0.0, 1.1 * largest or 1.0)  # all share it
     return figure
@@ -63,7 +61,7 @@ def metrics(history: History) -> Figure | None:
         epochs = [entry["epoch"] for entry in entries]
         values = [entry["metrics"][task][name] for entry in entries]
         own.plot(epochs, values, color=colour[task], marker="o" if len(epochs) <= MARKED else "", markersize=4)
-        own.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        _whole_numbers(own)
         if history.best_epoch:
             own.axvline(history.best_epoch, color=INK, linewidth=0.8, linestyle=":")
     return figure
@@ -77,31 +75,35 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return np.where(count > 0.5 / window, total / np.maximum(count, 0.5 / window), np.nan)
 
 
+def _line(axes: Axes, curve: np.ndarray, colour: str, **style: float) -> None:
+    dense = len(curve) > DENSE
+    marker = "o" if len(curve) <= MARKED else ""
+    steps = np.arange(1, len(curve) + 1)
+    axes.plot(steps, curve, color=colour, marker=marker, markersize=3, rasterized=dense, **style)
+
+
 def _curve(axes: Axes, curve: np.ndarray, colour: str) -> None:
     finite = np.isfinite(curve)
-    steps, shown = np.arange(1, len(curve) + 1), np.where(finite, curve, np.nan)
-    smooth = len(curve) >= SMOOTHED
-    axes.plot(
-        steps,
-        shown,
-        color=colour,
-        linewidth=0.6 if smooth else 1.2,
-        alpha=0.35 if smooth else 1.0,
-        marker="o" if len(curve) == 1 else "",
-        rasterized=len(curve) > DENSE,
-    )
-    if smooth:
-        mean = running_mean(curve, len(curve) // 50)
-        axes.plot(steps, mean, color=colour, linewidth=1.6, rasterized=len(curve) > DENSE)
+    shown = np.where(finite, curve, np.nan)
+    if len(curve) < SMOOTHED:
+        _line(axes, shown, colour)
+    else:
+        _line(axes, shown, colour, linewidth=0.6, alpha=0.35)
+        _line(axes, running_mean(curve, len(curve) // 50), colour, linewidth=1.6)
     found = curve[finite]
     if len(found) and found.min() > 0 and found.max() > LOGARITHMIC * found.min():
         axes.set_yscale("log")
     if not finite.all():
-        text = f"{(~finite).sum():,} of {len(curve):,} steps not finite"
-        axes.text(0.98, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=7, color="#A00000")
+        text = f"{(~finite).sum():,} steps not finite"
+        axes.text(0.98, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color="#A00000")
+
+
+def _whole_numbers(axes: Axes) -> None:
+    axes.locator_params(axis="x", integer=True, min_n_ticks=1)
 
 
 def _mark_epochs(axes: Axes, history: History) -> None:
+    _whole_numbers(axes)
     length, epochs = steps_per_epoch(history), len(history.epochs)
     if 1 < epochs <= MARKED:
         for epoch in range(1, epochs):

@@ -1,6 +1,6 @@
 """A run's curves as a TensorBoard event file."""
 
-import importlib.util
+import importlib
 import io
 import time
 from collections.abc import Iterator
@@ -17,11 +17,13 @@ FILE = "events.out.tfevents.history"
 
 def check_events() -> None:
     """Raises ImportError, with the command that installs it, if tensorboard is not installed."""
-    if importlib.util.find_spec("tensorboard") is None:
+    try:
+        importlib.import_module("tensorboard")
+    except ModuleNotFoundError as error:
         raise ImportError(
-            "TensorBoard's event files need tensorboard, which is not installed: pip install -e '.[tensorboard]'",
-            name="tensorboard",
-        )
+            f"TensorBoard's event files need {error.name}, which is not installed: pip install -e '.[tensorboard]'",
+            name=error.name,
+        ) from error
 
 
 def write_events(folder: Path, history: History) -> None:

@@ -68,7 +68,7 @@ def _roc(axes: Axes, row: Rows, colour: str) -> None:
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--")
     axes.plot(false, true, color=colour, label=f"AUC {area:.4f}", rasterized=len(false) > DENSE)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    axes.legend(loc="lower right", fontsize=8, frameon=False, handlelength=0)
+    axes.legend(loc="lower right", fontsize=8, frameon=False, handlelength=1)
 
 
 def _calibration(axes: Axes, row: Rows, colour: str) -> None:

@@ -22,6 +22,8 @@ from spec.results import History
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+LARGE = 150_000
+"""Bytes of an SVG from which on the page may take the PNG instead."""
 NAMED = 8
 """Tasks up to which the summary names each."""
 
@@ -31,13 +33,16 @@ class Picture(NamedTuple):
 
     name: str
     caption: str
+    width: int
+    """CSS pixels."""
     png: bytes
     svg: bytes
 
     @property
     def source(self) -> str:
-        """The smaller of both as a data URI."""
-        kind, content = ("svg+xml", self.svg) if len(self.svg) <= len(self.png) else ("png", self.png)
+        """A data URI: of the SVG, which is sharp at any size, or if it is large and the PNG is smaller, of that."""
+        svg = len(self.svg) <= max(len(self.png), LARGE)
+        kind, content = ("svg+xml", self.svg) if svg else ("png", self.png)
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -97,7 +102,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
         "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameters:,} parameters",
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
-        "Ran": f"{history.execution} on {history.device}, {train.precision}",
+        "Execution": f"{history.execution} on {history.device}, {train.precision}",
         "Steps": f"{steps:,} of up to {train.batch_size:,} rows, {length:,} an epoch",
         "Epochs": f"{epochs} of {train.epochs}" + (f", the best {history.best_epoch}" if history.best_epoch else ""),
         "Time": str(timedelta(seconds=round(seconds))) if seconds >= 60 else f"{seconds:.1f} s",

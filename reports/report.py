@@ -44,9 +44,9 @@ def write_report(
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
     for plot in plots(model, history, rows, evaluated_on):
-        png, svg = (render(plot.figure, form) for form in ("png", "svg"))
+        png, svg = render(plot.figure)
         files |= {f"plots/{plot.name}.png": png, f"plots/{plot.name}.svg": svg}
-        pictures.append(Picture(plot.name, plot.caption, png, svg))
+        pictures.append(Picture(plot.name, plot.caption, round(96 * plot.figure.get_figwidth()), png, svg))
     evaluated = len(next(iter(labels.values()), ()))
     html = page(title, model, train, history, rows, evaluated_on, evaluated, dict(extra or {}), pictures)
     files |= {"metrics.jsonl": epoch_lines(history).encode(), "report.html": html.encode()}

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe & Ito's colours (Color Universal Design, 2008), without black and yellow, which is pale on white."""
-INK, FAINT = "#222222", "#B8B8B8"
-PANELS = 64
-"""Most panels of a figure."""
+INK, FAINT = "#222222", "#D0D0D0"
+PANELS = 66
+"""Most panels of a figure: 11 rows of 6, so that 64 tasks and their total are all there."""
 DENSE = 2000
 """Points beyond which a line is an image within the SVG: as a path it would be larger, and slow to open."""
 WIDTH, DPI = 10.0, 130
@@ -26,8 +26,6 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
     "svg.fonttype": "none",
     "svg.hashsalt": "reports",  # so that the same run gives the same file
 }
@@ -46,15 +44,17 @@ def panels(
     x, y: the axes' labels, which stand below and to the left of them all. height: of a panel, as a share of its width.
     """
     shown = names[:PANELS]
-    columns = min(len(shown), 3 if len(shown) <= 9 else 4 if len(shown) <= 16 else 6)
+    columns = min(len(shown), 6 if len(shown) > 16 else 3 if len(shown) in (5, 6, 9) else 4)
     rows = math.ceil(len(shown) / columns)
-    width = WIDTH / max(columns, 2)
+    width = WIDTH / max(columns, 2 if height < 0.8 else 3)
+    small = columns == 6
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, rows * (width * height + 0.3)), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
         for i, (name, own) in enumerate(zip(shown, axes, strict=False)):
-            own.set_title(name, fontsize=9 if columns < 6 else 7)
-            own.tick_params(labelsize=8 if columns < 6 else 6, color="#888888")
+            own.set_title(name, fontsize=7 if small else 9)
+            own.tick_params(labelsize=6 if small else 8, color="#888888")
+            own.locator_params(nbins=3 if small else 6)
             own.set(xlabel=x if i + columns >= len(shown) else "", ylabel=y if i % columns == 0 else "")
         for own in axes[len(shown) :]:
             own.remove()
@@ -71,9 +71,12 @@ def note(axes: Axes, text: str) -> None:
     axes.set(xticks=[], yticks=[])
 
 
-def render(figure: Figure, form: str) -> bytes:
-    """The figure as "png" or "svg"."""
-    file = io.BytesIO()
+def render(figure: Figure) -> tuple[bytes, bytes]:
+    """The figure as a PNG and as an SVG. Its layout is final then."""
+    png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
-        figure.savefig(file, format=form, dpi=DPI, metadata={"Date": None} if form == "svg" else None)
-    return file.getvalue()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # done once, and not for each format
+        figure.savefig(png, format="png", dpi=DPI)
+        figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})
+    return png.getvalue(), svg.getvalue()

@@ -72,7 +72,8 @@ def test_the_block_blocks():
     [
         ("spec/**/*.py", FRAMEWORKS | {"backends", "bench", "datasets"}),
         ("datasets/**/*.py", FRAMEWORKS | {"backends", "bench"}),
-        ("backends/*.py", FRAMEWORKS | {"bench"}),
+        ("backends/*.py", FRAMEWORKS | {"bench", "reports"}),
+        ("reports/*.py", FRAMEWORKS | {"bench", "datasets", "tensorflow"}),
         ("backends/torch/**/*.py", (FRAMEWORKS - NEEDS["torch"]) | {"bench"}),
         ("backends/jax/**/*.py", (FRAMEWORKS - NEEDS["jax"]) | {"bench"}),
     ],
