@@ -80,9 +80,11 @@ def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[
 
 
 def _parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
+    schema = parquet.read_schema(path)
+    _check_names(path, names, schema.names)
+    texts = [name for name in names if schema.field(name).type in (pa.string(), pa.large_string())]
     # buffer_size: without one, a whole row group's columns are read at once.
-    with parquet.ParquetFile(path, read_dictionary=names, buffer_size=2**16, pre_buffer=False) as file:
-        _check_names(path, names, file.schema_arrow.names)
+    with parquet.ParquetFile(path, read_dictionary=texts, buffer_size=2**16, pre_buffer=False) as file:
         size = PARQUET_ROWS
         for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
             chunks = map(group.column, range(group.num_columns))
