@@ -31,11 +31,11 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
     """The columns `names` of a file, block by block in the rows' order, within the memory that `data` grants."""
     if not path.is_file():
         raise ValueError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
-    is_parquet = path.suffix == ".parquet" if data.format == "auto" else data.format == "parquet"
+    is_parquet = path.suffix.lower() == ".parquet" if data.format == "auto" else data.format == "parquet"
     batches = (_parquet_batches if is_parquet else _csv_batches)(data, path, names)
     missing, done = frozenset(value.strip() for value in data.missing), 0
     while True:
-        with _one_line(path, "Parquet" if is_parquet else "CSV"):
+        with _one_line(path, "a Parquet file" if is_parquet else "a CSV file in UTF-8"):
             batch = next(batches, None)
         if batch is None:
             return
@@ -80,9 +80,11 @@ def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[
 
 
 def _parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
+    schema = parquet.read_schema(path)
+    _check_names(path, names, schema.names)
+    texts = [name for name in names if schema.field(name).type in (pa.string(), pa.large_string())]
     # buffer_size: without one, a whole row group's columns are read at once.
-    with parquet.ParquetFile(path, read_dictionary=names, buffer_size=2**16, pre_buffer=False) as file:
-        _check_names(path, names, file.schema_arrow.names)
+    with parquet.ParquetFile(path, read_dictionary=texts, buffer_size=2**16, pre_buffer=False) as file:
         size = PARQUET_ROWS
         for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
             chunks = map(group.column, range(group.num_columns))
@@ -105,4 +107,4 @@ def _one_line(path: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: expected a {kind} file in UTF-8, found {one_line(error)}") from error
+        raise ValueError(f"{path}: expected {kind}, found {one_line(error)}") from error
