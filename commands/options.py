@@ -14,6 +14,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 from pydantic import ValidationError
+from rich.text import Text
 
 from spec.table import TableExperiment
 from spec.training import Device
@@ -162,10 +163,10 @@ def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
 
 
 def usage(said: str, stop: BaseException) -> str:
-    """What tyro says in a box, as one line: its first paragraph."""
-    lines = [line.strip("│╭╮╰╯ ") for line in said.splitlines()[1:]]
-    paragraph = itertools.takewhile(lambda line: line.strip("─"), lines)
-    line = " ".join(paragraph).removeprefix("Error parsing ")
+    """What tyro says in a box, of lines or of ASCII, as one line: its first paragraph, or the spec's own words."""
+    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(said).plain.splitlines()[1:]]
+    lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
+    line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
     cause: BaseException | None = stop
     while cause is not None and not isinstance(cause, ValidationError):
         cause = cause.__context__

@@ -16,7 +16,7 @@ from datasets.files import read_blocks
 from spec.files import check_output, whole_file
 from spec.model import TaskSpec
 from spec.params import Params
-from spec.validation import unique
+from spec.validation import one_line, unique
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 
@@ -39,10 +39,13 @@ def predict(options: Predict) -> None:
         for block in read(trained, options.files, options.keep):
             found = trained.predict(backend, encode(block), options.device)
             table = pa.table({name: block.columns[name] for name in options.keep} | predicted(trained, found))
-            if writer is None:
-                schema = pa.schema([(field.name, _plain(field.type)) for field in table.schema])
-                writer = stack.enter_context(WRITERS[options.out.suffix](partial, schema))
-            writer.write_table(table.cast(schema))
+            try:
+                if writer is None:
+                    schema = pa.schema([(field.name, _plain(field.type)) for field in table.schema])
+                    writer = stack.enter_context(WRITERS[options.out.suffix](partial, schema))
+                writer.write_table(table.cast(schema))
+            except pa.ArrowException as error:  # a list that is to be kept in CSV, another type in a second file
+                raise ValueError(f"{options.out}: {one_line(error)}") from error
         if writer is None:
             raise ValueError(f"{', '.join(map(str, options.files))}: expected rows, got none")
 
