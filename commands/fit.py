@@ -36,8 +36,14 @@ def fit(options: FitExperiment) -> None:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         seen, evaluated_on = (rows, "training rows") if validation is None else (validation, "validation rows")
 
-        def report(history: History, predictions: Params) -> dict[str, str]:
-            facts = {"backend": backend.name} | facts_of(model, history, rows, validation)
+        facts = {
+            "Experiment": str(options.file),
+            "Backend": backend.name,
+            "Training rows": f"{rows.rows:,}",
+            "Validation rows": f"{validation.rows if validation else 0:,}",
+        }
+
+        def report(history: History, predictions: Params) -> None:
             write_report(
                 out,
                 title=options.file.stem,
@@ -52,7 +58,6 @@ def fit(options: FitExperiment) -> None:
             )
             if options.tensorboard:
                 write_events(out, history)
-            return facts
 
         try:
             fitted = backend.fit(
@@ -71,9 +76,9 @@ def fit(options: FitExperiment) -> None:
         write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         write_trained(out, Trained(columns=columns, model=model, params=fitted.params))
         predictions = backend.predict(model, fitted.params, seen, device=experiment.train.device)
-        facts = report(fitted.history, predictions)
+        report(fitted.history, predictions)
     if not options.quiet:
-        print_table("", ["run", str(out)], facts.items())
+        print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
         print_metrics(f"{evaluated_on}, in the columns' own units", own_metrics(columns, model, predictions, seen))
         print(f"report: {out / 'report.html'}")
 
@@ -88,15 +93,11 @@ def read(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
     return read_rows(columns, HERE, data.train), None
 
 
-def facts_of(model: ModelSpec, history: History, rows: Dataset, validation: Dataset | None) -> dict[str, str]:
-    """What a reader wants to know of the run first."""
-    epochs = str(len(history.epochs))
-    if history.best_epoch is not None:
-        epochs += f", the best being {history.best_epoch}"
+def outcome(model: ModelSpec, history: History) -> dict[str, str]:
+    """What was trained, and how: what the report says in its own words."""
+    best = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
     return {
-        "training rows": f"{rows.rows:,}",
-        "validation rows": f"{validation.rows if validation else 0:,}",
-        "parameters": f"{sum(math.prod(shape) for shape in parameter_shapes(model).values()):,}",
-        "execution": f"{history.execution} on the {history.device}",
-        "epochs": epochs,
+        "Parameters": f"{sum(math.prod(shape) for shape in parameter_shapes(model).values()):,}",
+        "Execution": f"{history.execution} on the {history.device}",
+        "Epochs": f"{len(history.epochs)}{best}",
     }

@@ -81,7 +81,7 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
     try:
         make_folder(path)
         probe = path / ".probe"
-        probe.mkdir()
+        probe.mkdir(exist_ok=True)
         probe.rmdir()
     except OSError as error:
         raise ValueError(f"--out: expected a folder to write in, got {str(path)!r}: {error.strerror}") from error

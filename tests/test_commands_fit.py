@@ -59,12 +59,15 @@ def test_it_prints_what_came_of_it(tmp_path, capsys, drawn):
     fit(write_experiment(tmp_path / "data"), tmp_path / "run", "jax")
     said = capsys.readouterr()
     lines = [line.split() for line in said.out.splitlines()]
-    assert ["epochs", "2"] in lines
+    assert ["Epochs", "2"] in lines
     params = load_file(tmp_path / "run" / "model" / "params.safetensors")
-    assert ["parameters", str(sum(value.size for value in params.values()))] in lines
+    assert ["Parameters", str(sum(value.size for value in params.values()))] in lines
     assert {"click", "price", "region"} <= {line[0] for line in lines if line}
     assert f"report: {tmp_path / 'run' / 'report.html'}" in said.out
     assert "epoch 2/2" in said.err
+    rows = [int(next(line[2] for line in lines if line[:2] == [part, "rows"])) for part in ("Training", "Validation")]
+    assert sum(rows) == 60
+    assert "Training rows" in (tmp_path / "run" / "report.html").read_text()
     assert {"losses.png", "losses.svg", "roc.png"} <= {*contents(tmp_path / "run" / "plots")}
 
 
