@@ -90,7 +90,7 @@ class TableSpec:
     weight: Name | None = None
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """auto: by the file's name."""
+    """auto: Parquet if a file's name ends in .parquet, else CSV."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
     column_names: Many[Name] = ()
