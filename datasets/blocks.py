@@ -17,12 +17,12 @@ from spec.validation import one_line
 
 
 class Texts(NamedTuple):
-    """A column of texts: its values, None for missing, some perhaps twice; int (N,), which of them each row has or -1
-    for missing.
-    """
+    """A column of texts."""
 
     values: list[str | None]
+    """None for missing; some perhaps twice."""
     codes: np.ndarray
+    """int (N,): the index in `values` of each row's, -1 for missing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ class Block:
             row = int(np.argmax(bad))
             value = self.columns[name][row].as_py()
             raise ValueError(
-                f"{self.path}: column {name!r}, row {self.row_numbers[row]}: expected {expected}, got {value!r}"
+                f"{self.path}: column {name!r}, row {self.row_numbers[row]}: expected {expected}, got {value!r:.100}"
             )
 
     def _to_float64(self, name: str) -> np.ndarray:

@@ -20,6 +20,8 @@ from spec.random import MASK, mix
 from spec.table import TableSpec
 from spec.validation import STRICT, Many, Positive, Seed, Some
 
+WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
@@ -98,9 +100,8 @@ def canonical(value: str) -> str:
     An integer column with a missing value is often written as one of floats, and the same value must keep its id.
     """
     value = value.strip()
-    if value.lower() in ("true", "false"):
-        return value.lower()
-    return re.sub(r"^(-?\d+)\.0+$", r"\1", value, flags=re.ASCII)
+    whole = WHOLE.fullmatch(value) if value.endswith("0") else None
+    return whole[1] if whole else BOOLEANS.get(value, value)
 
 
 def bucket(value: str, buckets: int) -> int:

@@ -47,7 +47,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
 
 
 def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
-    wrong: list[Any] = []
+    wrong: list[Any] = []  # pyarrow's own message has the row in words only
 
     def note(row: Any) -> str:
         wrong.append(row)
@@ -73,9 +73,12 @@ def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[
             row = wrong[0]
             line = "" if row.number is None else f" in line {row.number}"
             expected = f"{row.expected_columns} values in each row"
-            raise ValueError(f"{path}: expected {expected}, got {row.actual_columns}{line}: {row.text!r}") from error
+            raise ValueError(
+                f"{path}: expected {expected}, got {row.actual_columns}{line}: {row.text!r:.100}"
+            ) from error
         if "straddling" in str(error):
-            raise ValueError(f"{path}: expected rows of at most {size} bytes, got a longer one; memory_mb") from error
+            expected = f"rows of at most memory_mb / {CSV_BLOCKS} = {size} bytes"
+            raise ValueError(f"{path}: expected {expected}, got a longer one") from error
         raise
 
 

@@ -41,7 +41,7 @@ def visits(rows: int, *, seed: int) -> pa.Table:
 
     score = 0.7 * (np.log(basket + 1) - 3) + 0.5 * (np.log(pages) - 1) - ((age - 38) / 20) ** 2 - 0.6
     score += np.array([0.0, -0.4, 0.7])[device] + of_country[country] + of_campaign[campaign]
-    click = draw.logistic(size=rows) < score
+    click = draw.logistic(size=rows) < 1.5 * score
     spend = np.exp(1.5 + 0.6 * np.log(basket + 1) + 0.4 * score + draw.normal(0, 0.3, rows)).round(2)
 
     def gaps(values: np.ndarray, at: np.ndarray) -> pa.Array:

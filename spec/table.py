@@ -64,7 +64,7 @@ class LabelColumn:
     positive: str | None = None
     """binary: the value that is a 1, every other being a 0. None: the column holds 0 and 1, or false and true."""
     classes: Many[str] = ()
-    """multiclass: the classes' values in order, others are missing. (): the training rows' own, sorted, numbers by size."""
+    """multiclass: the values in the classes' order, others are missing. (): the training rows', in sorted order."""
     transform: Transform = "none"
     """regression: what the network learns. Predictions are given back in the column's own unit."""
     standardise: Flag = False
@@ -90,7 +90,7 @@ class TableSpec:
     weight: Name | None = None
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """auto: by the file's name."""
+    """auto: Parquet if a file's name ends in .parquet, else CSV."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
     column_names: Many[Name] = ()
