@@ -26,6 +26,7 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "agg.path.chunksize": 10_000,  # a line of a million points is too much at once
     "svg.fonttype": "none",
     "svg.hashsalt": "reports",  # so that the same run gives the same file
 }
