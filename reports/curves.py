@@ -21,7 +21,7 @@ FEW = 6
 HUGE = 1e100
 """A loss beyond it is left out, as one that is not finite is: no axis could show it beside the others."""
 LOGARITHMIC = 50
-"""From this ratio of the largest and the smallest loss on, the axis is logarithmic."""
+"""From this ratio of the largest and the smallest loss on (of the running mean, if any), the axis is logarithmic."""
 
 
 def losses(history: History) -> Figure:
@@ -86,18 +86,17 @@ def _line(axes: Axes, curve: np.ndarray, colour: str, **style: Any) -> None:
 
 
 def _curve(axes: Axes, curve: np.ndarray, colour: str) -> None:
-    finite = np.abs(curve) < HUGE
-    shown = np.where(finite, curve, np.nan)
-    if len(curve) < SMOOTHED:
-        _line(axes, shown, colour)
-    else:
-        _line(axes, shown, colour, linewidth=0.6, alpha=0.35)
-        _line(axes, running_mean(shown, len(curve) // 50), colour, linewidth=1.6)
-    found = curve[finite]
+    shown = np.where(np.abs(curve) < HUGE, curve, np.nan)
+    smooth = len(curve) >= SMOOTHED
+    _line(axes, shown, colour, **({"linewidth": 0.6, "alpha": 0.35} if smooth else {}))
+    trend = running_mean(shown, len(curve) // 50) if smooth else shown
+    if smooth:
+        _line(axes, trend, colour, linewidth=1.6)
+    found = trend[np.isfinite(trend)]
     if len(found) and found.min() > 0 and found.max() > LOGARITHMIC * found.min():
         axes.set_yscale("log")
-    if not finite.all():
-        text = f"{(~finite).sum():,} steps off the scale"
+    if missing := int(np.isnan(shown).sum()):
+        text = f"off the scale: {missing:,}"
         axes.text(0.98, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color="#A00000")
 
 
