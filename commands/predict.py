@@ -28,12 +28,12 @@ def predict(options: Predict) -> None:
     check_output("--out", options.out)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
-    trained, backend = read_trained(options.folder), load(options.backend)
-    columns, model = trained.columns, trained.model
-    unique("--keep and the predictions", [*options.keep, *(n for task in model.tasks for n in names(trained, task))])
+    trained = read_trained(options.folder)
+    predictions = [name for task in trained.model.tasks for name in names(trained, task)]
+    unique("--keep and the predictions", [*options.keep, *predictions])
     for path in options.files:  # so that a last file that is not right is known before the first is done
         next(read(trained, [path], options.keep), None)
-    encode = Encoder(columns, labels=False)
+    encode, backend = Encoder(trained.columns, labels=False), load(options.backend)
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer = None
         for block in read(trained, options.files, options.keep):

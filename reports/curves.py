@@ -1,6 +1,7 @@
 """A run's curves, a panel each: losses and task weights over the steps, metrics over the epochs."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,12 +18,14 @@ MARKED = 30
 """Epochs, or steps, up to which each is marked."""
 FEW = 6
 """Tasks up to which all their metrics are drawn, and not only the main one of each."""
+HUGE = 1e100
+"""A loss beyond it is left out, as one that is not finite is: no axis could show it beside the others."""
 LOGARITHMIC = 50
-"""From this ratio of the largest and the smallest loss on, the axis is logarithmic."""
+"""From this ratio of the largest and the smallest loss on (of the running mean, if any), the axis is logarithmic."""
 
 
 def losses(history: History) -> Figure:
-    """The total loss and each task's over the steps (before its weight); steps that are not finite are gaps."""
+    """The total loss and each task's over the steps (before its weight); what cannot be shown is a gap, and counted."""
     curves = {"total": history.step_loss} | history.task_loss
     colour = {"total": INK} | colours(history.task_loss)
     if "total" in history.task_loss:  # a task's name like any other
@@ -75,7 +78,7 @@ def running_mean(values: np.ndarray, window: int) -> np.ndarray:
     return np.where(count > 0.5 / window, total / np.maximum(count, 0.5 / window), np.nan)
 
 
-def _line(axes: Axes, curve: np.ndarray, colour: str, **style: float) -> None:
+def _line(axes: Axes, curve: np.ndarray, colour: str, **style: Any) -> None:
     dense = len(curve) > DENSE
     marker = "o" if len(curve) <= MARKED else ""
     steps = np.arange(1, len(curve) + 1)
@@ -83,18 +86,17 @@ def _line(axes: Axes, curve: np.ndarray, colour: str, **style: float) -> None:
 
 
 def _curve(axes: Axes, curve: np.ndarray, colour: str) -> None:
-    finite = np.isfinite(curve)
-    shown = np.where(finite, curve, np.nan)
-    if len(curve) < SMOOTHED:
-        _line(axes, shown, colour)
-    else:
-        _line(axes, shown, colour, linewidth=0.6, alpha=0.35)
-        _line(axes, running_mean(curve, len(curve) // 50), colour, linewidth=1.6)
-    found = curve[finite]
+    shown = np.where(np.abs(curve) < HUGE, curve, np.nan)
+    smooth = len(curve) >= SMOOTHED
+    _line(axes, shown, colour, **({"linewidth": 0.6, "alpha": 0.35} if smooth else {}))
+    trend = running_mean(shown, len(curve) // 50) if smooth else shown
+    if smooth:
+        _line(axes, trend, colour, linewidth=1.6)
+    found = trend[np.isfinite(trend)]
     if len(found) and found.min() > 0 and found.max() > LOGARITHMIC * found.min():
         axes.set_yscale("log")
-    if not finite.all():
-        text = f"{(~finite).sum():,} steps not finite"
+    if missing := int(np.isnan(shown).sum()):
+        text = f"off the scale: {missing:,}"
         axes.text(0.98, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color="#A00000")
 
 

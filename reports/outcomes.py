@@ -129,7 +129,7 @@ def _against(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.nda
     axes.plot(limits, limits, color=INK, linewidth=0.8, linestyle="--")
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     if np.ptp(true) > 0:
-        text = f"R² {r2_score(true, predicted, sample_weight=weight):.3f}"
+        text = f"R² {r2_score(true, predicted, sample_weight=weight):z.3f}"
         axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
 
 

@@ -71,7 +71,7 @@ def plots(model: ModelSpec, history: History, rows: list[Rows], evaluated_on: st
         (
             "losses",
             f"Loss of each step, in all and by task (before its weight), with a running mean if there are many; "
-            f"vertical lines part the epochs.{end}",
+            f"vertical lines part the epochs. Off the scale are losses that are not finite or beyond 1e100.{end}",
             curves.losses(history) if len(history.step_loss) else None,
         ),
         ("metrics", f"Metrics of the validation rows at each epoch's end.{end}", curves.metrics(history)),

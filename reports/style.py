@@ -26,6 +26,9 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "agg.path.chunksize": 10_000,  # a line of a million points is too much at once
+    "axes.formatter.useoffset": False,
+    "figure.constrained_layout.w_pad": 0.08,
     "svg.fonttype": "none",
     "svg.hashsalt": "reports",  # so that the same run gives the same file
 }

@@ -94,9 +94,8 @@ class TestReport:
         assert "validation rows" not in page.text
 
     def test_the_lines_are_strict_json(self, model, history, tmp_path):
-        history.epochs[1]["metrics"] = {
-            task: dict.fromkeys(own, np.nan) for task, own in history.epochs[0]["metrics"].items()
-        }
+        found = history.epochs[0]["metrics"]
+        history.epochs[1]["metrics"] = {task: dict.fromkeys(own, np.nan) for task, own in found.items()}
         history.epochs[1]["loss"] = float("inf")
         write(tmp_path, model, history)
         lines = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()

@@ -48,7 +48,7 @@ class TestCurves:
         assert np.isnan(raw.get_ydata()[[100, 700]]).all()
         assert np.isfinite(mean.get_ydata()).all()
         np.testing.assert_allclose(mean.get_ydata()[400], history.step_loss[390:410].mean())
-        assert curves.losses(history).axes[0].texts[0].get_text() == "2 steps not finite"
+        assert curves.losses(history).axes[0].texts[0].get_text() == "off the scale: 2"
 
     def test_task_weights(self, history):
         axes = curves.task_weights(history).axes
