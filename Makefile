@@ -11,7 +11,7 @@ setup: $(INSTALLED)
 # The stamp is written last, so an installation that was cut off is done again.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,peers,dev]'
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,peers,tensorboard,dev]'
 	touch $@
 
 bench: $(INSTALLED)

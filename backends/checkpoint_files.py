@@ -6,6 +6,7 @@ It is there whole or not at all: written beside its place, flushed, and then giv
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from backends.checkpoint_format import MANIFEST, CheckpointError, decode, encode
@@ -20,19 +21,29 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     It outlives a loss of power once its parent is flushed too: see `sync_folder`.
     """
-    unfinished = path.with_name(f".saving-{path.name}")
+    write_folder(path, encode(checkpoint))
+
+
+def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
+    """Writes the folder `path` with these files, whole or not at all, in place of an earlier one. Raises OSError."""
+    unfinished, earlier = path.with_name(f".saving-{path.name}"), path.with_name(f".removing-{path.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process may have left
     try:
         unfinished.mkdir()
-        for name, content in encode(checkpoint).items():
+        for name, content in contents.items():
             with (unfinished / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         sync_folder(unfinished)
+        if path.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            path.rename(earlier)
         unfinished.rename(path)
     except BaseException:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

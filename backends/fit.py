@@ -16,9 +16,10 @@ from backends.early_stopping import Monitor
 from backends.identity import identify
 from backends.layout import layout_of
 from backends.metrics import UndefinedMetricWarning, evaluate
-from backends.progress import Progress
+from backends.progress import Progress, check_progress
 from backends.saving import Saver, check_options
 from backends.state import Best, State
+from spec.backend import ProgressMode
 from spec.data import Dataset, row_order
 from spec.model import ModelSpec
 from spec.params import check_params, initial_params
@@ -46,9 +47,11 @@ def fit(
     save_every: int | None = None,
     keep: int = 3,
     resume: bool = False,
+    progress: ProgressMode = "auto",
 ) -> Fitted:
     """Train `model` on `data`: see `spec.Backend.fit`."""
     check_options(checkpoint, save_every, keep, resume)
+    check_progress(progress)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)
@@ -78,13 +81,13 @@ def fit(
         source = BatchSource(layout, data, train.batch_size, train.precision)
         if saver:
             stack.enter_context(saver)
-        with Progress(train, source.rows, state.step) as progress:
+        with Progress(progress, train, layout, source.rows, state) as shown:
             for epoch in range(len(state.epochs), train.epochs):
                 if monitor and epoch - (state.best.epoch if state.best else 0) >= monitor.patience:
                     break
                 began = time.perf_counter()
                 calls = epoch_calls(train, source, epoch, rates, state.step, save_every, most)
-                for batches in progress.track(calls):
+                for batches in shown.track(calls):
                     state.add(trainer.run(batches))
                     if train.on_divergence == "stop":
                         state.check_finite(rates, saver.note() if saver else "")
@@ -95,7 +98,6 @@ def fit(
                     _validate(backend, model, train, validation, state, monitor, entry)
                 entry["seconds"] = time.perf_counter() - began
                 state.epochs.append(entry)
-                progress.epoch(entry)
                 if saver:
                     saver.after_epoch(state)
         if saver:

@@ -39,7 +39,11 @@ class UndefinedMetricWarning(UserWarning):
 
 def evaluate(model: ModelSpec, predictions: dict[str, np.ndarray], data: Dataset) -> dict[str, dict[str, float]]:
     """By task and metric. One that is not defined (no label, an AUC of one class) is NaN, with a warning."""
-    return {task.name: _evaluate(task, predictions[task.name], data) for task in model.tasks}
+    return {
+        task.name: evaluate_rows(task, label, predictions[task.name][counted(task, data)], weight)
+        for task in model.tasks
+        for label, weight in [counted_labels(task, data)]
+    }
 
 
 def counted(task: TaskSpec, data: Dataset) -> np.ndarray:
@@ -55,10 +59,11 @@ def counted_labels(task: TaskSpec, data: Dataset) -> tuple[np.ndarray, np.ndarra
     return label[counts], None if data.sample_weight is None else data.sample_weight[counts]
 
 
-def _evaluate(task: TaskSpec, predicted: np.ndarray, data: Dataset) -> dict[str, float]:
-    counts = counted(task, data)
-    label, weight = counted_labels(task, data)
-    predicted = predicted[counts].astype(np.float64)
+def evaluate_rows(
+    task: TaskSpec, label: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None
+) -> dict[str, float]:
+    """One task's metrics of the n rows that count, as `counted_labels` gives them, from their predictions (n, …)."""
+    predicted = predicted.astype(np.float64)
     if task.kind == "multiclass":  # float32 probabilities add up to 1 but for their rounding
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
     found = {}

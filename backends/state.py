@@ -112,6 +112,10 @@ class State:
         self._losses = [np.concatenate(self._losses)]
         return self._losses[0]
 
+    def newest_losses(self) -> list[float] | None:
+        """The losses (1+tasks,) of the newest step, in the layout's order; None before the first."""
+        return self._losses[-1][-1].tolist() if self.step else None
+
     def history(self) -> History:
         """The curves so far."""
         losses = self.losses()

@@ -42,7 +42,8 @@ def measure(options: Options, folder: Path) -> None:
     run = run_each(options, caches) if others else run_one(options, plan, caches)
 
     from bench.plots import plot_run
-    from bench.report import compare, print_run, write_whole
+    from bench.report import compare, print_run
+    from spec.files import write_whole
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print_run(run)

@@ -25,8 +25,8 @@ from backends.batches import Batches, BatchSource
 from backends.fit import epoch_calls
 from backends.layout import layout_of
 from bench.cases import Case, load_cases
-from bench.report import check_output, write_whole
 from spec import backend_names, initial_params, learning_rates, load_backend
+from spec.files import check_output, write_whole
 from spec.validation import one_line
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}

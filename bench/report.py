@@ -1,8 +1,6 @@
-"""What a run prints, and the files that it writes: whole or not at all."""
+"""What a run prints."""
 
-import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from rich import box
 from rich.console import Console
@@ -133,20 +131,3 @@ def compare(run: Run, old: Run, tolerance: float) -> bool:
         print(f"{key[0]}: {before[key].median:,.0f} → {now[key].median:,.0f} µs/step, × {ratio:.2f}{verdict}")
     print(f"{slower} of {len(both)} are slower than × {1 + tolerance:.3g}.")
     return slower > 0 or not both
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Written beside the target, then renamed."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def check_output(option: str, path: Path | None) -> None:
-    """Raises ValueError, naming the option, if the file cannot be written."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
-        raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from spec.machine import Machine
 from spec.validation import one_line
 
 RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
@@ -82,18 +83,6 @@ class Row:
     def gflops(self) -> float:
         """GFLOP/s once warm."""
         return self.flops / self.median / 1e3
-
-
-@dataclass(kw_only=True, config=RECORD)
-class Machine:
-    """Where it ran."""
-
-    system: str
-    processor: str
-    cores: int
-    memory_bytes: int | None
-    versions: dict[str, str]
-    """By package, and python."""
 
 
 @dataclass(kw_only=True, config=RECORD)

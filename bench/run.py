@@ -18,12 +18,12 @@ from rich.console import Console
 from backends.base import SharedBackend
 from backends.metrics import evaluate
 from bench.cases import Case, load_cases
-from bench.machine import describe
 from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import EXECUTIONS, REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
+from spec.machine import describe
 from spec.training import Device
 
 

@@ -5,9 +5,10 @@ from spec.backend import Backend, backend_names, load_backend
 from spec.balancing import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
-from spec.model import CategoricalFeature, ModelSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.params import initial_params, parameter_shapes
 from spec.results import DivergenceError, Epoch, Fitted, History
+from spec.table import CategoricalColumn, LabelColumn, NumericColumn, TableExperiment, TableSpec
 from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Backend",
+    "CategoricalColumn",
     "CategoricalFeature",
     "Dataset",
     "DivergenceError",
@@ -27,10 +29,15 @@ __all__ = [
     "Fixed",
     "GradNorm",
     "History",
+    "LabelColumn",
     "ModelSpec",
+    "NetworkSpec",
+    "NumericColumn",
     "PCGrad",
     "RMSprop",
     "Schedule",
+    "TableExperiment",
+    "TableSpec",
     "TaskSpec",
     "TrainSpec",
     "UncertaintyWeighting",

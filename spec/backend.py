@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from spec.model import ModelSpec
 from spec.params import Params
 from spec.results import Fitted
 from spec.training import Device, TrainSpec
+
+ProgressMode = Literal["auto", "lines", "none"]
 
 
 class Backend(Protocol):
@@ -35,6 +37,7 @@ class Backend(Protocol):
         save_every: int | None = None,
         keep: int = 3,
         resume: bool = False,
+        progress: ProgressMode = "auto",
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
 
@@ -45,6 +48,8 @@ class Backend(Protocol):
         The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
         SIGTERM and Ctrl-C end the call in hand (of at most 32 steps; with execution "epoch", up to the next save),
         save, and exit with 143 and 130.
+        progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
+        plain line every few seconds, and a last one; none, nothing.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.

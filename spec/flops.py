@@ -4,15 +4,20 @@ from spec.model import ModelSpec
 from spec.params import layers
 
 
-def step_flops(model: ModelSpec, rows: int) -> int:
-    """Floating-point operations of the matrix products of one training step on `rows` rows.
+def layer_flops(model: ModelSpec, rows: int) -> dict[str, int]:
+    """Floating-point operations of each linear layer in one training step on `rows` rows, in network order.
 
     A product of (rows, in) and (in, out) takes 2·rows·in·out. Each layer has three of them: its outputs, and the
     gradients of its kernel and of its inputs; the first layer needs no gradient of the numeric columns. Activations,
-    norms, losses and the optimizer are left out: in a network whose arithmetic counts, they are little.
+    norms, look-ups, losses and the optimizer are left out: in a network whose arithmetic counts, they are little.
     """
-    flops = 0
+    flops = {}
     for i, layer in enumerate(layers(model)):
         with_gradient = layer.inputs - (model.numeric if i == 0 else 0)
-        flops += 2 * rows * layer.outputs * (2 * layer.inputs + with_gradient)
+        flops[layer.name] = 2 * rows * layer.outputs * (2 * layer.inputs + with_gradient)
     return flops
+
+
+def step_flops(model: ModelSpec, rows: int) -> int:
+    """Floating-point operations of the matrix products of one training step on `rows` rows."""
+    return sum(layer_flops(model, rows).values())

@@ -1,6 +1,7 @@
 """Runs of the bench, with figures made by hand."""
 
-from bench.results import Machine, Row, Run
+from bench.results import Row, Run
+from spec.machine import Machine
 
 
 def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):

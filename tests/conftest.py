@@ -29,6 +29,18 @@ def backend(request):
     return load_backend(request.param)
 
 
+@pytest.fixture(scope="session", params=("torch", "jax"))
+def trained(request, tmp_path_factory):
+    """The folder that `fit` wrote, by backend."""
+    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
+    from tests.commands import fit, without_plots, write_experiment
+
+    folder = tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        without_plots(patch)
+        return fit(write_experiment(folder), folder / "run", request.param, "--quiet")
+
+
 @pytest.fixture
 def model():
     """Every kind of task, two tasks tied in one head, two tables in one gather; smooth, so differences converge."""

@@ -1,4 +1,6 @@
-"""Short training runs."""
+"""Short training runs, and one that a signal ends."""
+
+import os
 
 from spec import TrainSpec
 
@@ -9,3 +11,25 @@ FAST = {"torch": "eager", "jax": "epoch"}
 def training(backend, **fields):
     own = {"batch_size": 8, "epochs": 2, "seed": 1, "device": "cpu", "execution": FAST[backend.name]}
     return TrainSpec(**(own | fields))
+
+
+def signalled(backend, monkeypatch, calls, number, times=1):
+    """While the backend trains its `calls`-th call of batches, the process gets the signal."""
+    original = backend.trainer
+
+    def trainer(*args, **options):
+        made, done = original(*args, **options), 0
+        run = made.run
+
+        def counting(batches):
+            nonlocal done
+            done += 1
+            if done == calls:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+            return run(batches)
+
+        made.run = counting
+        return made
+
+    monkeypatch.setattr(backend, "trainer", trainer)

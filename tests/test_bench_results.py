@@ -8,9 +8,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from bench.cases import BATCHES, TASKS, load_cases
-from bench.report import conclusions, write_whole
+from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json
 from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
+from spec.files import write_whole
 from spec.flops import step_flops
 from tests.bench_runs import EAGER, LOOP, row, run
 from tests.builders import rejection

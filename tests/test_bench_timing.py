@@ -8,7 +8,7 @@ import pytest
 from bench import timing
 from bench.cases import load_cases
 from bench.references import Loop
-from bench.results import Machine, Run
+from bench.results import Run
 from bench.timing import BackendRunner, Contestant, measure
 from spec import (
     SGD,
@@ -24,6 +24,7 @@ from spec import (
     load_backend,
     presets,
 )
+from spec.machine import Machine
 
 CASE = replace(load_cases("tutorial", None)[0], steps=4, checked=3)
 

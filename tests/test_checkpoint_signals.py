@@ -17,31 +17,10 @@ from backends.checkpoints import CheckpointFolder, load_checkpoint
 from backends.interrupts import Interrupts
 from spec import DivergenceError, load_backend
 from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
+from tests.runs import signalled
 
 ROOT = Path(__file__).parents[1]
 EXITS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
-
-
-def signalled(backend, monkeypatch, calls, number, times=1):
-    """While the backend trains its `calls`-th call of batches, the process gets the signal."""
-    original = backend.trainer
-
-    def trainer(*args, **options):
-        made, done = original(*args, **options), 0
-        run = made.run
-
-        def counting(batches):
-            nonlocal done
-            done += 1
-            if done == calls:
-                for _ in range(times):
-                    os.kill(os.getpid(), number)
-            return run(batches)
-
-        made.run = counting
-        return made
-
-    monkeypatch.setattr(backend, "trainer", trainer)
 
 
 @pytest.mark.parametrize(("number", "code"), EXITS)

@@ -1,0 +1,46 @@
+"""A run by epochs, as lines of JSON."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from spec.results import History
+
+
+def steps_per_epoch(history: History) -> int:
+    """Steps of an epoch. A run that diverged has a part of an epoch behind its last whole one, at most as long."""
+    steps, epochs = len(history.step_loss), len(history.epochs)
+    if not epochs:
+        return steps
+    with np.errstate(invalid="ignore"):
+        means = np.cumsum(history.step_loss) / np.arange(1, steps + 1)
+    lengths = range(steps // epochs, math.ceil(steps / (epochs + 1)) - 1, -1)
+    first = history.epochs[0]["loss"]
+    return next((n for n in lengths if math.isclose(means[n - 1], first, rel_tol=1e-9)), lengths[0])
+
+
+def epoch_lines(history: History) -> str:
+    """A JSON object a line for each epoch; what is not finite is null."""
+    length = steps_per_epoch(history)
+    lines = []
+    for entry in history.epochs:
+        step = entry["epoch"] * length
+        line = {
+            "epoch": entry["epoch"],
+            "step": step,
+            "loss": entry["loss"],
+            "task_loss": entry["task_loss"],
+            "task_weight": {task: float(weight[step - 1]) for task, weight in history.task_weight.items()},
+            "metrics": entry.get("metrics", {}),
+            "seconds": entry["seconds"],
+        }
+        lines.append(json.dumps(_finite(line), allow_nan=False) + "\n")
+    return "".join(lines)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(own) for name, own in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

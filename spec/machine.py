@@ -1,0 +1,49 @@
+"""The machine that a run took place on."""
+
+import importlib.metadata
+import os
+import platform
+import sys
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass
+
+from spec.validation import STRICT
+
+PACKAGES = ("torch", "jax", "jaxlib", "flax", "optax", "keras", "numpy")
+
+
+@dataclass(kw_only=True, config=STRICT)
+class Machine:
+    """Where a run took place."""
+
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int | None
+    versions: dict[str, str]
+    """By package, and python."""
+
+
+def describe() -> Machine:
+    """This machine and the packages that count."""
+    versions = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if sys.platform != "win32" else None,
+        versions=versions,
+    )
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,194 @@
+"""The files of a report: whole and valid, the page complete, and TensorBoard's files as it reads them."""
+
+import base64
+import json
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from backends.metrics import evaluate
+from reports import write_events, write_report
+from reports.events import FILE
+from spec import Experiment, TrainSpec, from_toml
+from tests.builders import model as small_model
+from tests.builders import rejection
+from tests.histories import history_of, predictions_of
+from tests.test_imports import run
+
+PLOTS = ("losses", "metrics", "task_weights", "roc", "calibration", "confusion", "regression")
+TRAIN = TrainSpec(batch_size=4, epochs=2)
+
+
+@pytest.fixture
+def predictions(model, data):
+    return predictions_of(model, data.rows)
+
+
+@pytest.fixture
+def history(model, data, predictions):
+    return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)
+
+
+def write(folder, model, history, data=None, predictions=None, **fields):
+    own = {
+        "title": "A run",
+        "model": model,
+        "train": TRAIN,
+        "history": history,
+        "labels": data.labels if data else {},
+        "predictions": predictions or {},
+        "sample_weight": data.sample_weight if data else None,
+        "evaluated_on": "validation rows",
+    }
+    write_report(folder, **(own | fields))
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+class Page(HTMLParser):
+    """What a page links to, and its text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.tags, self.text, self.spec = [], [], "", ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+
+    def handle_endtag(self, tag):
+        self.tags.append(f"/{tag}")
+
+    def handle_data(self, data):
+        self.text += data
+        self.spec += data if self.tags[-1:] == ["pre"] else ""
+
+
+class TestReport:
+    def test_files_are_valid_and_the_page_is_complete(self, model, data, predictions, history, tmp_path):
+        title = "<script>alert('a')</script> & more"
+        html = write(tmp_path, model, history, data, predictions, title=title, extra={"Back<end": '"jax"'})
+        assert {path.name for path in (tmp_path / "plots").iterdir()} == {
+            f"{name}.{form}" for name in PLOTS for form in ("png", "svg")
+        }
+        for name in PLOTS:
+            assert (tmp_path / f"plots/{name}.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+            assert ElementTree.parse(tmp_path / f"plots/{name}.svg").getroot().tag.endswith("svg")
+        page = Page(html)
+        assert "script" not in page.tags
+        assert [link.split(";")[0] for link in page.links] == ["data:image/svg+xml"] * 7
+        assert base64.b64decode(page.links[0].split(",")[1]) == (tmp_path / "plots/losses.svg").read_bytes()
+        for said in (title, "Back<end", '"jax"', "numpy", *(task.name for task in model.tasks)):
+            assert said in page.text
+        own = evaluate(model, predictions, data)
+        assert page.text.count(f"{own['click']['auc']:.5g}") == 3  # the last epoch, the best, the rows given
+        assert from_toml(Experiment, page.spec) == Experiment(model=model, train=TRAIN)
+
+    def test_without_rows_there_are_only_curves(self, model, tmp_path):
+        page = Page(write(tmp_path, model, history_of(model)))
+        assert {path.stem for path in (tmp_path / "plots").iterdir()} == {"losses", "task_weights"}
+        assert "auc" not in page.text
+        assert "validation rows" not in page.text
+
+    def test_the_lines_are_strict_json(self, model, history, tmp_path):
+        found = history.epochs[0]["metrics"]
+        history.epochs[1]["metrics"] = {task: dict.fromkeys(own, np.nan) for task, own in found.items()}
+        history.epochs[1]["loss"] = float("inf")
+        write(tmp_path, model, history)
+        lines = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        first, second = (json.loads(line, parse_constant=pytest.fail) for line in lines)
+        assert list(first) == ["epoch", "step", "loss", "task_loss", "task_weight", "metrics", "seconds"]
+        assert (first["step"], second["step"]) == (6, 12)
+        assert first["loss"] == history.epochs[0]["loss"]
+        assert first["metrics"] == history.epochs[0]["metrics"]
+        assert first["task_weight"]["click"] == history.task_weight["click"][5]
+        assert second["loss"] is None
+        assert second["metrics"]["click"] == {"auc": None, "log_loss": None}
+
+    def test_a_run_that_diverged_in_its_first_step_is_reported(self, model, tmp_path):
+        history = history_of(model, steps=1, epochs=1)
+        history.epochs.clear()
+        history.step_loss[:] = np.nan
+        for loss in history.task_loss.values():
+            loss[:] = np.inf
+        assert "click" in write(tmp_path, model, history)
+        assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+    @pytest.mark.parametrize("blocked", ["report.html", "plots/losses.svg", "plots"])
+    def test_no_file_is_half_written(self, model, tmp_path, blocked):
+        if blocked == "plots":
+            (tmp_path / blocked).write_text("mine")
+        else:
+            (tmp_path / blocked).mkdir(parents=True)
+        with pytest.raises(OSError, match=blocked):
+            write(tmp_path, model, history_of(model))
+        for path in tmp_path.rglob("*"):
+            assert not path.name.endswith(".partial")
+            if path.suffix == ".svg" and path.is_file():
+                ElementTree.parse(path)
+
+    @pytest.mark.parametrize(
+        ("labels", "predictions", "said"),
+        [
+            ({}, {"a": np.zeros((3, 1))}, "labels: expected an array for task 'a', got none"),
+            ({"a": np.zeros(3)}, {}, "predictions: expected an array for task 'a', got none"),
+            ({"b": np.zeros(3)}, {}, "labels: expected tasks among a, got 'b'"),
+            ({"a": np.zeros(3)}, {"a": np.zeros(3)}, "predictions['a']: expected shape (3, 1), got (3,)"),
+            ({"a": np.zeros((3, 2))}, {"a": np.zeros((3, 1))}, "labels['a']: expected shape (3, 1), got (3, 2)"),
+        ],
+    )
+    def test_rows_that_do_not_fit_are_rejected_before_anything_is_written(self, labels, predictions, said, tmp_path):
+        model = small_model()
+        fields = {"labels": labels, "predictions": predictions}
+        assert rejection(write, tmp_path / "new", model, history_of(model), **fields) == said
+        assert not (tmp_path / "new").exists()
+
+    def test_a_weight_a_row(self, tmp_path):
+        rows = {"labels": {"a": np.zeros(3)}, "predictions": {"a": np.zeros((3, 1))}, "sample_weight": np.ones(2)}
+        model = small_model()
+        said = rejection(write, tmp_path, model, history_of(model), **rows)
+        assert said == "sample_weight: expected shape (3,), got (2,)"
+
+
+class TestEvents:
+    def read(self, folder):
+        found = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+        found.Reload()
+        return {tag: [(own.step, own.value) for own in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+
+    def test_tensorboard_reads_them_back(self, model, history, tmp_path):
+        write_events(tmp_path / "events", history)
+        write_events(tmp_path / "events", history)  # in the place of the first
+        found = self.read(tmp_path / "events")
+        metrics = {f"metrics/{task}/{name}" for task, own in history.epochs[0]["metrics"].items() for name in own}
+        tasks = list(history.task_loss)
+        expected = {"loss/total", *(f"{kind}/{task}" for kind in ("loss", "weight") for task in tasks), *metrics}
+        assert set(found) == expected
+        steps = list(range(1, 13))
+        for tag, curve in {"loss/total": history.step_loss, "loss/click": history.task_loss["click"]}.items():
+            assert [step for step, _ in found[tag]] == steps
+            np.testing.assert_allclose([value for _, value in found[tag]], curve, rtol=1e-6)
+        weight = history.task_weight["click"]
+        np.testing.assert_allclose(found["weight/click"], [(6, weight[5]), (12, weight[11])], rtol=1e-6)
+        auc = history.epochs[0]["metrics"]["click"]["auc"]
+        np.testing.assert_allclose(found["metrics/click/auc"], [(6, auc), (12, auc)], rtol=1e-6)
+
+    def test_they_are_written_whole_or_not_at_all(self, model, tmp_path):
+        (tmp_path / FILE).mkdir()
+        with pytest.raises(OSError, match=FILE):
+            write_events(tmp_path, history_of(model))
+        assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+    def test_without_tensorboard_the_command_that_installs_it_is_named_and_the_report_works(self):
+        code = """
+        from reports import check_events, write_report
+        try:
+            check_events()
+        except ImportError as error:
+            print(error)
+        """
+        said = "TensorBoard's event files need tensorboard, which is not installed: pip install -e '.[tensorboard]'"
+        assert run(code, blocked={"tensorboard", "torch", "jax"}) == said
