@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.sharing_report import least_agreeing
+from bench.sharing_report import count, least_agreeing
 from bench.sharing_results import Sharing
 
 LINES = 6
@@ -17,11 +17,11 @@ COLOURS = {"helps": "tab:green", "hurts": "tab:red", "no difference shown": "tab
 
 def plot_sharing(run: Sharing, form: str) -> bytes:
     """form: png or svg."""
-    figure = Figure(figsize=(12, max(4.5, 1.5 + 0.3 * len(run.outcomes))), layout="constrained")
+    figure = Figure(figsize=(12, max(4.0, 1.5 + 0.4 * len(run.outcomes))), layout="constrained")
     left, right = figure.subplots(1, 2)
     differences(left, run)
     agreement(right, run)
-    figure.suptitle(f"{run.name}: does sharing help? {run.backend}, {len(run.seeds)} seeds")
+    figure.suptitle(f"{run.name}: does sharing help? {run.backend}, {count(len(run.seeds), 'seed')}")
     file = io.BytesIO()
     figure.savefig(file, format=form, dpi=120)
     return file.getvalue()
@@ -33,16 +33,14 @@ def differences(axes: Axes, run: Sharing) -> None:
     for place, found in enumerate(run.outcomes):
         scale = 100 / abs(found.alone) if found.alone else float("nan")
         value = found.difference * scale
-        if not np.isfinite(value):
-            axes.annotate("not defined", (0, place), (6, 0), textcoords="offset points", va="center")
-            continue
         low, high = found.interval or (found.difference, found.difference)
         error = [[value - low * scale], [high * scale - value]] if found.interval else None
         axes.errorbar(value, place, xerr=error, fmt="o", capsize=4, color=COLOURS[found.verdict])
-        axes.annotate(found.verdict, (value, place), (0, 8), textcoords="offset points", ha="center")
-    axes.set_yticks(range(len(run.outcomes)), [f"{found.task}\n{found.metric}" for found in run.outcomes])
-    axes.set_ylim(len(run.outcomes) - 0.5, -0.5)
-    axes.set(xlabel="shared against alone, % of the metric alone\n← sharing hurts    sharing helps →")
+    names = [f"{found.task}, {found.metric}:\n{found.verdict}" for found in run.outcomes]
+    axes.set_yticks(range(len(names)), names)
+    furthest = max(map(abs, axes.get_xlim()))
+    axes.set(xlim=(-furthest, furthest), ylim=(len(names) - 0.5, -0.5))
+    axes.set_xlabel("shared against alone, % of the metric alone\n← sharing hurts    sharing helps →")
     axes.set_title("Difference and its 95 % interval")
 
 
@@ -60,7 +58,8 @@ def agreement(axes: Axes, run: Sharing) -> None:
         (line,) = axes.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=name)
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, color=line.get_color())
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set(xlabel="epochs done", ylabel="cosine", ylim=(-1.05, 1.05))
+    furthest = min(1.05, max(0.25, *map(abs, axes.get_ylim())))
+    axes.set(xlabel="epochs done", ylabel="cosine", ylim=(-furthest, furthest))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     axes.set_title("Cosine of the tasks' gradients on the shared parameters")

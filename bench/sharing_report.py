@@ -70,8 +70,8 @@ def explanations(run: Sharing) -> Iterator[str]:
     yield f"Alone and shared: {run.steps:,} steps each, on the same rows in the same order, from the same trunk."
     if run.early_stopping_left_out:
         yield "Early stopping is left out, so that no run has fewer steps than another."
-    yield "A difference above 0 means that sharing is better, whichever way the metric goes. Its interval is"
-    yield f"Student's t of the differences paired by seed (n = {len(run.seeds)}): what other seeds give, not other rows."
+    yield "A difference above 0 means that sharing is better, whichever way the metric goes. Its interval is Student's"
+    yield f"t of the differences paired by seed (n = {len(run.seeds)}): what other seeds would give, not other rows."
     if len(run.outcomes) > 1 and len(run.seeds) > 1:
         yield "Each interval is for its task alone: of twenty tasks that sharing leaves alike, one is off by chance."
     epochs = count(run.epochs, "epoch")
