@@ -4,9 +4,10 @@ from spec import presets
 from spec.backend import Backend, backend_names, load_backend
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
-from spec.model import CategoricalFeature, ModelSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.params import initial_params, parameter_shapes
 from spec.results import DivergenceError, Epoch, Fitted, History
+from spec.table import CategoricalColumn, LabelColumn, NumericColumn, TableExperiment, TableSpec
 from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Backend",
+    "CategoricalColumn",
     "CategoricalFeature",
     "Dataset",
     "DivergenceError",
@@ -23,9 +25,14 @@ __all__ = [
     "Experiment",
     "Fitted",
     "History",
+    "LabelColumn",
     "ModelSpec",
+    "NetworkSpec",
+    "NumericColumn",
     "RMSprop",
     "Schedule",
+    "TableExperiment",
+    "TableSpec",
     "TaskSpec",
     "TrainSpec",
     "backend_names",

@@ -28,7 +28,10 @@ class NumericColumn:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CategoricalColumn:
-    """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values."""
+    """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values.
+
+    Values are compared as texts: 3, "3" and 3.0 are one value, and so are true and "True".
+    """
 
     name: Name
     dimension: Width = 8
@@ -61,7 +64,8 @@ class LabelColumn:
     positive: str | None = None
     """binary: the value that is a 1, every other being a 0. None: the column holds 0 and 1, or false and true."""
     classes: Many[str] = ()
-    """multiclass: the values, in the order of the classes; others are missing. (): those of the training rows, sorted."""
+    """multiclass: the values, in the order of the classes; others are missing. (): those of the training rows, sorted,
+    as numbers if all are whole ones."""
     transform: Transform = "none"
     """regression: what the network learns. Predictions are given back in the column's own unit."""
     standardise: Flag = False
@@ -88,13 +92,14 @@ class TableSpec:
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
     """auto: by the file's name."""
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
+    """CSV: one ASCII character."""
     column_names: Many[Name] = ()
     """CSV without a header: the columns' names, in order."""
     missing: Many[str] = ("", "NA", "NaN", "null")
-    """CSV: what stands for a missing value. Blanks around a value are no part of it."""
+    """Texts that stand for a missing value, besides nulls and NaN. Blanks around a text are no part of it."""
     memory_mb: Width = 256
-    """Most memory, in MiB, that reading takes at a time; the encoded rows that training holds are counted apart."""
+    """Memory, in MiB, that reading keeps within; vocabularies and the encoded rows that training holds come on top."""
 
     @model_validator(mode="after")
     def _columns(self) -> "TableSpec":
@@ -102,6 +107,7 @@ class TableSpec:
             raise ValueError("numeric, categorical: expected at least one input column, got none")
         names = [column.name for column in self.numeric] + [column.name for column in self.categorical]
         unique("numeric, categorical", names)
+        unique("column_names", self.column_names)
         if self.validation and self.validation_fraction:
             raise ValueError(f"validation_fraction: expected 0 with validation files, got {self.validation_fraction}")
         return self
