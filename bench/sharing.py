@@ -19,8 +19,8 @@ import tyro
 from bench.options import check_threads, fail, limit_threads
 
 if TYPE_CHECKING:
+    from bench.sharing_cases import Problem
     from bench.sharing_results import Sharing
-    from bench.sharing_runs import Problem
     from spec import Backend, TrainSpec
 
 
@@ -39,7 +39,7 @@ class Options:
     threads: int = 1
     """Processor cores to use."""
     data_dir: Path | None = None
-    """Folder with the Census-Income files."""
+    """Folder with the Census-Income files, for census."""
     json: Path | None = None
     """Write all of it, every seed's values included, to this file: the schema is in bench/sharing_results.py."""
     plot: Path | None = None
@@ -78,7 +78,7 @@ def main() -> None:
     try:
         check(options)
         limit_threads(options.threads)
-        from bench.sharing_runs import read_problem
+        from bench.sharing_cases import read_problem
         from spec import load_backend
 
         backend = load_backend(options.backend)

@@ -33,17 +33,16 @@ def print_sharing(run: Sharing) -> None:
 
 def tasks_table(run: Sharing) -> Table:
     """Each task's main metric alone and together."""
-    table = _table(("task", "metric"), ("alone", "shared", "difference", "95 % interval"))
+    table = _table(("task", "metric"), ("alone", "shared", "difference"))
     table.add_column("sharing", no_wrap=True)
     for found in run.outcomes:
         digits = decimals(found)
         table.add_row(
             found.task,
             found.metric,
-            _spread(found.alone, found.alone_deviation, digits),
-            _spread(found.shared, found.shared_deviation, digits),
-            _number(found.difference, f"+.{digits}f"),
-            "–" if found.interval is None else " … ".join(f"{end:+.{digits}f}" for end in found.interval),
+            _spread(found.alone, found.alone_deviation, f".{digits}f"),
+            _spread(found.shared, found.shared_deviation, f".{digits}f"),
+            _spread(found.difference, found.interval and found.interval[1] - found.difference, f"+.{digits}f"),
             found.verdict,
         )
     return table
@@ -65,21 +64,24 @@ def least_agreeing(pairs: list[Pair]) -> list[Pair]:
 
 def explanations(run: Sharing) -> Iterator[str]:
     """The lines below the tables."""
+    seeds, epochs = len(run.seeds), count(run.epochs, "epoch")
     if run.stopped:
         yield f"Stopped before the end, by {run.stopped}: these are the seeds that were done."
     yield f"Alone and shared: {run.steps:,} steps each, on the same rows in the same order, from the same trunk."
     if run.early_stopping_left_out:
         yield "Early stopping is left out, so that no run has fewer steps than another."
-    yield "A difference above 0 means that sharing is better, whichever way the metric goes. Its interval is Student's"
-    yield f"t of the differences paired by seed (n = {len(run.seeds)}): what other seeds would give, not other rows."
-    if len(run.outcomes) > 1 and len(run.seeds) > 1:
-        yield "Each interval is for its task alone: of twenty tasks that sharing leaves alike, one is off by chance."
-    epochs = count(run.epochs, "epoch")
-    yield f"Gradients are of {run.gradient_rows:,} training rows, at the start and after each of {epochs}"
-    yield "of the shared runs, without dropout; below 0, the two tasks pull the trunk apart."
+    yield "difference: above 0 if sharing is better, whichever way the metric goes."
+    if seeds > 1:
+        yield f"± there is half the 95 % interval, Student's t paired by seed (n = {seeds}); helps, hurts: 0 is outside."
+        yield "It tells of other seeds, not of other rows, of each task by itself: one in twenty errs by chance."
+    else:
+        yield "One seed gives no interval, and so no verdict."
+    yield f"Gradients: of {run.gradient_rows:,} training rows, without dropout, at the start and after each of {epochs}."
     for task, share in run.labelled.items():
         if share < 1:
             yield f"{task}: {share:.1%} of the training rows have its label; alone, the others are empty rows."
+    if any(task.kind == "regression" for task in run.model.tasks):
+        yield "rmse is in the unit that the network learns, after the label's transform and scaling if it has any."
     yield from run.notes
 
 
@@ -98,15 +100,15 @@ def _number(value: float, form: str) -> str:
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def _spread(mean: float, deviation: float | None, digits: int) -> str:
-    known = deviation is not None and math.isfinite(deviation)
-    return _number(mean, f".{digits}f") + (f" ± {deviation:.{digits}f}" if known else "")
+def _spread(mean: float, spread: float | None, form: str) -> str:
+    known = spread is not None and math.isfinite(spread)
+    return _number(mean, form) + (f" ± {format(spread, form.removeprefix('+'))}" if known else "")
 
 
 def _table(names: tuple[str, ...], figures: tuple[str, ...]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name in names:
-        table.add_column(name, no_wrap=True)
+        table.add_column(name, overflow="fold")
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
     return table

@@ -5,71 +5,21 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from backends.checkpoint_files import checkpoint_path
 from backends.checkpoints import load_checkpoint
 from backends.metrics import counted, evaluate
+from bench.sharing_cases import Problem
 from bench.sharing_results import Seed, pair_names
-from datasets import census_income
-from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, parameter_shapes, presets
+from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, parameter_shapes
 from spec.params import Params
 
 GRADIENT_BATCH = 8192
 """Most rows that one call takes the gradient of."""
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Tasks that could be learned alone or together, the rows, and the rows that decide."""
-
-    name: str
-    rows_from: str
-    """For the report."""
-    model: ModelSpec
-    train: TrainSpec
-    data: Dataset
-    evaluated: Dataset
-    evaluated_on: Literal["test", "validation"]
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be compared."""
-        if len(self.model.tasks) < 2:
-            raise ValueError(f"model.tasks: expected two tasks or more to share a trunk, got {len(self.model.tasks)}")
-        self.data.check(self.model, precision=self.train.precision)
-        self.evaluated.check(self.model, precision=self.train.precision)
-
-    def seeds(self, count: int) -> list[TrainSpec]:
-        """The training run of each seed, from the spec's own upwards, each of all its steps."""
-        train = dataclasses.replace(self.train, early_stopping=None)
-        return [dataclasses.replace(train, seed=train.seed + i) for i in range(count)]
-
-
-def census(folder: Path) -> Problem:
-    """Census-Income from its files. Raises OSError, or ValueError for one that is altered."""
-    rows = census_income.load(folder)
-    return Problem(
-        name="census",
-        rows_from=f"Census-Income in {folder}",
-        model=presets.census_model(rows.vocabularies),
-        train=presets.census_training(),
-        data=rows.train,
-        evaluated=rows.test,
-        evaluated_on="test",
-    )
-
-
-def read_problem(name: str, data_dir: Path | None) -> Problem:
-    """What the command line names. Raises OSError, or ValueError in one line."""
-    if name == "census":
-        assert data_dir is not None
-        return census(data_dir)
-    raise ValueError(f"{name}: data: expected a table [data] of rows to learn from, got none")
 
 
 def run_seed(backend: Backend, problem: Problem, train: TrainSpec, rows: Dataset, say: Say) -> tuple[Seed, set[str]]:

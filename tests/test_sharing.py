@@ -9,8 +9,9 @@ import pytest
 from scipy import stats
 
 from bench import sharing, sharing_runs
+from bench.sharing_cases import Problem
 from bench.sharing_results import outcome, pair
-from bench.sharing_runs import Problem, cosines, single
+from bench.sharing_runs import cosines, single
 from spec import (
     Adam,
     Dataset,
