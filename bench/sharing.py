@@ -84,11 +84,11 @@ def main() -> None:
         backend = load_backend(options.backend)
         problem = read_problem(options.file, options.data_dir)
         trains = problem.seeds(options.seeds)
+        run = begin(options, problem)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    run = begin(options, problem)
     ended = study(run, backend, problem, trains)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is shown, however impatient the user
     if run.seeds:
@@ -139,7 +139,7 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
 
     def say(what: str) -> None:
         done = f"{len(run.seeds)} of {len(trains)} seeds done"
-        Console(stderr=True).print(f"{what} ({done})", style="dim", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"{what} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
 
     rows = draw(problem.data, run.gradient_rows)
     try:

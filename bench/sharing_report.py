@@ -16,7 +16,7 @@ PAIRS = 10
 
 def print_sharing(run: Sharing) -> None:
     """A table by task, one by pair of tasks, and what to know when reading them."""
-    out = Console(width=max(Console().width, WIDTH), highlight=False)
+    out = Console(width=max(Console().width, WIDTH), highlight=False, markup=False)
     out.print(f"{run.name}: {run.rows_from}; {run.training_rows:,} training rows, {count(len(run.seeds), 'seed')}.")
     out.print(f"{run.backend}; {run.machine.processor}, threads: {run.threads}\n")
     out.print(
@@ -64,7 +64,7 @@ def least_agreeing(pairs: list[Pair]) -> list[Pair]:
 
 def explanations(run: Sharing) -> Iterator[str]:
     """The lines below the tables."""
-    seeds, epochs = len(run.seeds), count(run.epochs, "epoch")
+    seeds = len(run.seeds)
     if run.stopped:
         yield f"Stopped before the end, by {run.stopped}: these are the seeds that were done."
     yield f"Alone and shared: {run.steps:,} steps each, on the same rows in the same order, from the same trunk."
@@ -72,11 +72,11 @@ def explanations(run: Sharing) -> Iterator[str]:
         yield "Early stopping is left out, so that no run has fewer steps than another."
     yield "difference: above 0 if sharing is better, whichever way the metric goes."
     if seeds > 1:
-        yield f"± there is half the 95 % interval, Student's t paired by seed (n = {seeds}); helps, hurts: 0 is outside."
+        yield f"± there: half the 95 % interval, Student's t paired by seed (n = {seeds}); helps, hurts: 0 is outside."
         yield "It tells of other seeds, not of other rows, of each task by itself: one in twenty errs by chance."
     else:
         yield "One seed gives no interval, and so no verdict."
-    yield f"Gradients: of {run.gradient_rows:,} training rows, without dropout, at the start and after each of {epochs}."
+    yield f"Gradients: of {run.gradient_rows:,} training rows, without dropout, at the start and after every epoch."
     for task, share in run.labelled.items():
         if share < 1:
             yield f"{task}: {share:.1%} of the training rows have its label; alone, the others are empty rows."

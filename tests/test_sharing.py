@@ -10,6 +10,8 @@ from scipy import stats
 
 from bench import sharing, sharing_runs
 from bench.sharing_cases import Problem
+from bench.sharing_plots import plot_sharing
+from bench.sharing_report import print_sharing
 from bench.sharing_results import outcome, pair
 from bench.sharing_runs import cosines, single
 from spec import (
@@ -68,7 +70,7 @@ def studied(made, backend="jax", count=3):
 
 class TestVerdict:
     def test_labels_of_another_task_help_one_that_has_few(self):
-        run = studied(problem(rare, width=20, trunk=(4,)))
+        run = studied(problem(rare, width=20, trunk=(4,)), count=6)
         found = {own.task: own for own in run.outcomes}
         assert found["a"].verdict == "helps"
         assert found["a"].shared < found["a"].alone  # an rmse: lower is better
@@ -90,7 +92,7 @@ class TestVerdict:
             problem(apart, tasks=(task(name="a"), task(name="b", weight=0.0)), train=train), count=1
         ).seeds
         assert seed.shared["a"] == pytest.approx(seed.alone["a"], rel=1e-9)
-        assert seed.shared["b"]["rmse"] > 2 * seed.alone["b"]["rmse"]  # alone, its weight is 1
+        assert seed.shared["b"]["rmse"] > 1.05 * seed.alone["b"]["rmse"]  # alone, its weight is 1
         assert np.isfinite(seed.cosine["a, b"]).all()
 
     def test_early_stopping_is_left_out(self):
@@ -109,7 +111,7 @@ class TestVerdict:
             assert one.shared[name] == pytest.approx(other.shared[name], rel=1e-9)
             assert one.alone[name] == pytest.approx(other.alone[name], rel=1e-9)
 
-    def test_a_metric_that_is_not_defined_is_no_verdict(self):
+    def test_a_metric_that_is_not_defined_is_no_verdict(self, capsys):
         def one_class(inputs):
             return {"a": (inputs[:, 0] > (0 if len(inputs) == 200 else -9)).astype(float), "b": inputs[:, 1]}
 
@@ -120,6 +122,10 @@ class TestVerdict:
         assert math.isnan(a.difference)
         assert b.interval is not None
         assert run.notes == ["metric a.auc is not defined: all 300 labels are 1"]
+        assert plot_sharing(run, "png").startswith(b"\x89PNG")
+        print_sharing(run)
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if line.split()[:2] == ["a", "auc"])
+        assert line.split()[2:] == ["–", "–", "–", "not", "known"]
 
 
 class TestCosine:
