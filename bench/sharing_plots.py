@@ -51,8 +51,8 @@ def agreement(axes: Axes, run: Sharing) -> None:
     cosine = {name: np.array([seed.cosine[name] for seed in run.seeds]) for name in run.seeds[0].cosine}
     worst = least_agreeing(run.pairs)[0].tasks
     if len(cosine) > LINES:
-        everything = np.array(list(cosine.values()))
-        cosine = {f"mean of {len(cosine)} pairs": everything.mean(axis=0), f"lowest: {worst}": cosine[worst]}
+        everything = np.ma.masked_invalid(list(cosine.values())).mean(axis=0).filled(np.nan)
+        cosine = {f"mean of {len(cosine)} pairs": everything, f"lowest: {worst}": cosine[worst]}
     epochs = np.arange(run.epochs + 1)
     for name, values in cosine.items():
         (line,) = axes.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=name)

@@ -24,8 +24,8 @@ def print_sharing(run: Sharing) -> None:
     )
     out.print(tasks_table(run))
     pairs = least_agreeing(run.pairs)[:PAIRS]
-    some = f"; {len(pairs)} of {len(run.pairs)} pairs, the lowest" if len(pairs) < len(run.pairs) else ""
-    out.print(f"Cosine of the tasks' gradients on the shared parameters (trunk and embeddings){some}")
+    some = f", {len(pairs)} of {len(run.pairs)}" if len(pairs) < len(run.pairs) else ""
+    out.print(f"Cosine of the tasks' gradients on the shared parameters (trunk, embeddings), lowest first{some}")
     out.print(pairs_table(pairs))
     for line in explanations(run):
         out.print(line)

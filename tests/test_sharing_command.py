@@ -76,7 +76,7 @@ def test_without_test_rows_the_validation_rows_decide(tmp_path, table, command):
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(130)])
 @pytest.mark.parametrize("done", [0, 1])
-def test_ctrl_c_shows_the_seeds_that_are_done(self, tmp_path, table, command, capsys, monkeypatch, stop, done):
+def test_ctrl_c_shows_the_seeds_that_are_done(tmp_path, table, command, capsys, monkeypatch, stop, done):
     whole, calls, json = sharing_runs.run_seed, [], tmp_path / "own.json"
 
     def interrupted(*arguments):
