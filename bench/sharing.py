@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import tyro
 
@@ -78,11 +78,13 @@ def main() -> None:
     try:
         check(options)
         limit_threads(options.threads)
+        from backends.base import SharedBackend
         from bench.sharing_cases import read_problem
         from spec import load_backend
 
-        backend = load_backend(options.backend)
+        backend = cast(SharedBackend, load_backend(options.backend))
         problem = read_problem(options.file, options.data_dir)
+        backend.resolve_device(problem.train.device)
         trains = problem.seeds(options.seeds)
         run = begin(options, problem)
     except KeyboardInterrupt:
@@ -117,13 +119,12 @@ def begin(options: Options, problem: "Problem") -> "Sharing":
         threads=options.threads,
         machine=describe(),
         model=problem.model,
+        train=train,
         training_rows=data.rows,
         labelled={task.name: float(label_present(data.labels[task.name], task).mean()) for task in problem.model.tasks},
         evaluated_on=problem.evaluated_on,
         evaluated_rows=problem.evaluated.rows,
         steps=train.epochs * train.steps_per_epoch(data.rows),
-        epochs=train.epochs,
-        early_stopping_left_out=train.early_stopping is not None,
         gradient_rows=min(options.gradient_rows, data.rows),
     )
 
@@ -147,7 +148,6 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
             seed, notes = run_seed(backend, problem, train, rows, say)
             run.seeds.append(seed)
             run.notes = sorted({*run.notes, *notes})
-            summarise(run)
     except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit(130) is what `fit` makes of Ctrl-C where it saves
         if isinstance(stop, SystemExit) and stop.code != 130:
             raise
@@ -156,6 +156,9 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
     except (DivergenceError, CheckpointError, OSError) as error:
         run.stopped = str(error)
         return error
+    finally:
+        if run.seeds:
+            summarise(run)
     return None
 
 

@@ -53,7 +53,7 @@ def agreement(axes: Axes, run: Sharing) -> None:
     if len(cosine) > LINES:
         everything = np.ma.masked_invalid(list(cosine.values())).mean(axis=0).filled(np.nan)
         cosine = {f"mean of {len(cosine)} pairs": everything, f"lowest: {worst}": cosine[worst]}
-    epochs = np.arange(run.epochs + 1)
+    epochs = np.arange(run.train.epochs + 1)
     for name, values in cosine.items():
         (line,) = axes.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=name)
         axes.fill_between(epochs, values.min(axis=0), values.max(axis=0), alpha=0.2, color=line.get_color())

@@ -68,7 +68,7 @@ def explanations(run: Sharing) -> Iterator[str]:
     if run.stopped:
         yield f"Stopped before the end, by {run.stopped}: these are the seeds that were done."
     yield f"Alone and shared: {run.steps:,} steps each, on the same rows in the same order, from the same trunk."
-    if run.early_stopping_left_out:
+    if run.train.early_stopping:
         yield "Early stopping is left out, so that no run has fewer steps than another."
     yield "difference: above 0 if sharing is better, whichever way the metric goes."
     if seeds > 1:

@@ -16,7 +16,7 @@ from scipy import stats
 
 from backends.metrics import HIGHER_IS_BETTER, METRICS
 from bench.results import RECORD, Machine
-from spec import ModelSpec
+from spec import ModelSpec, TrainSpec
 
 CONFIDENCE = 0.95
 Verdict = Literal["helps", "hurts", "no difference shown", "not known"]
@@ -86,6 +86,8 @@ class Sharing:
     threads: int
     machine: Machine
     model: ModelSpec
+    train: TrainSpec
+    """As the experiment has it. Its seed is the first one; its early stopping is left out."""
     training_rows: int
     labelled: dict[str, float]
     """By task: the share of the training rows that have its label."""
@@ -93,9 +95,6 @@ class Sharing:
     evaluated_rows: int
     steps: int
     """Optimizer steps of each run."""
-    epochs: int
-    early_stopping_left_out: bool = False
-    """Whether the experiment asks for it: here every run takes all its steps."""
     gradient_rows: int
     """Training rows that the gradients are taken of."""
     stopped: str | None = None

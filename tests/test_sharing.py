@@ -11,7 +11,7 @@ from scipy import stats
 from bench import sharing, sharing_runs
 from bench.sharing_cases import Problem
 from bench.sharing_plots import plot_sharing
-from bench.sharing_report import print_sharing
+from bench.sharing_report import explanations, print_sharing
 from bench.sharing_results import outcome, pair
 from bench.sharing_runs import cosines, single
 from spec import (
@@ -98,7 +98,7 @@ class TestVerdict:
     def test_early_stopping_is_left_out(self):
         made = problem(apart, train=replace(TRAIN, epochs=2, early_stopping=EarlyStopping(monitor="a")))
         run = studied(made, count=1)
-        assert run.early_stopping_left_out
+        assert "Early stopping is left out, so that no run has fewer steps than another." in explanations(run)
         assert len(run.seeds[0].cosine["a, b"]) == 3
 
     def test_torch_finds_the_same(self):

@@ -13,7 +13,7 @@ from bench.sharing_results import Sharing, to_json
 
 @pytest.fixture
 def table(tmp_path):
-    def write(tasks=("a", "b"), data="", learning_rate=0.03, epochs=2, name="own.toml"):
+    def write(tasks=("a", "b"), data="", learning_rate=0.03, epochs=2, seed=7, name="own.toml"):
         for file, count in (("rows.csv", 200), ("test.csv", 100)):
             values = np.random.default_rng(count).standard_normal((count, 2))
             lines = ["x,y,a,b", *(f"{x},{y},{x},{'' if i % 2 else y}" for i, (x, y) in enumerate(values))]
@@ -21,7 +21,7 @@ def table(tmp_path):
         heads = "\n".join(f'[[model.tasks]]\nname = "{name}"\nkind = "regression"' for name in tasks)
         labels = "\n".join(f'[data.labels.{name}]\ncolumns = ["{name}"]' for name in tasks)
         (tmp_path / name).write_text(
-            f'[model]\ntrunk = [3]\n{heads}\n[train]\nepochs = {epochs}\nseed = 7\ndevice = "cpu"\n'
+            f'[model]\ntrunk = [3]\n{heads}\n[train]\nepochs = {epochs}\nseed = {seed}\ndevice = "cpu"\n'
             f'optimizer = {{ kind = "sgd", learning_rate = {learning_rate} }}\n'
             f'[data]\ntrain = ["rows.csv"]\n{data}\nnumeric = [{{ name = "x" }}, {{ name = "y" }}]\n{labels}\n'
         )
@@ -129,6 +129,7 @@ def test_a_bad_option_is_one_line_and_exit_code_2(command, capsys, arguments, sa
             "model.tasks: expected two tasks or more to share a trunk",
         ),
         ({"data": 'test = ["gone.csv"]'}, "gone.csv"),
+        ({"data": 'test = ["test.csv"]', "seed": 2**32 - 1}, "seed: Input should be less than 4294967296"),
     ],
 )
 def test_a_table_that_cannot_tell_is_one_line_and_exit_code_2(table, command, capsys, fields, said):
