@@ -5,6 +5,7 @@ The training rows alone decide it; `datasets.table.fit_columns` makes it. It is 
 """
 
 import dataclasses
+import functools
 import keyword
 import re
 import zlib
@@ -90,6 +91,7 @@ def identifier(name: str) -> str:
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
 
 
+@functools.lru_cache(maxsize=2**16)
 def canonical(value: str) -> str:
     """The text that a categorical value is compared by: 3, "3" and 3.0 are one value, and so are true and "True".
 

@@ -16,7 +16,7 @@ TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 
 def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
     """The columns that are read: the inputs', and those of labels and weights with `labels`."""
-    names = [column.name for column in (*data.numeric, *data.categorical)]
+    names = list(data.inputs)
     if labels:
         names += [name for label in data.labels.values() for name in label.columns]
         names += [] if data.weight is None else [data.weight]
@@ -96,7 +96,7 @@ class Encoder:
 def looked_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype: type) -> np.ndarray:
     """`lookup` of each row's text, `missing` where there is none: (N,). Each value is looked up but once."""
     found = [missing if value is None else lookup(value) for value in texts.values]
-    return np.array([*found, missing], dtype)[texts.index]
+    return np.array([*found, missing], dtype)[texts.codes]
 
 
 def _weight(block: Block, name: str) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What the training rows teach of their columns, in one pass over their blocks."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -48,62 +49,54 @@ class Moments:
 
 def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
     """Fit all columns on the rows of `blocks`. Raises ValueError for a column that they cannot be fitted on."""
-    data, tasks = experiment.data, experiment.model.tasks
-    numeric = {column.name: Moments() for column in data.numeric}
-    counts: dict[str, Counter[str]] = {column.name: Counter() for column in data.categorical if column.buckets is None}
-    numbers = {task.name: [Moments() for _ in data.labels[task.name].columns] for task in tasks if _is_numeric(task)}
-    values: dict[str, Counter[str]] = {task.name: Counter() for task in tasks if not _is_numeric(task)}
+    data = experiment.data
+    regression = [task.name for task in experiment.model.tasks if task.kind == "regression"]
+    others = [task for task in experiment.model.tasks if task.kind != "regression"]
+    categorical = [column for column in data.categorical if column.buckets is None]
+    numbers = {column.name: Moments() for column in data.numeric}
+    labels = {task: [Moments() for _ in data.labels[task].columns] for task in regression}
+    values: dict[str, Counter[str]] = {column.name: Counter() for column in categorical}
+    classes: dict[str, Counter[str]] = {task.name: Counter() for task in others}
     for block in blocks:
         for column in data.numeric:
-            numeric[column.name].add(block.numbers(column.name, column.transform))
-        for name, count in counts.items():
+            numbers[column.name].add(block.numbers(column.name, column.transform))
+        for task, moments in labels.items():
+            for name, of_label in zip(data.labels[task].columns, moments, strict=True):
+                of_label.add(block.numbers(name, data.labels[task].transform))
+        for name, count in values.items():
             _add(count, block.texts(name))
-        for task, moments in numbers.items():
-            label = data.labels[task]
-            for name, moment in zip(label.columns, moments, strict=True):
-                moment.add(block.numbers(name, label.transform))
-        for task, count in values.items():
+        for task, count in classes.items():
             _add(count, block.texts(data.labels[task].columns[0]))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
 
-    classes = {}
-    for task in tasks:
-        if task.name in values:
-            label = data.labels[task.name]
-            found = _classes(where(label.columns[0]), task, label, values[task.name])
-            if task.kind == "multiclass":
-                classes[task.name] = found
-    vocabularies = {}
-    for categorical in data.categorical:
-        if categorical.name in counts:
-            count = counts[categorical.name]
-            # Sorted, so that an id does not depend on the order of the rows.
-            vocabularies[categorical.name] = tuple(sorted(v for v in count if count[v] >= categorical.minimum_count))
+    def scales(task: str) -> tuple[Scale, ...]:
+        return tuple(of.scale(where(name)) for name, of in zip(data.labels[task].columns, labels[task], strict=True))
+
+    found = {
+        task.name: _classes(where(label.columns[0]), task, label, classes[task.name])
+        for task in others
+        for label in (data.labels[task.name],)
+    }
     return FittedColumns(
         data=data,
-        tasks=tasks,
+        tasks=experiment.model.tasks,
         seed=experiment.train.seed,
-        numeric={name: moments.scale(where(name)) for name, moments in numeric.items()},
-        indicators=tuple(name for name, moments in numeric.items() if moments.missing),
-        vocabularies=vocabularies,
-        classes=classes,
-        labels={
-            task: tuple(
-                moment.scale(where(name)) for name, moment in zip(data.labels[task].columns, moments, strict=True)
-            )
-            for task, moments in numbers.items()
+        numeric={name: moments.scale(where(name)) for name, moments in numbers.items()},
+        indicators=tuple(name for name, moments in numbers.items() if moments.missing),
+        # Sorted, so that an id does not depend on the order of the rows.
+        vocabularies={
+            column.name: tuple(sorted(v for v, rows in values[column.name].items() if rows >= column.minimum_count))
+            for column in categorical
         },
+        classes={task.name: found[task.name] for task in others if task.kind == "multiclass"},
+        labels={task: scales(task) for task in regression},
     )
 
 
-def _is_numeric(task: TaskSpec) -> bool:
-    return task.kind == "regression"
-
-
 def _add(count: Counter[str], texts: Texts) -> None:
-    rows = np.bincount(texts.index[texts.index >= 0], minlength=len(texts.values))
+    rows = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
     for value, number in zip(texts.values, rows.tolist(), strict=True):
         if value is not None and number:
             count[value] += number
@@ -113,7 +106,8 @@ def _classes(where: str, task: TaskSpec, label: LabelColumn, count: Counter[str]
     """A multiclass task's classes. Raises ValueError where the training rows do not have what the spec says."""
     if not count:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
-    found = sorted(count, key=int) if all(value.isdecimal() for value in count) else sorted(count)
+    whole = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in count)
+    found = sorted(count, key=lambda value: (int(value) if whole else 0, value))
     some = ", ".join(map(repr, found[:10])) + (", …" if len(found) > 10 else "")
     if label.positive is not None and canonical(label.positive) not in count:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {some}")

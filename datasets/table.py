@@ -1,4 +1,4 @@
-"""Own data from files: a TOML says which columns are what, and training rows, or any rows, are read from CSV or Parquet.
+"""Own data from files: a TOML says which columns are what, and the rows are read from CSV or Parquet.
 
 Files are read in blocks, so that the memory it takes does not grow with them; only `read_rows` holds all that it read.
 """
@@ -43,12 +43,11 @@ def check_columns(experiment: TableExperiment) -> None:
         if name not in data.labels:
             raise ValueError(f"data.labels.{name}: expected the label of task {name!r}, got none")
         _check_label(f"data.labels.{name}", task, data.labels[name])
-    inputs = {column.name for column in (*data.numeric, *data.categorical)}
     for name, label in data.labels.items():
         for column in label.columns:
-            if column in inputs:
+            if column in data.inputs:
                 raise ValueError(f"data.labels.{name}.columns: expected a column that is no input, got {column!r}")
-    if data.weight in inputs:
+    if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
     features: dict[str, str] = {}
     for categorical in data.categorical:
@@ -112,7 +111,7 @@ def _encoded(columns: FittedColumns, folder: Path, paths: Sequence[str], part: P
 def _blocks(
     data: TableSpec, folder: Path, paths: Sequence[str], names: Sequence[str], seed: int, part: Part
 ) -> Iterator["Block"]:
-    from datasets.blocks import read_blocks  # pyarrow: to read a TOML needs none
+    from datasets.files import read_blocks  # pyarrow: to read a TOML needs none
 
     done, found = 0, False
     for path in paths:

@@ -64,8 +64,7 @@ class LabelColumn:
     positive: str | None = None
     """binary: the value that is a 1, every other being a 0. None: the column holds 0 and 1, or false and true."""
     classes: Many[str] = ()
-    """multiclass: the values, in the order of the classes; others are missing. (): those of the training rows, sorted,
-    as numbers if all are whole ones."""
+    """multiclass: the classes' values in order, others are missing. (): the training rows' own, sorted, numbers by size."""
     transform: Transform = "none"
     """regression: what the network learns. Predictions are given back in the column's own unit."""
     standardise: Flag = False
@@ -105,12 +104,16 @@ class TableSpec:
     def _columns(self) -> "TableSpec":
         if not self.numeric and not self.categorical:
             raise ValueError("numeric, categorical: expected at least one input column, got none")
-        names = [column.name for column in self.numeric] + [column.name for column in self.categorical]
-        unique("numeric, categorical", names)
+        unique("numeric, categorical", self.inputs)
         unique("column_names", self.column_names)
         if self.validation and self.validation_fraction:
             raise ValueError(f"validation_fraction: expected 0 with validation files, got {self.validation_fraction}")
         return self
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the input columns, the numeric ones first."""
+        return (*(column.name for column in self.numeric), *(column.name for column in self.categorical))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

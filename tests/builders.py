@@ -3,18 +3,26 @@
 import pytest
 
 from spec import (
+    CategoricalColumn,
     CategoricalFeature,
     EarlyStopping,
     Experiment,
+    LabelColumn,
     ModelSpec,
+    NetworkSpec,
+    NumericColumn,
     Schedule,
+    TableExperiment,
+    TableSpec,
     TaskSpec,
     TrainSpec,
 )
 from spec.validation import one_line
 from tests.strategies import OPTIMIZERS
 
-CLASSES = [ModelSpec, TaskSpec, CategoricalFeature, TrainSpec, Schedule, EarlyStopping, Experiment, *OPTIMIZERS]
+NETWORK = [ModelSpec, NetworkSpec, TaskSpec, CategoricalFeature]
+TABLE = [TableExperiment, TableSpec, NumericColumn, CategoricalColumn, LabelColumn]
+CLASSES = [*NETWORK, *TABLE, TrainSpec, Schedule, EarlyStopping, Experiment, *OPTIMIZERS]
 """Every class of the spec that a user writes down."""
 
 

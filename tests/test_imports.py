@@ -63,6 +63,15 @@ def test_importing_spec_brings_no_heavy_package():
     assert run(f"import spec; print(sorted({heavy} & sys.modules.keys()))") == "[]"
 
 
+def test_a_tables_toml_is_read_without_pyarrow():
+    code = """
+    from pathlib import Path
+    from datasets.table import read_table_experiment
+    print(read_table_experiment(Path("examples/clicks.toml")).data.test)
+    """
+    assert run(code, blocked=FRAMEWORKS | {"pyarrow"}) == "('clicks_test.parquet',)"
+
+
 def test_the_block_blocks():
     assert run("try:\n  import torch\nexcept ImportError as error:\n  print(error.name)", blocked={"torch"}) == "torch"
 

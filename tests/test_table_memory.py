@@ -1,0 +1,73 @@
+"""A file ten times as large as the memory that reading is granted goes through it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+ROOT = Path(__file__).parent.parent
+LIMIT, SIZE = 8, 80
+"""MiB that reading is granted, and that the file takes."""
+RESERVE = 16
+"""MiB that the allocators may hold on to besides."""
+
+PROGRAM = f"""
+import sys
+from pathlib import Path
+import datasets.encoding, datasets.files, datasets.fitting
+from datasets.table import fit_columns, stream_rows
+from spec import CategoricalColumn
+from tests.table_files import simple, with_data
+
+def peak():
+    # Not getrusage: what the parent process took before it started this one counts there.
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+folder, name = Path(sys.argv[1]), sys.argv[2]
+spec = simple((name,), categorical=(CategoricalColumn(name="c"),), memory_mb={LIMIT})
+fit_columns(with_data(spec, train=("small" + name,)), folder)  # brings in the libraries' code
+before = peak()
+columns = fit_columns(spec, folder)
+print(peak() - before, columns.numeric["x"].mean, sum(part.rows for part in stream_rows(columns, folder, [name])))
+print(peak() - before)
+"""
+
+
+def write(path, piece, times):
+    """Write `piece` so many times: in Parquet as one row group, without compression of any kind."""
+    if path.suffix == ".parquet":
+        with parquet.ParquetWriter(path, piece.schema, compression="none", use_dictionary=False) as file:
+            file.write_table(pa.concat_tables([piece] * times), row_group_size=2**30)
+        return times
+    sink = pa.BufferOutputStream()
+    csv.write_csv(piece, sink)
+    header, _, body = sink.getvalue().to_pybytes().partition(b"\n")
+    with path.open("wb") as file:
+        file.write(header + b"\n")
+        for _ in range(times):
+            file.write(body)
+    return times
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process's memory from /proc")
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+def test_a_file_of_ten_times_the_memory_is_fitted_and_streamed(tmp_path, name):
+    draw, rows = np.random.default_rng(0), 20_000
+    texts = np.array([f"{'a long text ' * 12}{i}" for i in range(1000)])
+    columns = {"x": draw.normal(size=rows), "c": draw.choice(texts, rows), "y": draw.integers(0, 2, rows)}
+    piece = pa.table(columns)
+    write(tmp_path / f"small{name}", piece, 1)
+    times = write(tmp_path / name, piece, SIZE * 2**20 // piece.nbytes)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path), name], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    fitting, mean, seen, streaming = map(float, done.stdout.split())
+    assert seen == rows * times
+    assert mean == pytest.approx(piece["x"].to_numpy().mean(), rel=1e-9)
+    assert max(fitting, streaming) < LIMIT + RESERVE
