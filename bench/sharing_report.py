@@ -22,11 +22,11 @@ def print_sharing(run: Sharing) -> None:
     out.print(
         f"Main metric on the {run.evaluated_rows:,} {run.evaluated_on} rows, mean ± standard deviation over seeds"
     )
-    out.print(tasks_table(run))
+    out.print(tasks_table(run), "")
     pairs = least_agreeing(run.pairs)[:PAIRS]
     some = f", {len(pairs)} of {len(run.pairs)}" if len(pairs) < len(run.pairs) else ""
     out.print(f"Cosine of the tasks' gradients on the shared parameters (trunk, embeddings), lowest first{some}")
-    out.print(pairs_table(pairs))
+    out.print(pairs_table(pairs), "")
     for line in explanations(run):
         out.print(line)
 
@@ -106,7 +106,7 @@ def _spread(mean: float, spread: float | None, form: str) -> str:
 
 
 def _table(names: tuple[str, ...], figures: tuple[str, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, collapse_padding=True, pad_edge=False)
     for name in names:
         table.add_column(name, overflow="fold")
     for name in figures:
