@@ -2,14 +2,12 @@
 
 import os
 import signal
-import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
 
 import tyro
 
-from bench.options import Options, check, cores
+from bench.options import Options, check, fail, limit_threads
 
 
 def main() -> None:
@@ -69,21 +67,6 @@ def choose_caches(cold: bool, folder: Path) -> str:
     from spec.files import cache_folder
 
     return " and ".join(os.environ[name] for name in variables if name in os.environ) or str(cache_folder())
-
-
-def fail(error: Exception) -> NoReturn:
-    """One line, and exit code 2."""
-    from spec.validation import one_line
-
-    print(f"error: {one_line(error)}", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def limit_threads(threads: int) -> None:
-    """Before a framework is imported: JAX counts the cores that it may use when it starts, and knows no other knob."""
-    if hasattr(os, "sched_setaffinity"):  # elsewhere than on Linux, JAX takes all cores
-        os.sched_setaffinity(0, cores()[:threads])
-    os.environ["OMP_NUM_THREADS"] = str(threads)
 
 
 if __name__ == "__main__":

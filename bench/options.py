@@ -1,9 +1,10 @@
 """What the command line of the bench takes, and whether it makes sense."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +50,7 @@ def check(options: Options) -> None:
     names = [*backend_names(), "all"]
     if options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
-    available = len(cores())
-    if not 1 <= options.threads <= available:
-        raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {options.threads}")
+    check_threads(options.threads)
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
     if options.repetitions < 1:
@@ -66,3 +65,25 @@ def check(options: Options) -> None:
 def cores() -> list[int]:
     """The cores that this process may use."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def check_threads(threads: int) -> None:
+    """Raises ValueError for more or fewer than the machine has."""
+    available = len(cores())
+    if not 1 <= threads <= available:
+        raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {threads}")
+
+
+def fail(error: Exception) -> NoReturn:
+    """One line, and exit code 2."""
+    from spec.validation import one_line
+
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def limit_threads(threads: int) -> None:
+    """Before a framework is imported: JAX counts the cores that it may use when it starts, and knows no other knob."""
+    if hasattr(os, "sched_setaffinity"):  # elsewhere than on Linux, JAX takes all cores
+        os.sched_setaffinity(0, cores()[:threads])
+    os.environ["OMP_NUM_THREADS"] = str(threads)
