@@ -49,8 +49,8 @@ class Options:
 def check(options: Options) -> None:
     """Raises ValueError naming the option, before anything is read."""
     # Here, so that `--help` does not wait for them.
-    from bench.report import check_output
     from spec import backend_names
+    from spec.files import check_output
 
     names = backend_names()
     if options.backend not in names:
@@ -105,9 +105,9 @@ def main() -> None:
 
 def begin(options: Options, problem: "Problem") -> "Sharing":
     """The outcome before there is one."""
-    from bench.machine import describe
     from bench.sharing_results import Sharing
     from spec.data import label_present
+    from spec.machine import describe
 
     data, train = problem.data, problem.train
     return Sharing(
@@ -164,9 +164,9 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
 
 def show(run: "Sharing", options: Options) -> None:
     """Print the outcome and write the files. Raises OSError."""
-    from bench.report import write_whole
     from bench.sharing_report import print_sharing
     from bench.sharing_results import to_json
+    from spec.files import write_whole
 
     print_sharing(run)
     if options.json:

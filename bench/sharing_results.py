@@ -15,8 +15,9 @@ from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from backends.metrics import HIGHER_IS_BETTER, METRICS
-from bench.results import RECORD, Machine
+from bench.results import RECORD
 from spec import ModelSpec, TrainSpec
+from spec.machine import Machine
 
 CONFIDENCE = 0.95
 Verdict = Literal["helps", "hurts", "no difference shown", "not known"]
