@@ -114,7 +114,7 @@ class State:
 
     def newest_losses(self) -> list[float] | None:
         """The losses (1+tasks,) of the newest step, in the layout's order; None before the first."""
-        return self._losses[-1][-1].tolist() if self.step else None
+        return self._losses[-1][-1, : self._columns].tolist() if self.step else None
 
     def history(self) -> History:
         """The curves so far."""

@@ -10,14 +10,15 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Union, get_args
 
 import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
+from spec.balancing import Balancing
 from spec.table import TableExperiment
-from spec.training import Device
+from spec.training import Device, EarlyStopping, Optimizer
 from spec.validation import one_line
 
 PROG = "python -m backends"
@@ -36,9 +37,9 @@ class Fit(Common):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
     Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
-    --model.tasks.0.weight 2. Another optimizer is chosen by its name, and its flags follow:
-    train.optimizer:sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if the loss
-    is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
+    --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
+    --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
+    the loss is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
@@ -122,7 +123,8 @@ def parse(arguments: Sequence[str]) -> Common:
     file = next((Path(text) for text in arguments[1:] if text.endswith(".toml")), None)
     if file is not None and arguments[0] == "fit":
         missing: Any = tyro.MISSING
-        fit = FitExperiment(file=missing, out=missing, experiment=read(file))
+        experiment, arguments = with_kinds(read(file), arguments)
+        fit = FitExperiment(file=missing, out=missing, experiment=experiment)
         choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit)]
     union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
     said = io.StringIO()
@@ -142,6 +144,28 @@ def parse(arguments: Sequence[str]) -> Common:
     if isinstance(found, FitExperiment):
         return replace(found, experiment=absolute(found.experiment, Path()))
     return found
+
+
+def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:
+    """The experiment with those parts of [train] that the arguments choose another kind of, and the other arguments.
+
+    tyro would make a subcommand of each choice; so made beforehand, a part's fields are flags like all others. Raises
+    ValueError for an unknown kind.
+    """
+    rest = [part for argument in arguments for part in (argument.split("=", 1) if ".kind=" in argument else [argument])]
+    own: dict[str, Any] = {}
+    if any(argument.startswith("--train.early-stopping.") for argument in rest):
+        own["early_stopping"] = experiment.train.early_stopping or EarlyStopping()
+    for field, union in {"optimizer": Optimizer, "balancing": Balancing}.items():
+        kinds, flag = {cls().kind: cls for cls in get_args(union)}, f"--train.{field}.kind"
+        if flag in rest[:-1]:
+            place = rest.index(flag)
+            _, kind = rest.pop(place), rest.pop(place)
+            if kind not in kinds:
+                raise ValueError(f"{flag}: expected one of {', '.join(kinds)}, got {kind!r}")
+            if kind != getattr(experiment.train, field).kind:
+                own[field] = kinds[kind]()
+    return replace(experiment, train=replace(experiment.train, **own)), rest
 
 
 def read(file: Path) -> TableExperiment:

@@ -141,7 +141,7 @@ BAD = {
     "a task's name": (EXPERIMENT, ("--model.tasks.0.name", "buy"), "data.labels: expected tasks among buy, price"),
     "no validation rows to stop by": (
         changed(EXPERIMENT, validation_fraction=0.0),
-        ("train.early-stopping:early-stopping",),
+        ("--train.early-stopping.patience", "2"),
         "early_stopping: expected validation rows",
     ),
     "no such backend": (EXPERIMENT, ("--backend", "mxnet"), "backend: expected one of jax, torch, got 'mxnet'"),

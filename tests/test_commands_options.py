@@ -19,18 +19,21 @@ from spec import (
     Adam,
     AdamW,
     CategoricalFeature,
+    DynamicWeightAverage,
     EarlyStopping,
     Experiment,
+    GradNorm,
     ModelSpec,
     RMSprop,
     TaskSpec,
+    UncertaintyWeighting,
     to_json,
 )
 from spec import to_toml as toml
 from tests.commands import EXPERIMENT, error, run, table, write, write_experiment
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"sgd": SGD, "adam": Adam, "adam-w": AdamW, "adagrad": Adagrad, "rm-sprop": RMSprop}
+KINDS = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad, "rmsprop": RMSprop}
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +61,20 @@ OVERRIDES = [
     (("--data.labels.click.positive", "yes"), lambda e: e.data.labels["click"].positive, "yes"),
     (("--data.numeric.1.transform", "none"), lambda e: [c.transform for c in e.data.numeric], ["none", "none"]),
     (
-        ("train.early-stopping:early-stopping", "--train.early-stopping.patience", "2"),
+        ("--train.early-stopping.patience", "2"),
         lambda e: e.train.early_stopping,
         EarlyStopping(patience=2),
+    ),
+    (("--train.balancing.kind=dwa",), lambda e: e.train.balancing, DynamicWeightAverage()),
+    (
+        ("--train.balancing.kind", "gradnorm", "--train.balancing.alpha", "0.5"),
+        lambda e: e.train.balancing,
+        GradNorm(alpha=0.5),
+    ),
+    (
+        ("--train.balancing.initial-log-variance", "1", "--train.balancing.kind", "uncertainty"),
+        lambda e: e.train.balancing,
+        UncertaintyWeighting(initial_log_variance=1.0),
     ),
 ]
 
@@ -77,14 +91,14 @@ def test_without_flags_it_is_the_files(file):
     assert found == replace(EXPERIMENT, data=replace(EXPERIMENT.data, **paths))
 
 
-@pytest.mark.parametrize("before", ["adam", "rm-sprop"])
+@pytest.mark.parametrize("before", ["adam", "rmsprop"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_optimizer_may_be_another_kind(tmp_path, before, kind):
     train = replace(EXPERIMENT.train, optimizer=KINDS[before](learning_rate=0.5))
     path = tmp_path / "shop.toml"
     path.write_text(toml(replace(EXPERIMENT, train=train)))
     assert parsed(path).train.optimizer == KINDS[before](learning_rate=0.5)
-    flags = (f"train.optimizer:{kind}", "--train.optimizer.weight-decay", "0.25")
+    flags = ("--train.optimizer.kind", kind, "--train.optimizer.weight-decay", "0.25")
     found = parsed(path, *flags, "--train.epochs", "7")
     assert type(found.train.optimizer) is KINDS[kind]
     assert found.train.optimizer.weight_decay == 0.25
@@ -107,7 +121,7 @@ def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
     path = tmp_path / "shop.toml"
     path.write_text(toml(stopping))
     said = ""
-    for chosen in ((), ("train.optimizer:adam",), ("train.early-stopping:early-stopping",)):
+    for chosen in ((), ("--train.balancing.kind", "gradnorm"), ("--train.early-stopping.metric", "auc")):
         with pytest.raises(SystemExit) as caught:
             parse(["fit", str(path), *chosen, "--help"])
         assert caught.value.code == 0
@@ -130,6 +144,9 @@ USAGE = {
     ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: Input should be greater",
     ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
         "model.tasks.0: TaskSpec: outputs: expected 1 for the binary task 'click', got 3"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimizer.kind", "lion"): (
+        "--train.optimizer.kind: expected one of sgd, adam, adamw, adagrad, rmsprop, got 'lion'"
     ),
     ("fit", "FILE", "--out", "run", "--train.device", "tpu"): "invalid choice 'tpu' for argument '--train.device'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",

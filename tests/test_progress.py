@@ -9,7 +9,7 @@ from rich.console import Console
 
 from backends.layout import layout_of
 from backends.progress import Progress
-from spec import ModelSpec, TrainSpec
+from spec import DynamicWeightAverage, ModelSpec, PCGrad, TrainSpec
 from tests.builders import rejection, tasks_of
 from tests.runs import training
 
@@ -93,6 +93,14 @@ class TestFit:
         backend.fit(model, train, data, checkpoint=tmp_path)
         backend.fit(model, replace(train, epochs=3), data, checkpoint=tmp_path, resume=True, progress="lines")
         assert capfd.readouterr().err.startswith("epoch 3/3, step 9/9, ")
+
+    @pytest.mark.parametrize("balancing", [DynamicWeightAverage(), PCGrad()], ids=["dwa", "pcgrad"])
+    def test_with_balancing_the_losses_are_shown_and_nothing_else(self, backend, model, data, capfd, balancing):
+        fitted = backend.fit(model, training(backend, balancing=balancing), data, progress="lines")
+        line = capfd.readouterr().err.splitlines()[-1]
+        assert line.count("loss") == 1
+        for task, losses in fitted.history.task_loss.items():
+            assert f"{task} {losses[-1]:.4g}" in line
 
     @pytest.mark.parametrize("mode", ["bar", "", None, True])
     def test_another_word_is_rejected(self, backend, model, data, mode):
