@@ -15,7 +15,7 @@ Metrics = dict[str, dict[str, float]]
 
 def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]], totals: Sequence[str] = ()) -> None:
     """Prints the rows; the first column is text, the others are numbers. totals: a last row, apart."""
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_footer=bool(totals))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=bool(totals))
     for i, name in enumerate(names):
         footer = totals[i] if totals else ""
         table.add_column(name, footer=footer, justify="right" if i else "left", overflow="fold")
@@ -23,6 +23,8 @@ def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]],
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, WIDTH)
+    if title:  # not the table's own, which would fold it at the table's width
+        console.print(title, soft_wrap=True)
     console.print(table)
 
 
