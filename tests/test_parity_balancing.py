@@ -18,6 +18,7 @@ from spec import (
     TaskSpec,
     TrainSpec,
     UncertaintyWeighting,
+    load_backend,
 )
 from tests.parity import (
     PARAMS_RTOL,
@@ -80,6 +81,19 @@ def test_whole_curves_of_all_kinds_of_parts_agree(rule):
     assert list(one.balance) == list(other.balance)
     for name, own in one.balance.items():
         np.testing.assert_allclose(own, other.balance[name], rtol=PARAMS_RTOL, err_msg=name)
+
+
+@rules
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_float32_begins_as_float64_does_in_one_process(name, rule):
+    execution = "eager" if name == "torch" else "step"
+    train = replace(TRAIN, epochs=3, device="cpu", execution=execution, balancing=RULES[rule])
+    model = replace(THREE, activation="silu")  # of no other test, so that float32 is what comes first
+    single, double = (
+        load_backend(name).fit(model, replace(train, precision=precision), DATA) for precision in ("float32", "float64")
+    )
+    assert all(value.dtype == np.float32 for value in single.balance.values())
+    np.testing.assert_allclose(single.history.step_loss[:10], double.history.step_loss[:10], rtol=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["dwa", "gradnorm", "pcgrad"])

@@ -46,7 +46,7 @@ def loss_and_gradient(
 
     def loss(tensors: dict[str, Array]) -> tuple[Array, Array]:
         losses = losses_at(tensors)
-        return total_loss(losses, jnp.asarray(weights, losses.dtype)), losses
+        return total_loss(losses, weights), losses
 
     tensors = network.layout.split(params)
     (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)

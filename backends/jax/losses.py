@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jaxtyping import Float, Int
@@ -47,7 +48,7 @@ def task_losses(
     return jnp.hstack(losses)
 
 
-def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array, " tasks"]) -> Float[Array, ""]:
+def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array | np.ndarray, " tasks"]) -> Float[Array, ""]:
     """Σ_t weight_t · loss_t."""
     return task_losses @ weights
 

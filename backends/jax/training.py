@@ -57,10 +57,12 @@ def train_step(
 
 
 @functools.lru_cache(maxsize=32)
-def make_run(model: ModelSpec, rule: Rule, execution: str) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+def make_run(
+    model: ModelSpec, rule: Rule, dtype: np.dtype, execution: str
+) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
     """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
     network = SharedBottom(model)
-    step: Step = functools.partial(train_step, network, task_weights(network), rule)
+    step: Step = functools.partial(train_step, network, task_weights(network, dtype), rule)
     if execution == "epoch":
         return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
     if execution == "step":
@@ -69,10 +71,10 @@ def make_run(model: ModelSpec, rule: Rule, execution: str) -> Callable[[TrainSta
 
 
 @functools.lru_cache(maxsize=32)
-def make_gradient(model: ModelSpec) -> Callable[..., tuple[Losses, Float[Array, " parameters"]]]:
+def make_gradient(model: ModelSpec, dtype: np.dtype) -> Callable[..., tuple[Losses, Float[Array, " parameters"]]]:
     """A compiled function (params, batch) -> (losses, gradient)."""
     network = SharedBottom(model)
-    return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network)))
+    return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network, dtype)))
 
 
 def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps losses"]]:
@@ -89,9 +91,9 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return jax.lax.scan(step, state, batches)
 
 
-def task_weights(network: SharedBottom) -> Float[np.ndarray, " tasks"]:
-    """The tasks' weights in the layout's order."""
-    return np.array([task.weight for task in network.layout.tasks])
+def task_weights(network: SharedBottom, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
+    """The tasks' weights in the layout's order. In the run's precision, for JAX keeps a constant as the first run had it."""
+    return np.array([task.weight for task in network.layout.tasks], dtype)
 
 
 @contextmanager
@@ -126,7 +128,7 @@ class Trainer:
     ) -> None:
         self.device, self.dtype = device, params.dtype
         self.slot_names = rule.optimizer.slots
-        self._run = make_run(model, rule, execution)
+        self._run = make_run(model, rule, params.dtype, execution)
         with scope(self.dtype, device):
             vector = jax.device_put(params.copy(), device)
             own = optimizers.init(rule.optimizer, vector)
