@@ -107,7 +107,7 @@ class Saver:
         if self._run.train.on_divergence == "continue" or _finite(checkpoint):
             return self._folder.save(checkpoint)
         warnings.warn(
-            f"step {checkpoint.step} was not saved: its parameters or optimizer slots are not finite{self.note()}",
+            f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite{self.note()}",
             CheckpointWarning,
             stacklevel=2,
         )
@@ -115,5 +115,5 @@ class Saver:
 
 
 def _finite(checkpoint: Checkpoint) -> bool:
-    groups = (checkpoint.params, *checkpoint.slots.values())
+    groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
     return all(bool(np.isfinite(value).all()) for group in groups for value in group.values())

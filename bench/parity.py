@@ -20,6 +20,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from backends.balancing import balance_of
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.fit import epoch_calls
@@ -73,7 +74,7 @@ class Report:
     """By step and backend: the total loss, then each task's."""
     largest: dict[str, Largest] = field(default_factory=dict)
     beyond: dict[str, str] = field(default_factory=dict)
-    """For loss, gradient and parameter: the first step beyond the tolerance, and there the first in network order, with
+    """For loss, gradient, parameter and balance: the first step beyond the tolerance, and there the first in network order, with
     both values."""
 
     def compare(self, quantity: str, step: int, where: str, a: Any, b: Any) -> None:
@@ -97,7 +98,11 @@ class Report:
 
 
 def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tolerance: float) -> Report:
-    """Train `steps` steps of the case in both backends, and compare losses, gradients and parameters at each."""
+    """Train `steps` steps of the case in both backends, and compare losses, gradients and parameters at each.
+
+    The gradient is that of the total loss by the tasks' own weights; what balancing makes of it shows in the
+    parameters, and what it learns and keeps is compared as well.
+    """
     layout = layout_of(case.model)
     params = layout.pack(initial_params(case.model, seed=case.train.seed, precision=case.train.precision))
     trainers = [
@@ -105,7 +110,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
         for backend in backends
     ]
     report = Report(backends=[backend.name for backend in backends], tolerance=tolerance)
-    before = [params, params]
+    before, names = [params, params], ["total", *(task.name for task in layout.tasks)]
     for step, batches in enumerate(single_steps(case, steps)):
         batch = {name: np.asarray(array[0]) for name, array in batches.items()}
         gradients = [
@@ -114,11 +119,12 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
         ]
         losses = [trainer.run(batches)[0] for trainer in trainers]
         before = [trainer.params() for trainer in trainers]
-        report.losses.append([loss.tolist() for loss in losses])
-        for i, name in enumerate(["total", *(task.name for task in layout.tasks)]):
+        report.losses.append([loss[: len(names)].tolist() for loss in losses])
+        for i, name in enumerate(names):
             report.compare(f"loss {name}", step, "", losses[0][i], losses[1][i])
         after = [layout.unpack(own) for own in before]
-        for quantity, arrays in (("gradient", gradients), ("parameter", after)):
+        balances = [balance_of(layout, case.train, trainer) for trainer in trainers]
+        for quantity, arrays in (("gradient", gradients), ("parameter", after), ("balance", balances)):
             for name in arrays[0]:
                 report.compare(quantity, step, name, arrays[0][name], arrays[1][name])
     return report

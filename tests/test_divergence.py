@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from backends.checkpoints import CheckpointWarning, load_checkpoint
-from spec import SGD, Adam, DivergenceError, Schedule
+from spec import SGD, Adam, DivergenceError, GradNorm, Schedule
 from tests.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
 
 ROW, STEP = 20, 7
 """In their own order and batches of 8, row 20 is in the third of five steps: step 2, and step 7 of the second epoch."""
+
+NOT_FINITE = "its parameters, optimizer slots or balance are not finite"
 
 
 def exploding(task="price", value=1e30):
@@ -135,9 +137,7 @@ def test_it_goes_on_if_asked_to_and_resumes_with_what_is_not_finite(backend, tmp
 def test_parameters_that_are_not_finite_are_not_saved(backend, tmp_path):
     train = calm(backend, optimizer=SGD(learning_rate=3e38), schedule=Schedule(), batch_size=36, epochs=1)
     loud = replace(DATA, labels=DATA.labels | {"price": DATA.labels["price"] * 1e6})
-    with pytest.warns(
-        CheckpointWarning, match="step 1 was not saved: its parameters or optimizer slots are not finite;"
-    ):
+    with pytest.warns(CheckpointWarning, match=f"step 1 was not saved: {NOT_FINITE};"):
         fitted = backend.fit(MODEL, train, loud, checkpoint=tmp_path)
     assert np.isfinite(fitted.history.step_loss).all()
     assert steps_saved(tmp_path) == []
@@ -146,9 +146,19 @@ def test_parameters_that_are_not_finite_are_not_saved(backend, tmp_path):
 def test_slots_that_are_not_finite_are_not_saved(backend, tmp_path):
     """The decay's square overflows float32 in nu, which makes Adam's step 0."""
     train = calm(backend, optimizer=Adam(weight_decay=1e25), schedule=Schedule(), batch_size=36, epochs=1)
-    with pytest.warns(
-        CheckpointWarning, match="step 1 was not saved: its parameters or optimizer slots are not finite;"
-    ):
+    with pytest.warns(CheckpointWarning, match=f"step 1 was not saved: {NOT_FINITE};"):
         fitted = backend.fit(MODEL, train, DATA, checkpoint=tmp_path)
     assert all(np.isfinite(value).all() for value in fitted.params.values())
+    assert steps_saved(tmp_path) == []
+
+
+def test_a_balance_that_is_not_finite_is_not_saved(backend, tmp_path):
+    """GradNorm's factors overflow float32; they count from the next step on, and there is none."""
+    own = {"optimizer": SGD(learning_rate=1e-6), "schedule": Schedule(), "batch_size": 36, "epochs": 1}
+    train = calm(backend, balancing=GradNorm(learning_rate=3e38), **own)
+    heavy = replace(MODEL, tasks=tuple(replace(task, weight=1e4) for task in MODEL.tasks))
+    with pytest.warns(CheckpointWarning, match=f"step 1 was not saved: {NOT_FINITE};"):
+        fitted = backend.fit(heavy, train, DATA, checkpoint=tmp_path)
+    assert all(np.isfinite(value).all() for value in fitted.params.values())
+    assert not np.isfinite(fitted.balance["factor"]).all()
     assert steps_saved(tmp_path) == []

@@ -2,10 +2,13 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from spec import Experiment, presets, to_toml
+from bench.cases import load_cases
+from bench.parity import compare_backends
+from spec import Experiment, GradNorm, UncertaintyWeighting, load_backend, presets, to_toml
 
 
 def parity(*arguments):
@@ -35,12 +38,27 @@ def test_beyond_tolerance_it_names_the_first_step_and_both_values_and_exits_1():
         assert re.match(rf"beyond 1e-12: step \d+, {quantity}.*: [\d.e-]+ \(jax\) and [\d.e-]+ \(torch\)$", line)
 
 
-def test_it_takes_a_file(tmp_path):
-    file = tmp_path / "mine.toml"
-    file.write_text(to_toml(Experiment(model=presets.tutorial_model(), train=presets.tutorial_training())))
-    done = parity("--case", str(file), "--steps", "5")
+def test_it_takes_a_file_and_compares_what_balancing_learns(tmp_path):
+    file, report = tmp_path / "mine.toml", tmp_path / "report.json"
+    train = replace(presets.tutorial_training(), balancing=UncertaintyWeighting())
+    file.write_text(to_toml(Experiment(model=presets.tutorial_model(), train=train)))
+    done = parity("--case", str(file), "--steps", "5", "--json", str(report))
     assert done.returncode == 0, done.stderr
     assert "mine, 5 steps" in done.stdout
+    found = json.loads(report.read_text())
+    assert 0 < found["largest"]["balance"]["difference"] < 1e-9
+    assert {len(losses) for step in found["losses"] for losses in step} == {3}  # the total, and two tasks'
+
+
+def test_a_balance_beyond_tolerance_is_named(monkeypatch):
+    """One side's GradNorm lets no factor fall, which shows in no loss or parameter of the first step."""
+    case = load_cases("tutorial", None)[0]
+    case = replace(case, train=replace(case.train, balancing=GradNorm(), precision="float64"))
+    backends = [load_backend(name) for name in ("jax", "torch")]
+    assert compare_backends(case, backends, 1, 1e-9).beyond == {}
+    monkeypatch.setattr("backends.torch.balancing.GRADNORM_FLOOR", 1.0)
+    assert list((found := compare_backends(case, backends, 1, 1e-9).beyond)) == ["balance"]
+    assert found["balance"].startswith("step 0, balance factor[")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Float
 
@@ -20,7 +19,7 @@ from spec.balancing import GRADNORM_FLOOR, DynamicWeightAverage, Fixed, GradNorm
 
 Balance = dict[str, Float[Array, " tasks"]]
 """What a rule keeps between steps, by the names of its `state`."""
-Weights = Float[np.ndarray, " tasks"]
+Weights = Float[Array, " tasks"]
 Balanced = tuple[Float[Array, " losses"], Float[Array, " parameters"], Balance]
 
 

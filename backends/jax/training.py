@@ -49,7 +49,8 @@ def train_step(
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
     balanced = RULES[rule.balancing.kind]
-    losses, gradient, balance = balanced(rule.balancing, network, weights, state.params, state.balance, batch)
+    own = jnp.asarray(weights)
+    losses, gradient, balance = balanced(rule.balancing, network, own, state.params, state.balance, batch)
     params, optimizer_state = optimizers.update(
         rule.optimizer, rule.clip_norm, gradient, state.optimizer, batch["debias"], state.params, batch["learning_rate"]
     )
@@ -92,7 +93,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
 
 
 def task_weights(network: SharedBottom, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
-    """The tasks' weights in the layout's order. In the run's precision, for JAX keeps a constant as the first run had it."""
+    """The tasks' weights in the layout's order; in the run's precision, since JAX keeps constants as it first has them."""
     return np.array([task.weight for task in network.layout.tasks], dtype)
 
 
