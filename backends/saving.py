@@ -107,7 +107,8 @@ class Saver:
         if self._run.train.on_divergence == "continue" or _finite(checkpoint):
             return self._folder.save(checkpoint)
         warnings.warn(
-            f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite{self.note()}",
+            f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite"
+            f"{self.note()}",
             CheckpointWarning,
             stacklevel=2,
         )

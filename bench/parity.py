@@ -74,8 +74,8 @@ class Report:
     """By step and backend: the total loss, then each task's."""
     largest: dict[str, Largest] = field(default_factory=dict)
     beyond: dict[str, str] = field(default_factory=dict)
-    """For loss, gradient, parameter and balance: the first step beyond the tolerance, and there the first in network order, with
-    both values."""
+    """For loss, gradient, parameter and balance: the first step beyond the tolerance, and there the first in network
+    order, with both values."""
 
     def compare(self, quantity: str, step: int, where: str, a: Any, b: Any) -> None:
         """Take note of one pair of arrays."""

@@ -57,8 +57,9 @@ def test_a_balance_beyond_tolerance_is_named(monkeypatch):
     backends = [load_backend(name) for name in ("jax", "torch")]
     assert compare_backends(case, backends, 1, 1e-9).beyond == {}
     monkeypatch.setattr("backends.torch.balancing.GRADNORM_FLOOR", 1.0)
-    assert list((found := compare_backends(case, backends, 1, 1e-9).beyond)) == ["balance"]
-    assert found["balance"].startswith("step 0, balance factor[")
+    beyond = compare_backends(case, backends, 1, 1e-9).beyond
+    assert list(beyond) == ["balance"]
+    assert beyond["balance"].startswith("step 0, balance factor[")
 
 
 @pytest.mark.parametrize(

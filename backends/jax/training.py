@@ -93,7 +93,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
 
 
 def task_weights(network: SharedBottom, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
-    """The tasks' weights in the layout's order; in the run's precision, since JAX keeps constants as it first has them."""
+    """The tasks' weights in the layout's order. JAX keeps a constant in the precision that the first run gave it."""
     return np.array([task.weight for task in network.layout.tasks], dtype)
 
 
