@@ -103,6 +103,13 @@ def make_folder(path: Path) -> None:
         sync_folder(folder.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Raises OSError if nothing can be made in the folder."""
+    probe = path / ".saving-probe"
+    probe.mkdir(exist_ok=True)
+    probe.rmdir()
+
+
 def sync_folder(path: Path) -> None:
     """Waits until what was made, renamed or removed in the folder is on the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -10,6 +10,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from backends.checkpoint_files import (
+    check_writable,
     checkpoint_path,
     checkpoint_paths,
     is_checkpoint,
@@ -69,9 +70,7 @@ class CheckpointFolder:
         try:
             make_folder(self.path)
             self._lock.acquire(blocking=False)
-            probe = self.path / ".saving-probe"  # an old .lock may be writable where the folder is not
-            probe.mkdir(exist_ok=True)
-            probe.rmdir()
+            check_writable(self.path)  # an old .lock may be writable where the folder is not
         except Timeout as error:
             raise ValueError(
                 f"checkpoint: expected a folder of this run's own, got {str(self.path)!r}, which another run is using"

@@ -18,7 +18,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
-from backends.checkpoint_files import checkpoint_paths, make_folder, sync_folder, write_folder
+from backends.checkpoint_files import check_writable, checkpoint_paths, make_folder, sync_folder, write_folder
 from datasets.columns import FittedColumns
 from spec.backend import Backend, backend_names, load_backend
 from spec.data import Dataset
@@ -80,9 +80,7 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
         raise ValueError(f"--out: expected the folder of a run to resume, got {str(path)!r}, with no {EXPERIMENT}")
     try:
         make_folder(path)
-        probe = path / ".probe"
-        probe.mkdir(exist_ok=True)
-        probe.rmdir()
+        check_writable(path)
     except OSError as error:
         raise ValueError(f"--out: expected a folder to write in, got {str(path)!r}: {error.strerror}") from error
     try:
