@@ -12,6 +12,8 @@ import pyarrow as pa
 import tyro
 from pyarrow import parquet
 
+from spec.files import whole_file
+
 DEVICES = np.array(["phone", "tablet", "desktop"])
 COUNTRIES = np.array(["DE", "FR", "IT", "ES", "PL", "NL", "AT", "CH", "LI", "MC"])
 FILES = {"clicks.parquet": 20_000, "clicks_test.parquet": 5_000}
@@ -66,12 +68,8 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for seed, (name, rows) in enumerate(FILES.items(), start=1):
         path, table = options.out / name, visits(rows, seed=seed)
-        part = path.with_name(f".{name}.part")
-        try:
-            parquet.write_table(table, part)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with whole_file(path) as partial:
+            parquet.write_table(table, partial)
         clicks = np.mean(table["click"].to_numpy())
         print(f"{path}: {rows} visits, {clicks:.1%} with a click, {', '.join(table.column_names)}")
 
