@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import uniform_filter1d
 
-from reports.epochs import steps_per_epoch
+from reports.epochs import loss_curves, steps_per_epoch
 from reports.style import DENSE, FAINT, INK, colours, panels
 from spec.results import History
 
@@ -26,14 +26,10 @@ LOGARITHMIC = 50
 
 def losses(history: History) -> Figure:
     """The total loss and each task's over the steps (before its weight); what cannot be shown is a gap, and counted."""
-    curves = {"total": history.step_loss} | history.task_loss
-    colour = {"total": INK} | colours(history.task_loss)
-    if "total" in history.task_loss:  # a task's name like any other
-        curves = {"all tasks": history.step_loss} | history.task_loss
-        colour = {"all tasks": INK} | colours(history.task_loss)
+    curves, colour = loss_curves(history), colours(history.task_loss)
     figure, axes = panels(list(curves), _step_label(history), "loss")
     for own, (name, curve) in zip(axes, curves.items(), strict=False):
-        _curve(own, curve, colour[name])
+        _curve(own, curve, colour.get(name, INK))
         _mark_epochs(own, history)
     return figure
 

@@ -21,6 +21,12 @@ def steps_per_epoch(history: History) -> int:
     return next((n for n in lengths if math.isclose(means[n - 1], first, rel_tol=1e-9)), lengths[0])
 
 
+def loss_curves(history: History) -> dict[str, np.ndarray]:
+    """The total loss, then each task's, by name; a task may be called total, and then the total is not."""
+    total = "all tasks" if "total" in history.task_loss else "total"
+    return {total: history.step_loss} | history.task_loss
+
+
 def epoch_lines(history: History) -> str:
     """A JSON object a line for each epoch; what is not finite is null."""
     length = steps_per_epoch(history)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from reports.epochs import steps_per_epoch
+from reports.epochs import loss_curves, steps_per_epoch
 from spec.files import write_whole
 from spec.results import History
 
@@ -29,8 +29,8 @@ def check_events() -> None:
 def write_events(folder: Path, history: History) -> None:
     """Write the event file into `folder`, which is made if need be; whole or not at all.
 
-    Scalars: loss/total and loss/<task> of each step; weight/<task> and metrics/<task>/<metric> at each epoch's last
-    step. Steps are counted from 1: at step n, n of them are done.
+    Scalars: loss/total ("loss/all tasks" where a task is called total) and loss/<task> of each step; weight/<task> and
+    metrics/<task>/<metric> at each epoch's last step. Steps are counted from 1: at step n, n of them are done.
     Raises ImportError as `check_events` does, and OSError.
     """
     check_events()
@@ -49,7 +49,7 @@ def write_events(folder: Path, history: History) -> None:
 
 
 def _scalars(history: History) -> Iterator[tuple[int, Scalars]]:
-    curves = {"loss/total": history.step_loss} | {f"loss/{task}": loss for task, loss in history.task_loss.items()}
+    curves = {f"loss/{name}": curve for name, curve in loss_curves(history).items()}
     columns = [curve.tolist() for curve in curves.values()]
     for step, losses in enumerate(zip(*columns, strict=True), 1):
         yield step, dict(zip(curves, losses, strict=True))

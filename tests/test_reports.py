@@ -176,6 +176,12 @@ class TestEvents:
         auc = history.epochs[0]["metrics"]["click"]["auc"]
         np.testing.assert_allclose(found["metrics/click/auc"], [(6, auc), (12, auc)], rtol=1e-6)
 
+    def test_a_task_may_be_called_total(self, history, tmp_path):
+        history.task_loss["total"] = 7.0 * history.step_loss
+        write_events(tmp_path, history)
+        for tag, curve in {"loss/all tasks": history.step_loss, "loss/total": history.task_loss["total"]}.items():
+            np.testing.assert_allclose([value for _, value in self.read(tmp_path)[tag]], curve, rtol=1e-6)
+
     def test_they_are_written_whole_or_not_at_all(self, model, tmp_path):
         (tmp_path / FILE).mkdir()
         with pytest.raises(OSError, match=FILE):

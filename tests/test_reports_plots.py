@@ -10,7 +10,7 @@ from backends.metrics import evaluate
 from reports import curves, outcomes
 from reports.epochs import steps_per_epoch
 from reports.rows import rows_by_task
-from reports.style import PALETTE, colours
+from reports.style import INK, PALETTE, colours
 from tests.builders import model as small_model
 from tests.builders import tasks_of
 from tests.histories import history_of, predictions_of
@@ -40,6 +40,13 @@ class TestCurves:
             np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 13))
             np.testing.assert_array_equal(line.get_ydata(), loss)
             assert [mark.get_xdata()[0] for mark in marks] == [6.5, 6]  # between the epochs; the best one's end
+
+    def test_a_task_may_be_called_total(self, history):
+        history.task_loss["total"] = 7.0 * history.step_loss
+        axes = curves.losses(history).axes
+        assert [own.get_title() for own in axes] == ["all tasks", *history.task_loss]
+        np.testing.assert_array_equal(axes[0].lines[0].get_ydata(), history.step_loss)
+        assert axes[0].lines[0].get_color() == INK
 
     def test_many_steps_have_a_running_mean_of_the_finite_ones(self, model):
         history = history_of(model, steps=500)
