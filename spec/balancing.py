@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from spec.validation import STRICT, Finite, NonNegative, Positive
 
 GRADNORM_FLOOR = 1e-3
-"""Least factor of a task by GradNorm: gradient descent alone may step below 0, which the paper leaves open."""
+"""Least factor of a task by GradNorm, before the scaling: the descent may step below 0, which the paper leaves open."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

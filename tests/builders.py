@@ -1,5 +1,7 @@
 """Small specs for tests that need one, and the words in which a bad one is rejected."""
 
+from typing import get_args
+
 import pytest
 
 from spec import (
@@ -17,12 +19,13 @@ from spec import (
     TaskSpec,
     TrainSpec,
 )
+from spec.balancing import Balancing
 from spec.validation import one_line
 from tests.strategies import OPTIMIZERS
 
 NETWORK = [ModelSpec, NetworkSpec, TaskSpec, CategoricalFeature]
 TABLE = [TableExperiment, TableSpec, NumericColumn, CategoricalColumn, LabelColumn]
-CLASSES = [*NETWORK, *TABLE, TrainSpec, Schedule, EarlyStopping, Experiment, *OPTIMIZERS]
+CLASSES = [*NETWORK, *TABLE, TrainSpec, Schedule, EarlyStopping, Experiment, *OPTIMIZERS, *get_args(Balancing)]
 """Every class of the spec that a user writes down."""
 
 

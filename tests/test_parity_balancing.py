@@ -20,6 +20,7 @@ from spec import (
     UncertaintyWeighting,
     load_backend,
 )
+from spec.balancing import GRADNORM_FLOOR
 from tests.parity import (
     PARAMS_RTOL,
     RTOL,
@@ -81,6 +82,19 @@ def test_whole_curves_of_all_kinds_of_parts_agree(rule):
     assert list(one.balance) == list(other.balance)
     for name, own in one.balance.items():
         np.testing.assert_allclose(own, other.balance[name], rtol=PARAMS_RTOL, err_msg=name)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_gradnorm_stops_at_its_floor_as_the_plain_version_does(name):
+    """At so high a rate each step throws the factors from one end to the other."""
+    train = replace(TRAIN, epochs=1, balancing=GradNorm(learning_rate=100.0))
+    _, weights, _ = train_plainly(THREE, train, DATA)
+    fitted = fit(name, THREE, train, DATA, execution="eager" if name == "torch" else "step")
+    own = np.stack([fitted.history.task_weight[task.name] for task in THREE.tasks], axis=1)
+    np.testing.assert_allclose(own, weights, rtol=RTOL)
+    factors = own / [task.weight for task in THREE.tasks]
+    np.testing.assert_allclose(factors.sum(axis=1), 3.0)
+    assert 0 < factors[1:].min() <= GRADNORM_FLOOR  # which is before they are scaled to that sum
 
 
 @rules
