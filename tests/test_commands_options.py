@@ -79,7 +79,7 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "value", "expected"), OVERRIDES, ids=lambda flags: str(flags)[:40])
+@pytest.mark.parametrize(("flags", "value", "expected"), OVERRIDES, ids=[" ".join(flags) for flags, *_ in OVERRIDES])
 def test_a_flag_overrides_the_file(file, flags, value, expected):
     assert value(parsed(file)) != expected
     assert value(parsed(file, *flags)) == expected
