@@ -48,10 +48,10 @@ def function_of(command: Common) -> Callable[[Any], None]:
 
 def text_of(error: Exception) -> str:
     """The error in one line."""
-    from spec.validation import one_line
+    from spec.validation import one_line, plain
 
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return plain(f"{error.filename}: {error.strerror}")
     return one_line(error)
 
 

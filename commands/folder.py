@@ -67,10 +67,10 @@ def load(name: str | None) -> Backend:
 def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
     """The folder `path`, made if it is missing, for one run.
 
-    If the block ends in an error before a step was saved, the folder is again as it was before.
+    If the block ends in an error before a step was saved, the folder is again as it was before, its parents too.
     Raises ValueError if it holds something else than the run to resume, or cannot be written.
     """
-    there = path.exists()
+    there, new = path.exists(), [folder for folder in (path, *path.parents) if not folder.exists()]
     if there and not path.is_dir():
         raise ValueError(f"--out: expected a folder, got the file {str(path)!r}")
     used = there and any(path.iterdir())
@@ -93,8 +93,8 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
         if not used and not checkpoint_paths(path / CHECKPOINTS):
             for own in path.iterdir():
                 shutil.rmtree(own) if own.is_dir() else own.unlink()
-            if not there:
-                path.rmdir()
+            for folder in new:
+                folder.rmdir()
         raise
 
 

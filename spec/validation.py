@@ -62,13 +62,18 @@ Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
 Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
+def plain(text: str) -> str:
+    """The text in one line, with what cannot be printed, such as a terminal's escapes, written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+
+
 def one_line(error: Exception) -> str:
     """The error as one line: field, what was expected, what came. Further errors of a spec are counted."""
     if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
+        return plain(str(error))
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or error.title
     message = first["msg"].removeprefix("Value error, ")
     received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r}"
     more = f" (and {len(others)} more)" if others else ""
-    return " ".join(f"{field}: {message}{received}{more}".split())
+    return plain(f"{field}: {message}{received}{more}")
