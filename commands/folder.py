@@ -20,6 +20,7 @@ from safetensors import numpy as tensors
 
 from backends.checkpoint_files import checkpoint_paths, make_folder, sync_folder, write_folder
 from datasets.columns import FittedColumns
+from datasets.table import check_columns
 from spec.backend import Backend, backend_names, load_backend
 from spec.data import Dataset
 from spec.files import Spec, from_json, to_json
@@ -115,7 +116,13 @@ def read_trained(folder: Path) -> Trained:
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
     columns = _read(path / COLUMNS, FittedColumns)
+    try:
+        check_columns(columns.data, columns.tasks)
+    except ValueError as error:
+        raise ValueError(f"{path / COLUMNS}: {one_line(error)}") from error
     model = _read(path / NETWORK, ModelSpec)
+    if model.tasks != columns.tasks or model != columns.model(model):
+        raise ValueError(f"{path / NETWORK}: expected the inputs and tasks of {COLUMNS}, got others")
     try:
         params = tensors.load((path / PARAMS).read_bytes())
         check_params(model, params)

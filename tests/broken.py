@@ -3,6 +3,7 @@
 Each takes a `random.Random`, which alone decides what comes. Much of it is still right, as far as it goes.
 """
 
+import copy
 import datetime
 import decimal
 import io
@@ -66,11 +67,11 @@ def misfilled(draw, content):
             case 3:
                 holder[key] = draw.choice(KINDS)
             case 4:
-                holder[key] = draw.choice([other[at] for other, at in found])
+                holder[key] = copy.deepcopy(draw.choice([other[at] for other, at in found]))
             case 5:
                 holder[key] = draw.choice(NAMES)
             case _:
-                holder[key] = draw.choice(ODD_VALUES)
+                holder[key] = copy.deepcopy(draw.choice(ODD_VALUES))
     return content
 
 

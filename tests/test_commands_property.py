@@ -10,12 +10,14 @@ import os
 import random
 import shutil
 import tomllib
+import warnings
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
+from backends.metrics import UndefinedMetricWarning
 from commands import main
 from spec import to_toml
 from tests.broken import broken_json, broken_table, broken_toml, damaged, odd_flags
@@ -74,7 +76,8 @@ def check(name, trained, folder, monkeypatch):
 def ended(name, arguments):
     """The exit code, and what came on standard error."""
     said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("always", UndefinedMetricWarning)  # it is shown; any other is a fault
         try:
             main(arguments)
         except SystemExit as stop:
