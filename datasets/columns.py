@@ -55,7 +55,9 @@ class FittedColumns:
 
     @model_validator(mode="after")
     def _of_the_columns(self) -> "FittedColumns":
-        outputs = {kind: {t.name: t.outputs for t in self.tasks if t.kind == kind} for kind in ("multiclass", "regression")}
+        outputs = {
+            kind: {t.name: t.outputs for t in self.tasks if t.kind == kind} for kind in ("multiclass", "regression")
+        }
         expected = {
             "numeric": [column.name for column in self.data.numeric],
             "vocabularies": [column.name for column in self.data.categorical if column.buckets is None],

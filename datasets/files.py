@@ -21,7 +21,9 @@ from spec.validation import one_line
 CSV_BLOCKS = 128
 """The memory is that of so many CSV blocks: pyarrow reads up to 32 ahead, and parsing takes some times a block."""
 
-RAGGED = re.compile(r"(Row #(?P<line>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+): (?P<text>.*)", re.DOTALL)
+RAGGED = re.compile(
+    r"(Row #(?P<line>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+): (?P<text>.*)", re.DOTALL
+)
 """What pyarrow says of a row with too many values, or too few."""
 
 PARQUET_COPIES = 16
@@ -51,7 +53,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
 
 
 def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
-    size = data.memory_mb * 2**20 // CSV_BLOCKS
+    size = min(data.memory_mb * 2**20 // CSV_BLOCKS, 2**30)  # pyarrow counts a block's bytes in an int32
     # One thread, which knows the rows' numbers and reads no further ahead than it must.
     read = csv.ReadOptions(use_threads=False, block_size=size, column_names=list(data.column_names) or None)
     # Blocks end at the ends of rows, not at newlines within quotes.
@@ -71,7 +73,9 @@ def _csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[
         if wrong := RAGGED.search(str(error)):
             line = f" in line {wrong['line']}" if wrong["line"] else ""
             expected = f"{wrong['expected']} values in each row"
-            raise ValueError(f"{path}: expected {expected}, got {wrong['got']}{line}: {wrong['text']!r:.100}") from error
+            raise ValueError(
+                f"{path}: expected {expected}, got {wrong['got']}{line}: {wrong['text']!r:.100}"
+            ) from error
         if "straddling" in str(error):
             expected = f"rows of at most memory_mb / {CSV_BLOCKS} = {size} bytes"
             raise ValueError(f"{path}: expected {expected}, got a longer one") from error

@@ -48,8 +48,9 @@ def unique(field: str, names: Iterable[str]) -> None:
 
 _Scalar = BeforeValidator(_python_scalar)
 Identifier = Annotated[str, AfterValidator(_identifier)]
-Width = Annotated[int, _Scalar, Field(strict=True, gt=0)]
-Count = Annotated[int, _Scalar, Field(strict=True, ge=0)]
+# What counts and sizes can be is what an int32 can, which ids are: arithmetic on them never leaves what NumPy takes.
+Width = Annotated[int, _Scalar, Field(strict=True, gt=0, lt=2**31)]
+Count = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**31)]
 Seed = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**32)]
 Finite = Annotated[float, _Scalar, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, _Scalar, Field(strict=True, gt=0, allow_inf_nan=False)]
@@ -74,6 +75,6 @@ def one_line(error: Exception) -> str:
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or error.title
     message = first["msg"].removeprefix("Value error, ")
-    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r}"
+    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r:.200}"
     more = f" (and {len(others)} more)" if others else ""
     return plain(f"{field}: {message}{received}{more}")

@@ -14,7 +14,22 @@ import tomli_w
 from pyarrow import csv, parquet
 
 NAMES = ["x", "y", "colour", "click", "low", "high", "region", "weight", "id", "none", ""]
-ODD_TEXTS = ["", " ", "x", "ä€😀", "a\nb", "\x00", "\x1b[31m", "[red]", "'\"", "a/b", "../..", "class", "x" * 300, "\u202e"]
+ODD_TEXTS = [
+    "",
+    " ",
+    "x",
+    "ä€😀",
+    "a\nb",
+    "\x00",
+    "\x1b[31m",
+    "[red]",
+    "'\"",
+    "a/b",
+    "../..",
+    "class",
+    "x" * 300,
+    "\u202e",
+]
 ODD_NUMBERS = [-1, 0, 0.0, 0.5, 1, 1.5, 10**15, 2**63, 10**400, -(10**30), 1e308, -1e-320]
 ODD_NUMBERS += [float(text) for text in ("nan", "inf", "-inf")]
 ODD_VALUES = [*ODD_TEXTS, *ODD_NUMBERS, *NAMES, True, False, [], {}, [[]], [1, "a"], [{}], datetime.date(2020, 1, 1)]
@@ -38,7 +53,9 @@ def damaged(draw, content):
             case 4 if draw.random() < 0.3:
                 del content[at:]
             case 5 if draw.random() < 0.1:
-                content[:] = draw.choice([b"", b"\n", b"\xff\xfe\x00", b"\xef\xbb\xbf", b"[" * 5000, draw.randbytes(50)])
+                content[:] = draw.choice(
+                    [b"", b"\n", b"\xff\xfe\x00", b"\xef\xbb\xbf", b"[" * 5000, draw.randbytes(50)]
+                )
     return bytes(content)
 
 
@@ -159,7 +176,9 @@ def csv_bytes(draw, table):
     lines = content.getvalue().split(b"\n")
     match draw.randrange(8):
         case 0:
-            lines.insert(draw.randrange(len(lines)), draw.choice([b"1,2", b",", b'"', b"\x00", b"x," * 20, b"\xff\xfe,1"]))
+            lines.insert(
+                draw.randrange(len(lines)), draw.choice([b"1,2", b",", b'"', b"\x00", b"x," * 20, b"\xff\xfe,1"])
+            )
         case 1:
             lines = lines[:1]
         case 2:
@@ -169,7 +188,8 @@ def csv_bytes(draw, table):
 
 FLAGS = [
     "--train.epochs", "--train.batch-size", "--train.optimizer.learning-rate", "--train.optimizer.eps", "--train.seed",
-    "--train.clip-norm", "--train.schedule.kind", "--train.schedule.warmup-steps", "--train.device", "--train.precision",
+    "--train.clip-norm", "--train.schedule.kind", "--train.schedule.warmup-steps", "--train.device",
+    "--train.precision",
     "--train.balancing.alpha", "--model.trunk", "--model.dropout", "--model.activation", "--model.tasks.0.kind",
     "--model.tasks.0.name", "--model.tasks.1.outputs", "--model.tasks.1.weight", "--model.tasks.2.hidden",
     "--data.train", "--data.validation", "--data.validation-fraction", "--data.weight", "--data.delimiter",
