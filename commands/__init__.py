@@ -13,8 +13,9 @@ from commands.options import Common, parse
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the arguments (the process's own, if not given) name.
 
-    An error of the user's, the disk's or the installation is one line on standard error and SystemExit(2), a loss that
-    is not finite SystemExit(1), SIGTERM and Ctrl-C 143 and 130. With --debug among the arguments, errors are raised.
+    An error of the user's, the disk's, the memory's or the installation is one line on standard error and
+    SystemExit(2), a loss that is not finite SystemExit(1), SIGTERM and Ctrl-C 143 and 130. With --debug among the
+    arguments, errors are raised.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             function_of(command)(command)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    except (ValueError, OSError, ImportError, ArithmeticError) as error:
+    except (ValueError, OSError, ImportError, MemoryError, ArithmeticError) as error:
         from spec.results import DivergenceError
 
         diverged = isinstance(error, DivergenceError)
@@ -48,10 +49,12 @@ def function_of(command: Common) -> Callable[[Any], None]:
 
 def text_of(error: Exception) -> str:
     """The error in one line."""
-    from spec.validation import one_line
+    from spec.validation import one_line, plain
 
+    if isinstance(error, MemoryError):
+        return f"memory: expected enough for all arrays, got {one_line(error) or 'none left'}"
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return plain(f"{error.filename}: {error.strerror}")
     return one_line(error)
 
 

@@ -36,12 +36,16 @@ def fit(options: FitExperiment) -> None:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         seen, evaluated_on = (rows, "training rows") if validation is None else (validation, "validation rows")
 
+        scaled = any(label.transform != "none" or label.standardise for label in columns.data.labels.values())
+        evaluated_on += ", in the columns' own units" if scaled else ""
         facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
             "Training rows": f"{rows.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
+        if scaled and validation is not None:
+            facts["Epochs' metrics"] = "in the units that the network learns, after transforms"
 
         def report(history: History, predictions: Params) -> None:
             write_report(
@@ -79,7 +83,7 @@ def fit(options: FitExperiment) -> None:
         report(fitted.history, predictions)
     if not options.quiet:
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
-        print_metrics(f"{evaluated_on}, in the columns' own units", own_metrics(columns, model, predictions, seen))
+        print_metrics(evaluated_on, own_metrics(columns, model, predictions, seen))
         print(f"report: {out / 'report.html'}")
 
 

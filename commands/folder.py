@@ -20,6 +20,7 @@ from safetensors import numpy as tensors
 
 from backends.checkpoint_files import check_writable, checkpoint_paths, make_folder, sync_folder, write_folder
 from datasets.columns import FittedColumns
+from datasets.table import check_columns
 from spec.backend import Backend, backend_names, load_backend
 from spec.data import Dataset
 from spec.files import Spec, from_json, to_json
@@ -67,10 +68,10 @@ def load(name: str | None) -> Backend:
 def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
     """The folder `path`, made if it is missing, for one run.
 
-    If the block ends in an error before a step was saved, the folder is again as it was before.
+    If the block ends in an error before a step was saved, the folder is again as it was before, its parents too.
     Raises ValueError if it holds something else than the run to resume, or cannot be written.
     """
-    there = path.exists()
+    there, new = path.exists(), [folder for folder in (path, *path.parents) if not folder.exists()]
     if there and not path.is_dir():
         raise ValueError(f"--out: expected a folder, got the file {str(path)!r}")
     used = there and any(path.iterdir())
@@ -91,8 +92,8 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
         if not used and not checkpoint_paths(path / CHECKPOINTS):
             for own in path.iterdir():
                 shutil.rmtree(own) if own.is_dir() else own.unlink()
-            if not there:
-                path.rmdir()
+            for folder in new:
+                folder.rmdir()
         raise
 
 
@@ -113,7 +114,13 @@ def read_trained(folder: Path) -> Trained:
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
     columns = _read(path / COLUMNS, FittedColumns)
+    try:
+        check_columns(columns.data, columns.tasks)
+    except ValueError as error:
+        raise ValueError(f"{path / COLUMNS}: {one_line(error)}") from error
     model = _read(path / NETWORK, ModelSpec)
+    if model.tasks != columns.tasks or model != columns.model(model):
+        raise ValueError(f"{path / NETWORK}: expected the inputs and tasks of {COLUMNS}, got others")
     try:
         params = tensors.load((path / PARAMS).read_bytes())
         check_params(model, params)

@@ -12,7 +12,7 @@ import zlib
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
@@ -52,6 +52,29 @@ class FittedColumns:
     """By multiclass task: the values in the order of the classes."""
     labels: dict[str, Many[Scale]]
     """By regression task: that of each label column."""
+
+    @model_validator(mode="after")
+    def _of_the_columns(self) -> "FittedColumns":
+        outputs = {
+            kind: {t.name: t.outputs for t in self.tasks if t.kind == kind} for kind in ("multiclass", "regression")
+        }
+        expected = {
+            "numeric": [column.name for column in self.data.numeric],
+            "vocabularies": [column.name for column in self.data.categorical if column.buckets is None],
+            "classes": list(outputs["multiclass"]),
+            "labels": list(outputs["regression"]),
+        }
+        for field, names in expected.items():
+            if set(names) != getattr(self, field).keys():
+                raise ValueError(f"{field}: expected entries for {names}, got {list(getattr(self, field))}")
+        for name in self.indicators:
+            if name not in self.numeric:
+                raise ValueError(f"indicators: expected numeric columns among {list(self.numeric)}, got {name!r}")
+        for field, kind in (("classes", "multiclass"), ("labels", "regression")):
+            for name, values in getattr(self, field).items():
+                if len(values) != outputs[kind][name]:
+                    raise ValueError(f"{field}.{name}: expected {outputs[kind][name]} entries, got {len(values)}")
+        return self
 
     def model(self, network: NetworkSpec) -> ModelSpec:
         """`network` with the columns as its inputs: the numeric ones, their indicators, then the categorical ones."""

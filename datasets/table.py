@@ -27,19 +27,19 @@ def read_table_experiment(path: Path) -> TableExperiment:
     """The experiment in a TOML file, checked. Raises OSError, or ValueError in one line that names file and field."""
     try:
         experiment = from_toml(TableExperiment, path.read_text(encoding="utf-8"))
-        check_columns(experiment)
+        check_columns(experiment.data, experiment.model.tasks)
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
     return experiment
 
 
-def check_columns(experiment: TableExperiment) -> None:
+def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Raises ValueError, naming the field, for labels that do not fit the tasks, or that are inputs too."""
-    data, tasks = experiment.data, {task.name: task for task in experiment.model.tasks}
+    by_name = {task.name: task for task in tasks}
     for name in data.labels:
-        if name not in tasks:
-            raise ValueError(f"data.labels: expected tasks among {', '.join(tasks)}, got {name!r}")
-    for name, task in tasks.items():
+        if name not in by_name:
+            raise ValueError(f"data.labels: expected tasks among {', '.join(by_name)}, got {name!r}")
+    for name, task in by_name.items():
         if name not in data.labels:
             raise ValueError(f"data.labels.{name}: expected the label of task {name!r}, got none")
         _check_label(f"data.labels.{name}", task, data.labels[name])
@@ -64,7 +64,7 @@ def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
     The rows that `validation_fraction` sets aside are not looked at. Means and deviations count each row once, whatever
     its weight. Raises ValueError in one line for a spec or a file that is not right.
     """
-    check_columns(experiment)
+    check_columns(experiment.data, experiment.model.tasks)
     from datasets.encoding import column_names
     from datasets.fitting import fit_blocks
 

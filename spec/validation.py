@@ -48,8 +48,9 @@ def unique(field: str, names: Iterable[str]) -> None:
 
 _Scalar = BeforeValidator(_python_scalar)
 Identifier = Annotated[str, AfterValidator(_identifier)]
-Width = Annotated[int, _Scalar, Field(strict=True, gt=0)]
-Count = Annotated[int, _Scalar, Field(strict=True, ge=0)]
+# What counts and sizes can be is what an int32 can, which ids are: arithmetic on them never leaves what NumPy takes.
+Width = Annotated[int, _Scalar, Field(strict=True, gt=0, lt=2**31)]
+Count = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**31)]
 Seed = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**32)]
 Finite = Annotated[float, _Scalar, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, _Scalar, Field(strict=True, gt=0, allow_inf_nan=False)]
@@ -62,13 +63,18 @@ Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
 Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
+def plain(text: str) -> str:
+    """The text in one line, with what cannot be printed, such as a terminal's escapes, written out."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
+
+
 def one_line(error: Exception) -> str:
     """The error as one line: field, what was expected, what came. Further errors of a spec are counted."""
     if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
+        return plain(str(error))
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or error.title
     message = first["msg"].removeprefix("Value error, ")
-    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r}"
+    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r:.200}"
     more = f" (and {len(others)} more)" if others else ""
-    return " ".join(f"{field}: {message}{received}{more}".split())
+    return plain(f"{field}: {message}{received}{more}")

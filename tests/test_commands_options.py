@@ -79,7 +79,7 @@ OVERRIDES = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "value", "expected"), OVERRIDES, ids=lambda flags: str(flags)[:40])
+@pytest.mark.parametrize(("flags", "value", "expected"), OVERRIDES, ids=[" ".join(flags) for flags, *_ in OVERRIDES])
 def test_a_flag_overrides_the_file(file, flags, value, expected):
     assert value(parsed(file)) != expected
     assert value(parsed(file, *flags)) == expected
@@ -149,6 +149,23 @@ USAGE = {
         "--train.optimizer.kind: expected one of sgd, adam, adamw, adagrad, rmsprop, got 'lion'"
     ),
     ("fit", "FILE", "--out", "run", "--train.device", "tpu"): "invalid choice 'tpu' for argument '--train.device'",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--train.epochs",
+        "1" + "0" * 400,
+    ): "train: epochs: Input should be less than 2147483",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--model.trunk",
+        "1000000",
+        "2000000000",
+    ): "memory: expected enough for all arrays, got",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
     ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
     ("evaluate",): "Missing from python -m backends evaluate: DIR",

@@ -30,11 +30,3 @@ def test_the_tutorial_prints_ten_epochs_and_both_predictions(tutorial):
 
 def test_the_tutorial_prints_the_same_digits_in_both_backends(tutorial):
     assert tutorial["torch"].stdout == tutorial["jax"].stdout
-
-
-def test_the_code_of_the_readme_runs(tmp_path):
-    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))
-    done = run("-c", code, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.split()) == 2
-    assert (tmp_path / "runs" / "one").is_dir()

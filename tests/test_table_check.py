@@ -73,7 +73,7 @@ def labels(**replaced):
 )
 def test_what_no_type_can_say(tmp_path, data, message):
     spec = with_data(experiment(), **data)
-    assert rejection(check_columns, spec) == message
+    assert rejection(check_columns, spec.data, spec.model.tasks) == message
     assert rejection(fit_columns, spec, tmp_path) == message
     path = tmp_path / "table.toml"
     path.write_text(to_toml(spec), encoding="utf-8")
@@ -81,8 +81,10 @@ def test_what_no_type_can_say(tmp_path, data, message):
 
 
 def test_a_right_one_passes_and_is_read_from_a_file(tmp_path):
-    check_columns(experiment())
-    check_columns(simple(kind="regression", outputs=2, label=LabelColumn(columns=("a", "b"), standardise=True)))
+    spec = experiment()
+    check_columns(spec.data, spec.model.tasks)
+    spec = simple(kind="regression", outputs=2, label=LabelColumn(columns=("a", "b"), standardise=True))
+    check_columns(spec.data, spec.model.tasks)
     path = tmp_path / "table.toml"
     path.write_text(to_toml(experiment(("../rows.csv",))), encoding="utf-8")
     assert read_table_experiment(path) == experiment(("../rows.csv",))
