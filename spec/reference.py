@@ -20,6 +20,9 @@ CLASSES = (
 )
 """In the order of the page. A NetworkSpec is a ModelSpec without its inputs, and stands there."""
 
+ROUND = {2**31: "2³¹", 2**32: "2³²"}
+"""Bounds that nobody recognises by their digits."""
+
 INTRODUCTION = """\
 # Every field
 
@@ -79,11 +82,7 @@ def _values(field: dict[str, Any]) -> str:
         "null": "none",
     }
     bounds = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-    limits = [
-        f"{sign} {field[key]:g}" if field[key] < 2**31 else f"{sign} 2³²"
-        for key, sign in bounds.items()
-        if key in field
-    ]
+    limits = [f"{sign} {ROUND.get(field[key], f'{field[key]:g}')}" for key, sign in bounds.items() if key in field]
     return " ".join([words[str(kind)], ", ".join(limits)]).strip()
 
 
