@@ -9,20 +9,18 @@ import functools
 import keyword
 import re
 import zlib
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.random import MASK, mix
 from spec.table import TableSpec
-from spec.validation import STRICT, Many, Positive, Seed, Some
+from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
 WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
 BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-Finite = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
