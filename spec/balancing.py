@@ -49,7 +49,8 @@ class DynamicWeightAverage:
     """A task whose loss falls more slowly counts for more  (Liu, Johns & Davison, CVPR 2019, eq. 7).
 
     In epoch e the factor is w_t·K·softmax_t(r_t / temperature), with K tasks and r_t the ratio of the task's mean loss
-    in epoch e-1 to that in e-2; r_t is 1 in the first two epochs, and where the older loss is 0.
+    in epoch e-1 to that in e-2, steps without a label of the task counting as 0, as in the history; r_t is 1 in the
+    first two epochs, and where the older loss is 0.
     """
 
     kind: Literal["dwa"] = "dwa"
@@ -67,7 +68,7 @@ class GradNorm:
     G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer. Each step moves the factors v_t, from
     1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them to a sum of K tasks.
     r_t is the task's L_t / L_t(first step with a label), divided by the mean over the tasks. The total loss is
-    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and no v_t falls below GRADNORM_FLOOR.
+    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
     Takes a backward pass for each task.
     """
 
