@@ -23,6 +23,14 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
 
+LONG = ("test_parity_executions", "test_bench", "test_docs", "test_parity_compiled", "test_parity_combinations")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first, so that of two processes none is left with one of them at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(params=("torch", "jax"))
 def backend(request):
     pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])

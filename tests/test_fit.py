@@ -206,6 +206,6 @@ def test_a_bar_on_a_terminal(backend, capfd, monkeypatch, model, data):
     monkeypatch.setattr("sys.stderr", terminal)
     history = backend.fit(model, training(backend), data).history
     shown = terminal.getvalue()
-    for part in ("epoch", "2/2", "6/6", f"{history.epochs[-1]['loss']:.5f}"):
+    for part in ("epoch", "2/2", "6/6", f"{history.step_loss[-1]:.5g}"):
         assert part in shown
     assert capfd.readouterr().out == ""
