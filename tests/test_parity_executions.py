@@ -17,7 +17,7 @@ cases = pytest.mark.parametrize("case", FEW, ids=", ".join)
 
 
 SLOW, SLOW_EPOCHS = ("gradnorm", "pcgrad"), 3
-"""A backward pass for each task takes JAX without jit 0.1 s a step: three epochs of it, where the others have twenty."""
+"""A backward pass for each task takes JAX without jit 0.1 s a step: three epochs, where the others have twenty."""
 
 
 @functools.cache
