@@ -133,7 +133,7 @@ class EarlyStopping:
     """
 
     monitor: str = "loss"
-    """What is watched: a task's name, or "mean" over all tasks, or "loss", by the tasks' own weights. A name goes first."""
+    """What is watched: a task's name, or "mean" over all tasks, or "loss" by their own weights. A name goes first."""
     metric: str | None = None
     """Which of the task's metrics, or for "mean" of every task's. None: the main one; see `backends.early_stopping`."""
     patience: Width = 3
