@@ -141,6 +141,8 @@ def parse(arguments: Sequence[str]) -> Common:
         if not stop.code:
             raise
         raise ValueError(usage(said.getvalue(), stop)) from None
+    if type(found) is Fit:  # no argument was an experiment to read
+        raise ValueError(f"fit: expected a FILE.toml, got {str(found.file)!r}")
     if isinstance(found, FitExperiment):
         return replace(found, experiment=absolute(found.experiment, Path()))
     return found

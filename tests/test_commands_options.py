@@ -166,6 +166,7 @@ USAGE = {
         "1000000",
         "2000000000",
     ): "memory: expected enough for all arrays, got",
+    ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
     ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
     ("evaluate",): "Missing from python -m backends evaluate: DIR",
