@@ -49,12 +49,10 @@ def function_of(command: Common) -> Callable[[Any], None]:
 
 def text_of(error: Exception) -> str:
     """The error in one line."""
-    from spec.validation import one_line, plain
+    from spec.validation import one_line
 
     if isinstance(error, MemoryError):
         return f"memory: expected enough for all arrays, got {one_line(error) or 'none left'}"
-    if isinstance(error, OSError) and error.filename is not None:
-        return plain(f"{error.filename}: {error.strerror}")
     return one_line(error)
 
 

@@ -1,12 +1,12 @@
 """fit: train the network of an experiment on its table."""
 
-import math
+import warnings
 from pathlib import Path
 
 from backends.saving import check_options
 from commands.evaluate import own_metrics, own_units
 from commands.folder import CHECKPOINTS, EXPERIMENT, Trained, load, run_folder, write_trained
-from commands.options import FitExperiment
+from commands.options import FitExperiment, read
 from commands.tables import print_metrics, print_table
 from datasets.columns import FittedColumns
 from datasets.table import fit_columns, read_rows
@@ -14,7 +14,7 @@ from reports import check_events, write_events, write_report
 from spec.data import Dataset
 from spec.files import to_toml, write_whole
 from spec.model import ModelSpec
-from spec.params import Params, parameter_shapes
+from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
 
 HERE = Path()
@@ -30,22 +30,23 @@ def fit(options: FitExperiment) -> None:
         check_events()
     with run_folder(out, resume=options.resume):
         columns = fit_columns(experiment, HERE)
-        rows, validation = read(columns)
+        rows, validation = rows_of(columns)
         model = columns.model(experiment.model)
-        if not (out / EXPERIMENT).exists():  # that of a run to resume stays until the run is known to be the same
+        if (out / EXPERIMENT).exists():  # that of a run to resume stays until the run is known to be the same
+            began, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
+            if epochs < began:  # the flags of the first start were left out, most likely
+                warnings.warn(f"train.epochs: {epochs} now, {began} when the run began", UserWarning, stacklevel=2)
+        else:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         seen, evaluated_on = (rows, "training rows") if validation is None else (validation, "validation rows")
-
-        scaled = any(label.transform != "none" or label.standardise for label in columns.data.labels.values())
-        evaluated_on += ", in the columns' own units" if scaled else ""
         facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
             "Training rows": f"{rows.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
-        if scaled and validation is not None:
-            facts["Epochs' metrics"] = "in the units that the network learns, after transforms"
+        if any(label.transform != "none" or label.standardise for label in columns.data.labels.values()):
+            facts["Units"] = f"the columns' own for the {evaluated_on}; for the epochs, what the network learns"
 
         def report(history: History, predictions: Params) -> None:
             write_report(
@@ -57,6 +58,7 @@ def fit(options: FitExperiment) -> None:
                 labels=own_units(columns, seen.labels) if predictions else {},
                 predictions=own_units(columns, predictions),
                 sample_weight=seen.sample_weight if predictions else None,
+                classes=columns.classes,
                 evaluated_on=evaluated_on,
                 extra=facts,
             )
@@ -83,11 +85,11 @@ def fit(options: FitExperiment) -> None:
         report(fitted.history, predictions)
     if not options.quiet:
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
-        print_metrics(evaluated_on, own_metrics(columns, model, predictions, seen))
+        print_metrics(f"{evaluated_on}, in the columns' own units", own_metrics(columns, model, predictions, seen))
         print(f"report: {out / 'report.html'}")
 
 
-def read(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
+def rows_of(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
     """The training and the validation rows."""
     data = columns.data
     if data.validation:
@@ -101,7 +103,7 @@ def outcome(model: ModelSpec, history: History) -> dict[str, str]:
     """What was trained, and how: what the report says in its own words."""
     best = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
     return {
-        "Parameters": f"{sum(math.prod(shape) for shape in parameter_shapes(model).values()):,}",
+        "Parameters": f"{parameter_count(model):,}",
         "Execution": f"{history.execution} on the {history.device}",
         "Epochs": f"{len(history.epochs)}{best}",
     }

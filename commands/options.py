@@ -125,7 +125,7 @@ def parse(arguments: Sequence[str]) -> Common:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(file), arguments)
         fit = FitExperiment(file=missing, out=missing, experiment=experiment)
-        choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit)]
+        choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit, description=Fit.__doc__)]
     union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
     said = io.StringIO()
     try:

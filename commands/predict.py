@@ -35,7 +35,7 @@ def predict(options: Predict) -> None:
         next(read(trained, [path], options.keep), None)
     encode, backend = Encoder(trained.columns, labels=False), load(options.backend)
     with whole_file(options.out) as partial, ExitStack() as stack:
-        writer = None
+        writer, rows = None, 0
         for block in read(trained, options.files, options.keep):
             found = trained.predict(backend, encode(block), options.device)
             table = pa.table({name: block.columns[name] for name in options.keep} | predicted(trained, found))
@@ -46,8 +46,10 @@ def predict(options: Predict) -> None:
                 writer.write_table(table.cast(schema))
             except pa.ArrowException as error:  # a list that is to be kept in CSV, another type in a second file
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
+            rows += table.num_rows
         if writer is None:
             raise ValueError(f"{', '.join(map(str, options.files))}: expected rows, got none")
+    print(f"{rows:,} rows: {options.out}")
 
 
 def read(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) -> Iterator[Block]:

@@ -87,7 +87,7 @@ def _confusion(axes: Axes, row: Rows, colour: str) -> None:
     for spine in axes.spines.values():
         spine.set_visible(False)
     if len(classes) <= LABELLED:
-        axes.set(xticks=classes, yticks=classes)
+        axes.set(xticks=classes, yticks=classes, xticklabels=row.classes, yticklabels=row.classes)
         for i, j in product(classes, classes):
             ink = "white" if shares[i, j] > 0.6 else INK
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=7, color=ink)

@@ -95,13 +95,13 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
     inputs += [f"{len(model.categorical)} categorical"] * bool(model.categorical)
     steps, epochs, length = len(history.step_loss), len(history.epochs), steps_per_epoch(history)
     seconds = sum(entry["seconds"] for entry in history.epochs)
-    parameters = sum(math.prod(shape) for shape in parameter_shapes(model).values())
     found = {
         "Tasks": tasks + (f" and {more} more" if more > 0 else ""),
         "Inputs": ", ".join(inputs),
-        "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameters:,} parameters",
+        "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameter_count(model):,} parameters",
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
+        "Balancing": train.balancing.kind,
         "Execution": f"{history.execution} on {history.device}, {train.precision}",
         "Steps": f"{steps:,} of up to {train.batch_size:,} rows, {length:,} an epoch",
         "Epochs": f"{epochs} of {train.epochs}" + (f", the best {history.best_epoch}" if history.best_epoch else ""),

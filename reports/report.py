@@ -1,6 +1,6 @@
 """The report of a run: a page that needs no other file, its plots, and its figures by epoch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,19 +28,21 @@ def write_report(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None = None,
+    classes: Mapping[str, Sequence[str]] | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
 ) -> None:
     """Write report.html, metrics.jsonl, plots/<name>.png and plots/<name>.svg into `folder`, made if need be.
 
     labels: by task, as in a Dataset; a missing one is left out. predictions: by task, as `Backend.predict` gives them.
-    Both may be empty: then there are only the run's curves. sample_weight: (N,). evaluated_on: what those rows are.
+    Both may be empty: then there are only the run's curves. sample_weight: (N,). classes: by multiclass task, the
+    classes' names, which are their numbers if not given. evaluated_on: what those rows are.
     extra: pairs of a name and a value that the summary begins with, such as the backend and the training rows.
 
     All is made before the first file is written, each whole or not at all.
     Raises ValueError, naming the argument, if labels and predictions do not fit the model; and OSError.
     """
-    rows = rows_by_task(model, labels, predictions, sample_weight)
+    rows = rows_by_task(model, labels, predictions, sample_weight, classes)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
     for plot in plots(model, history, rows, evaluated_on):

@@ -1,6 +1,6 @@
 """The rows that a report looks at, task by task: those with a label and a weight."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,8 @@ class Rows(NamedTuple):
     """float64: binary (n,) probability, regression (n, outputs), multiclass (n, outputs) probabilities."""
     weight: np.ndarray | None
     """(n,)."""
+    classes: tuple[str, ...]
+    """multiclass: their names, in order."""
 
     @property
     def finite(self) -> bool:
@@ -32,6 +34,7 @@ def rows_by_task(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None,
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Rows]:
     """The tasks that have labels and predictions, in the order of the model.
 
@@ -62,5 +65,6 @@ def rows_by_task(
             raise ValueError(f"sample_weight: expected shape {(rows,)}, got {sample_weight.shape}")
         data = Dataset(numeric=np.empty((rows, 0)), labels={name: label}, sample_weight=sample_weight)
         own, weight = counted_labels(task, data)
-        found.append(Rows(task, own, predicted[counted(task, data)].astype(np.float64), weight))
+        names = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
+        found.append(Rows(task, own, predicted[counted(task, data)].astype(np.float64), weight, names))
     return found

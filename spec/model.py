@@ -47,7 +47,7 @@ class TaskSpec:
     hidden: Many[Width] = ()
     """Widths of the head's hidden layers; none makes the head linear."""
     outputs: Width = 1
-    """Width of the target (regression) or number of classes (multiclass); 1 for a binary task."""
+    """Width of the target (regression); number of classes (multiclass), which has to be given; 1 for a binary task."""
     weight: NonNegative = 1.0
     """The task's factor in the total loss."""
 

@@ -54,6 +54,11 @@ def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def parameter_count(model: ModelSpec) -> int:
+    """How many numbers the parameters are."""
+    return sum(math.prod(shape) for shape in parameter_shapes(model).values())
+
+
 def initial_params(model: ModelSpec, *, seed: int = 0, precision: Precision = "float32") -> Params:
     """Initial parameters, each drawn from (seed, name) alone, so that adding a task leaves the others' numbers alone.
 

@@ -69,7 +69,9 @@ def plain(text: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """The error as one line: field, what was expected, what came. Further errors of a spec are counted."""
+    """The error as one line: field, what was expected, what came; or the file. Further errors of a spec are counted."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return plain(f"{error.filename}: {error.strerror}")
     if not isinstance(error, ValidationError):
         return plain(str(error))
     first, *others = error.errors(include_url=False)

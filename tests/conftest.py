@@ -37,6 +37,14 @@ def backend(request):
     return load_backend(request.param)
 
 
+@pytest.fixture(scope="session")
+def file(tmp_path_factory):
+    """The TOML of a small experiment, beside its tables."""
+    from tests.commands import write_experiment
+
+    return write_experiment(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session", params=("torch", "jax"))
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
@@ -108,3 +116,19 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         return folder
 
     return write
+
+
+@pytest.fixture
+def predictions(model, data):
+    from tests.histories import predictions_of
+
+    return predictions_of(model, data.rows)
+
+
+@pytest.fixture
+def history(model, data, predictions):
+    """A history made up, with the metrics of the predictions."""
+    from backends.metrics import evaluate
+    from tests.histories import history_of
+
+    return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)

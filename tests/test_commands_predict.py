@@ -39,9 +39,10 @@ def predictions(folder, out, *arguments):
     return (csv.read_csv if out.suffix == ".csv" else parquet.read_table)(out)
 
 
-def test_the_columns_are_what_the_backend_predicts(trained, backend_of, tmp_path):
+def test_the_columns_are_what_the_backend_predicts(trained, backend_of, tmp_path, capsys):
     file = trained.parent / "test.parquet"
     found = predictions(trained, tmp_path / "p.parquet", file, "--backend", backend_of)
+    assert capsys.readouterr().out == f"{len(found):,} rows: {tmp_path / 'p.parquet'}\n"
     assert found.column_names == PREDICTED
     own = read_trained(trained)
     rows = read_rows(own.columns, Path(), [str(file)], labels=False)

@@ -15,21 +15,11 @@ from reports.events import FILE
 from spec import Experiment, TrainSpec, from_toml
 from tests.builders import model as small_model
 from tests.builders import rejection
-from tests.histories import history_of, predictions_of
+from tests.histories import history_of
 from tests.test_imports import run
 
 PLOTS = ("losses", "metrics", "task_weights", "roc", "calibration", "confusion", "regression")
 TRAIN = TrainSpec(batch_size=4, epochs=2)
-
-
-@pytest.fixture
-def predictions(model, data):
-    return predictions_of(model, data.rows)
-
-
-@pytest.fixture
-def history(model, data, predictions):
-    return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)
 
 
 def write(folder, model, history, data=None, predictions=None, **fields):

@@ -6,24 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from backends.metrics import evaluate
 from reports import curves, outcomes
 from reports.epochs import steps_per_epoch
 from reports.rows import rows_by_task
 from reports.style import INK, PALETTE, colours
 from tests.builders import model as small_model
 from tests.builders import tasks_of
-from tests.histories import history_of, predictions_of
-
-
-@pytest.fixture
-def predictions(model, data):
-    return predictions_of(model, data.rows)
-
-
-@pytest.fixture
-def history(model, data, predictions):
-    return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)
+from tests.histories import history_of
 
 
 @pytest.fixture
@@ -108,9 +97,13 @@ class TestOutcomes:
     def test_confusion_is_by_class_and_weight(self):
         model = small_model(tasks=tasks_of("multiclass", 1))
         label, found = np.array([0, 0, 1, 2, -1]), np.eye(3)[[0, 1, 1, 0, 2]]
-        rows = rows_by_task(model, {"t0": label}, {"t0": found}, np.array([3.0, 1.0, 1.0, 1.0, 1.0]))
-        image = outcomes.confusion(rows, {"t0": "red"}).axes[0].images[0].get_array()
-        np.testing.assert_allclose(image, [[0.75, 0.25, 0], [0, 1, 0], [1, 0, 0]])
+        weight = np.array([3.0, 1.0, 1.0, 1.0, 1.0])
+        for classes, names in (({"t0": ["tv", "phone", "tablet"]}, ["tv", "phone", "tablet"]), (None, ["0", "1", "2"])):
+            rows = rows_by_task(model, {"t0": label}, {"t0": found}, weight, classes)
+            axes = outcomes.confusion(rows, {"t0": "red"}).axes[0]
+            np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 1, 0], [1, 0, 0]])
+            assert [text.get_text() for text in axes.get_xticklabels()] == names
+            assert [text.get_text() for text in axes.get_yticklabels()] == names
 
     @pytest.mark.parametrize(("count", "hexagons"), [(50, False), (3000, True)])
     def test_regression(self, count, hexagons):
