@@ -1,5 +1,8 @@
-"""python -m backends: the command line of `commands`. Run as a file it would put the folder torch before PyTorch."""
+"""python -m backends: another name of python -m shared_bottom.
 
-from commands import main
+It is run by name, because nothing in `backends` imports what lies above it.
+"""
 
-main()
+import runpy
+
+runpy.run_module("shared_bottom", run_name="__main__")

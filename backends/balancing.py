@@ -6,19 +6,16 @@ parameters' vector, behind the network's, so that slots, clipping and decay are 
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backends.batches import Batches
 from backends.layout import Layout
+from backends.trainer import Trainer
 from spec.balancing import DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
 from spec.params import Params
 from spec.random import projection_order
 from spec.training import TrainSpec
-
-if TYPE_CHECKING:
-    from backends.base import Trainer
 
 
 def initial_balance(train: TrainSpec, tasks: int) -> Params:
@@ -48,7 +45,7 @@ def to_vectors(
     return vector, slots, {name: balance[name] for name in train.balancing.state}
 
 
-def balance_of(layout: Layout, train: TrainSpec, trainer: "Trainer") -> Params:
+def balance_of(layout: Layout, train: TrainSpec, trainer: Trainer) -> Params:
     """The balance of a run in progress."""
     balance, learned = trainer.balance(), train.balancing.learned
     if learned:

@@ -2,15 +2,16 @@
 
 import abc
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from backends.balancing import initial_balance, to_vectors
 from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
-from backends.fit import fit
 from backends.layout import layout_of
+from backends.trainer import Trainer
+from spec.backend import Backend
 from spec.data import Dataset
 from spec.flops import step_flops
 from spec.model import ModelSpec
@@ -19,25 +20,6 @@ from spec.training import Device, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
-
-
-class Trainer(Protocol):
-    """A run in progress on a device. Vectors are (parameters,), in the order of the layout."""
-
-    def run(self, batches: Batches) -> np.ndarray:
-        """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses).
-
-        The total, then each task's; then, where balancing moves them, the factors that the tasks counted by.
-        """
-
-    def params(self) -> np.ndarray:
-        """The parameters so far, and behind them the numbers that balancing learns: see `backends.balancing`."""
-
-    def slots(self) -> dict[str, np.ndarray]:
-        """The optimizer's vectors so far, like the parameters', by the names of `optimizer.slots`."""
-
-    def balance(self) -> dict[str, np.ndarray]:
-        """What balancing keeps, so far, by the names of its `state`: (tasks,) each, in the layout's order."""
 
 
 class Cost(NamedTuple):
@@ -54,10 +36,9 @@ class Cost(NamedTuple):
     """Floating-point operations a second beside the overhead."""
 
 
-class SharedBackend(abc.ABC):
-    """The `spec.Backend` that both are: the public methods here, the framework's part in its own folder."""
+class SharedBackend(Backend):
+    """The half of a `spec.Backend` that needs no framework; the other half is in the framework's own folder."""
 
-    name: str
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""
     libraries: tuple[str, ...]
@@ -72,10 +53,6 @@ class SharedBackend(abc.ABC):
     @abc.abstractmethod
     def native_device(self, device: str) -> Any:
         """cpu or gpu as the framework's device."""
-
-    @abc.abstractmethod
-    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
-        """The native module with these parameters."""
 
     @abc.abstractmethod
     def logits(self, network: Any, inputs: Batches) -> Params:
@@ -94,8 +71,6 @@ class SharedBackend(abc.ABC):
     @abc.abstractmethod
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the device's allocator at their peak; None where it does not tell."""
-
-    fit = fit
 
     def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int) -> str:
         """What "auto" means: the execution that ends a run of so many steps first, compiling included."""
@@ -120,7 +95,7 @@ class SharedBackend(abc.ABC):
         layout, native = layout_of(model), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
         vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)
-        return self.trainer_type(model, train.rule, vector, native, execution, slots, balance)
+        return self.trainer_type(model, train.step_spec, vector, native, execution, slots, balance)
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
@@ -153,12 +128,12 @@ class SharedBackend(abc.ABC):
         batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
         batch = {name: array[0] for name, array in batches.items()}
         losses, gradient = self.loss_and_gradient(model, flat, batch, native)
-        return float(losses[0]), layout.unpack(gradient)
+        return float(losses[0]), layout.to_params(gradient)
 
     def packed(self, model: ModelSpec, params: Mapping[str, np.ndarray]) -> np.ndarray:
         """The checked parameters as one vector (parameters,)."""
         check_params(model, params)
-        return layout_of(model).pack(params)
+        return layout_of(model).to_vector(params)
 
     def resolve_device(self, device: Device) -> Literal["cpu", "gpu"]:
         """cpu or gpu. Raises ValueError if the GPU that is asked for is not there: never a silent run on the CPU."""

@@ -112,18 +112,18 @@ class Layout:
         names = [task.name for task in self.tasks]
         return [names.index(task.name) for task in self.model.tasks]
 
-    def split(self, flat: Any) -> dict[str, Any]:
+    def to_tensors(self, flat: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
         return {name: flat[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
 
-    def join(self, tensors: Mapping[str, np.ndarray]) -> Params:
+    def from_tensors(self, tensors: Mapping[str, np.ndarray]) -> Params:
         """The spec's parameters out of native tensors by name. Raises ValueError for those of another network."""
         if tensors.keys() != self.tensors.keys():
             raise ValueError(f"state: expected the entries {', '.join(self.tensors)}, got {', '.join(tensors)}")
         for name, tensor in self.tensors.items():
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
-        return self.unpack(np.concatenate([np.ravel(tensors[name]) for name in self.tensors]))
+        return self.to_params(np.concatenate([np.ravel(tensors[name]) for name in self.tensors]))
 
     def by_task(self, logits: Sequence[Any]) -> dict[str, Any]:
         """From arrays (tasks…, …) of any framework, one a head, each task's own, in the spec's order."""
@@ -133,12 +133,12 @@ class Layout:
             found |= {task.name: array for task, array in zip(head.tasks, own, strict=True)}
         return {task.name: found[task.name] for task in self.model.tasks}
 
-    def pack(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+    def to_vector(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
         """The spec's parameters as one new flat vector (parameters,)."""
         return np.concatenate([np.ravel(params[part]) for t in self.tensors.values() for part in t.parts])
 
-    def unpack(self, flat: np.ndarray) -> Params:
-        """The inverse of `pack`: a new dict in the spec's order."""
+    def to_params(self, flat: np.ndarray) -> Params:
+        """The inverse of `to_vector`: a new dict in the spec's order."""
         shapes = parameter_shapes(self.model)
         start, found = 0, {}
         for part in (part for t in self.tensors.values() for part in t.parts):

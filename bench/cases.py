@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.results import REFERENCES
-from datasets import census_income
+from shared_bottom.tables import census_income
 from spec import Dataset, ModelSpec, TaskSpec, TrainSpec, presets, read_experiment
 
 TASKS = (1, 2, 4, 8, 16, 32, 64)

@@ -23,9 +23,9 @@ from rich.table import Table
 from backends.balancing import balance_of
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
-from backends.fit import epoch_calls
 from backends.layout import layout_of
 from bench.cases import Case, load_cases
+from shared_bottom.run.calls import epoch_calls
 from spec import backend_names, initial_params, learning_rates, load_backend
 from spec.files import check_output, write_whole
 from spec.validation import one_line
@@ -104,7 +104,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     parameters, and what it learns and keeps is compared as well.
     """
     layout = layout_of(case.model)
-    params = layout.pack(initial_params(case.model, seed=case.train.seed, precision=case.train.precision))
+    params = layout.to_vector(initial_params(case.model, seed=case.train.seed, precision=case.train.precision))
     trainers = [
         backend.trainer(case.model, case.train, params, LOCK_STEP.get(backend.name, "eager"), "cpu")
         for backend in backends
@@ -114,7 +114,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     for step, batches in enumerate(single_steps(case, steps)):
         batch = {name: np.asarray(array[0]) for name, array in batches.items()}
         gradients = [
-            layout.unpack(backend.loss_and_gradient(case.model, own, batch, "cpu")[1])
+            layout.to_params(backend.loss_and_gradient(case.model, own, batch, "cpu")[1])
             for backend, own in zip(backends, before, strict=True)
         ]
         losses = [trainer.run(batches)[0] for trainer in trainers]
@@ -122,7 +122,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
         report.losses.append([loss[: len(names)].tolist() for loss in losses])
         for i, name in enumerate(names):
             report.compare(f"loss {name}", step, "", losses[0][i], losses[1][i])
-        after = [layout.unpack(own) for own in before]
+        after = [layout.to_params(own) for own in before]
         balances = [balance_of(layout, case.train, trainer) for trainer in trainers]
         for quantity, arrays in (("gradient", gradients), ("parameter", after), ("balance", balances)):
             for name in arrays[0]:

@@ -16,12 +16,12 @@ from typing import cast
 from rich.console import Console
 
 from backends.base import SharedBackend
-from backends.metrics import evaluate
 from bench.cases import Case, load_cases
 from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import EXECUTIONS, REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
+from shared_bottom.run.metrics import evaluate
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.machine import describe
 from spec.training import Device

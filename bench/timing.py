@@ -12,11 +12,11 @@ import numpy as np
 
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
-from backends.fit import epoch_calls
 from backends.layout import layout_of
 from bench.cases import Case
 from bench.machine import PeakMemory
 from bench.results import Row, Run, row_name
+from shared_bottom.run.calls import epoch_calls
 from spec import initial_params, learning_rates
 from spec.flops import step_flops
 
@@ -55,7 +55,7 @@ class BackendRunner:
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
         layout, train = layout_of(case.model), case.train
         self.steps = min(SLOW_STEPS, case.steps) if (backend.name, execution) == ("jax", "eager") else case.steps
-        params = layout.pack(initial_params(case.model, seed=train.seed, precision=train.precision))
+        params = layout.to_vector(initial_params(case.model, seed=train.seed, precision=train.precision))
         self._case, self._source = case, BatchSource(layout, case.data, train.batch_size, train.precision)
         self._trainer = backend.trainer(case.model, train, params, execution, device)
         self._rates = learning_rates(train, train.epochs * case.epoch_steps)

@@ -1,10 +1,12 @@
 """The contract of a backend, and `load_backend`, the only line of a user's program that names a framework."""
 
+import abc
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,13 +19,34 @@ from spec.training import Device, TrainSpec
 ProgressMode = Literal["auto", "lines", "none"]
 
 
-class Backend(Protocol):
+@dataclass(frozen=True, kw_only=True)
+class FitRequest:
+    """The arguments of one call of `Backend.fit`, where each is explained, as they came: nothing is checked yet."""
+
+    model: ModelSpec
+    train: TrainSpec
+    data: Dataset
+    validation: Dataset | None
+    params: Mapping[str, np.ndarray] | None
+    checkpoint: str | Path | None
+    save_every: int | None
+    keep: int
+    resume: bool
+    progress: ProgressMode
+
+
+class Backend(abc.ABC):
     """One framework's way to build and train the network. Arrays that enter and leave are NumPy's.
 
     Every method checks its arguments first, and raises ValueError naming the field, what was expected and what came.
     """
 
     name: str
+    """That of its folder in `backends/`."""
+
+    def __init__(self, loop: Callable[[Any, FitRequest], Fitted]) -> None:
+        """loop: the training loop, which is the same for every backend: see `load_backend`."""
+        self._loop = loop
 
     def fit(
         self,
@@ -54,19 +77,38 @@ class Backend(Protocol):
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.
         """
+        request = FitRequest(
+            model=model,
+            train=train,
+            data=data,
+            validation=validation,
+            params=params,
+            checkpoint=checkpoint,
+            save_every=save_every,
+            keep=keep,
+            resume=resume,
+            progress=progress,
+        )
+        return self._loop(self, request)
 
+    @abc.abstractmethod
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
-    ) -> dict[str, np.ndarray]:
+    ) -> Params:
         """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities."""
 
+    @abc.abstractmethod
     def gradients(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
     ) -> tuple[float, Params]:
         """The total loss over all rows as one batch, without dropout, and its gradient by parameter name."""
 
+    @abc.abstractmethod
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:
-        """The native object (torch.nn.Module, flax.nnx.Module) with these parameters."""
+        """The native object (torch.nn.Module, flax.nnx.Module) with these parameters.
+
+        Call it with (numeric, categorical) for a dict of logits (rows, outputs) by task.
+        """
 
 
 def backend_names() -> list[str]:
@@ -78,6 +120,9 @@ def backend_names() -> list[str]:
 
 def load_backend(name: str) -> Backend:
     """The backend in the folder `backends/<name>`, imported when asked for and not before.
+
+    This is where the parts of the project are put together: the folder's class `Backend`, and the training loop. Both
+    are looked up by name, because what lies above the spec may import the spec and not the other way round.
 
     Raises ValueError for an unknown name, and ImportError with the command that installs a missing framework.
     """
@@ -91,5 +136,5 @@ def load_backend(name: str) -> Backend:
         raise ImportError(
             f"backend {name!r} needs {error.name}, which is not installed: pip install -e '.[{name}]'", name=error.name
         ) from error
-    backend: Backend = module.backend
+    backend: Backend = module.Backend(importlib.import_module("shared_bottom.fit").fit)
     return backend

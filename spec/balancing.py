@@ -19,7 +19,7 @@ class Fixed:
     """The total loss is Σ_t w_t·L_t."""
 
     kind: Literal["fixed"] = "fixed"
-    moves: ClassVar = False
+    changes_weights: ClassVar = False
     """Whether the factors change from step to step."""
     learned: ClassVar[tuple[str, ...]] = ()
     """Numbers, one a task, that the optimizer trains like parameters."""
@@ -39,7 +39,7 @@ class UncertaintyWeighting:
     kind: Literal["uncertainty"] = "uncertainty"
     initial_log_variance: Finite = 0.0
     """Of every task; 0 is σ = 1."""
-    moves: ClassVar = True
+    changes_weights: ClassVar = True
     learned: ClassVar[tuple[str, ...]] = ("log_variance",)
     state: ClassVar[tuple[str, ...]] = ()
 
@@ -56,7 +56,7 @@ class DynamicWeightAverage:
     kind: Literal["dwa"] = "dwa"
     temperature: Positive = 2.0
     """Higher makes the factors more alike."""
-    moves: ClassVar = True
+    changes_weights: ClassVar = True
     learned: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ("sum", "last", "older")
 
@@ -77,7 +77,7 @@ class GradNorm:
     """How strongly the tasks are pulled to one rate of training."""
     learning_rate: Positive = 0.025
     """Of the factors."""
-    moves: ClassVar = True
+    changes_weights: ClassVar = True
     learned: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ("factor", "first_loss")
 
@@ -92,7 +92,7 @@ class PCGrad:
     """
 
     kind: Literal["pcgrad"] = "pcgrad"
-    moves: ClassVar = False
+    changes_weights: ClassVar = False
     learned: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
 

@@ -135,12 +135,12 @@ class EarlyStopping:
     monitor: str = "loss"
     """What is watched: a task's name, or "mean" over all tasks, or "loss" by their own weights. A name goes first."""
     metric: str | None = None
-    """Which of the task's metrics, or for "mean" of every task's. None: the main one; see `backends.early_stopping`."""
+    """Which of the task's metrics, or for "mean" of every task's. None: the main one, the first in its list."""
     patience: Width = 3
     """Epochs in a row without a better value after which the run stops."""
 
 
-class Rule(NamedTuple):
+class StepSpec(NamedTuple):
     """What of the training a step's arithmetic depends on, apart from what comes with its batch."""
 
     optimizer: Optimizer
@@ -180,9 +180,9 @@ class TrainSpec:
     """What a loss that is NaN or infinite does: stop the run with a DivergenceError, or nothing."""
 
     @property
-    def rule(self) -> Rule:
+    def step_spec(self) -> StepSpec:
         """What a step is compiled for."""
-        return Rule(self.optimizer, self.clip_norm, self.balancing)
+        return StepSpec(self.optimizer, self.clip_norm, self.balancing)
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one pass over `rows` rows."""

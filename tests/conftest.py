@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import census_income
-from datasets.census_income import fingerprint
+from shared_bottom.tables import census_income
+from shared_bottom.tables.census_income import fingerprint
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
-from tests.census_files import TEST, TRAIN, Install, table
+from tests.helpers.census_files import TEST, TRAIN, Install, table
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -40,7 +40,7 @@ def backend(request):
 @pytest.fixture(scope="session")
 def file(tmp_path_factory):
     """The TOML of a small experiment, beside its tables."""
-    from tests.commands import write_experiment
+    from tests.helpers.commands import write_experiment
 
     return write_experiment(tmp_path_factory.mktemp("data"))
 
@@ -49,7 +49,7 @@ def file(tmp_path_factory):
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
     pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    from tests.commands import fit, without_plots, write_experiment
+    from tests.helpers.commands import fit, without_plots, write_experiment
 
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +120,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 @pytest.fixture
 def predictions(model, data):
-    from tests.histories import predictions_of
+    from tests.helpers.histories import predictions_of
 
     return predictions_of(model, data.rows)
 
@@ -128,7 +128,7 @@ def predictions(model, data):
 @pytest.fixture
 def history(model, data, predictions):
     """A history made up, with the metrics of the predictions."""
-    from backends.metrics import evaluate
-    from tests.histories import history_of
+    from shared_bottom.run.metrics import evaluate
+    from tests.helpers.histories import history_of
 
     return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)

@@ -8,10 +8,10 @@ import pytest
 
 from backends import batches
 from backends.batches import BatchSource, encode_inputs, row_chunks
-from backends.fit import epoch_calls
 from backends.layout import layout_of
+from shared_bottom.run.fit import epoch_calls
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, learning_rates, presets
-from tests.builders import tasks_of
+from tests.helpers.builders import tasks_of
 
 
 def has_label(label):

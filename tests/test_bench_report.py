@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from bench import plots
 from bench.report import compare, conclusions, print_run
-from tests.bench_runs import EAGER, LOOP, row, run
+from tests.helpers.bench_runs import EAGER, LOOP, row, run
 
 
 class TestPlots:

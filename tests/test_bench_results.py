@@ -13,8 +13,8 @@ from bench.results import Row, Run, merge, read_run, to_json
 from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
 from spec.files import write_whole
 from spec.flops import step_flops
-from tests.bench_runs import EAGER, LOOP, row, run
-from tests.builders import rejection
+from tests.helpers.bench_runs import EAGER, LOOP, row, run
+from tests.helpers.builders import rejection
 
 
 class TestFlops:

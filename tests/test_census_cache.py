@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pyarrow import csv
 
-from datasets import census_income
-from datasets.census_income import fingerprint, load
+from shared_bottom.tables import census_income
+from shared_bottom.tables.census_income import fingerprint, load
 from spec.files import cache_folder
-from tests.census_files import (
+from tests.helpers.census_files import (
     TEST,
     TRAIN,
     Install,

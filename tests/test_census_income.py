@@ -13,10 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
-from datasets import census_income
-from datasets.census_income import NUMERIC, VOCABULARIES, Census, fingerprint, load, synthetic
+from shared_bottom.tables import census_income
+from shared_bottom.tables.census_income import NUMERIC, VOCABULARIES, Census, fingerprint, load, synthetic
 from spec import Dataset
-from tests.census_files import (
+from tests.helpers.census_files import (
     MONEY,
     OFFICIAL_FOLDER,
     TEST,

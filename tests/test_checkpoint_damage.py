@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
-from backends.checkpoint_format import CheckpointError
-from backends.checkpoints import CheckpointWarning, load_checkpoint
+from shared_bottom.checkpoint.folder import CheckpointWarning, load_checkpoint
+from shared_bottom.checkpoint.format import CheckpointError
 from spec import load_backend
-from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
 
 FILES = ("tensors.safetensors", "checkpoint.json", "checkpoint.sha256")
 NEWEST = "step-00000010"

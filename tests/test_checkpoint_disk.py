@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from backends.checkpoints import CheckpointFolder, CheckpointWarning
-from tests.checkpoints import DATA, MODEL, short, steps_saved
+from shared_bottom.checkpoint.folder import CheckpointFolder, CheckpointWarning
+from tests.helpers.checkpoints import DATA, MODEL, short, steps_saved
 
 NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    """What `tests.disk` says of its runs, by kind of disk; and the folder above theirs."""
+    """What `tests.helpers.disk` says of its runs, by kind of disk; and the folder above theirs."""
     pytest.importorskip("torch")
     folder, kinds, prefix = tmp_path_factory.mktemp("disks"), ["limit"], []
     if shutil.which("unshare") and not subprocess.run([*NAMESPACE, "true"], capture_output=True).returncode:
         kinds, prefix = ["full", "read-only", "read-only but for its lock", "read-only midway", "limit"], NAMESPACE
-    command = [*prefix, sys.executable, "-m", "tests.disk", str(folder), *kinds]
+    command = [*prefix, sys.executable, "-m", "tests.helpers.disk", str(folder), *kinds]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1], timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), folder

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from backends.checkpoint_format import CheckpointError
-from backends.checkpoints import CheckpointWarning, load_checkpoint
+from shared_bottom.checkpoint.folder import CheckpointWarning, load_checkpoint
+from shared_bottom.checkpoint.format import CheckpointError
 from spec import Adam, EarlyStopping, Schedule, parameter_shapes, to_json
-from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
-from tests.parity import compare_params
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
+from tests.helpers.parity import compare_params
 
 
 @pytest.mark.parametrize(

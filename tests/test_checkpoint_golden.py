@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import load_checkpoint
-from backends.metrics import UndefinedMetricWarning
-from tests.checkpoints import steps_saved
-from tests.golden import DATA, FOLDER, MODEL, RUNS
-from tests.parity import compare_curves, compare_params
-from tests.runs import FAST
+from shared_bottom.checkpoint.folder import load_checkpoint
+from shared_bottom.run.metrics import UndefinedMetricWarning
+from tests.helpers.checkpoints import steps_saved
+from tests.helpers.golden import DATA, FOLDER, MODEL, RUNS
+from tests.helpers.parity import compare_curves, compare_params
+from tests.helpers.runs import FAST
 
 RTOL = {"float64": 1e-9, "float32": 1e-5}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from backends.checkpoints import CheckpointFolder, load_checkpoint
-from backends.interrupts import Interrupts
+from shared_bottom.checkpoint.folder import CheckpointFolder, load_checkpoint
+from shared_bottom.run.interrupts import Interrupts
 from spec import DivergenceError, load_backend
-from tests.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
-from tests.runs import signalled
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, assert_same_run, short, steps_saved
+from tests.helpers.runs import signalled
 
 ROOT = Path(__file__).parents[1]
 EXITS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
@@ -105,7 +105,7 @@ def test_a_thread_trains_without_touching_signals(backend, tmp_path):
 LONG = """
 import sys
 from spec import load_backend
-from tests.checkpoints import DATA, MODEL, short
+from tests.helpers.checkpoints import DATA, MODEL, short
 backend = load_backend("torch")
 backend.fit(MODEL, short(backend, epochs=100_000), DATA, checkpoint=sys.argv[1], save_every=2)
 """
@@ -150,7 +150,7 @@ def test_a_process_of_its_own_exits_with_143(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from backends.checkpoints import CheckpointFolder
+from shared_bottom.checkpoint.folder import CheckpointFolder
 with CheckpointFolder(Path(sys.argv[1]), 3):
     print("held", flush=True)
     time.sleep(60)

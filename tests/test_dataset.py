@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, presets
 from spec.data import label_present, row_order
-from tests.strategies import model_specs, repeatable
+from tests.helpers.strategies import model_specs, repeatable
 
 NAN = np.nan
 MODEL = ModelSpec(

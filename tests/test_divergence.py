@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import CheckpointWarning, load_checkpoint
+from shared_bottom.checkpoint.folder import CheckpointWarning, load_checkpoint
 from spec import SGD, Adam, DivergenceError, GradNorm, Schedule
-from tests.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
 
 ROW, STEP = 20, 7
 """In their own order and batches of 8, row 20 is in the third of five steps: step 2, and step 7 of the second epoch."""
@@ -30,16 +30,18 @@ def calm(backend, **fields):
 
 def explode_in_the_second_epoch(backend, monkeypatch, task="price"):
     """From step 5 on, batches come from the rows that explode."""
-    import backends.fit
+    import shared_bottom.run.fit
 
-    original = backends.fit.epoch_calls
+    original = shared_bottom.run.fit.epoch_calls
 
     def calls(train, source, epoch, *rest):
         if epoch == 1:
-            source = backends.fit.BatchSource(source.layout, exploding(task), train.batch_size, train.precision)
+            source = shared_bottom.run.fit.BatchSource(
+                source.layout, exploding(task), train.batch_size, train.precision
+            )
         return original(train, source, epoch, *rest)
 
-    monkeypatch.setattr(backends.fit, "epoch_calls", calls)
+    monkeypatch.setattr(shared_bottom.run.fit, "epoch_calls", calls)
 
 
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])

@@ -24,8 +24,8 @@ QUICK = ("--train.epochs", "1")
 SHORTENED: dict[str, tuple[str, ...]] = {
     "python -m bench --backend jax": ("--execution", "step", "--steps", "1", "--repetitions", "1"),
     "python -m bench.sharing examples/clicks.toml --backend jax --seeds 3": ("--seeds", "1", "--gradient-rows", "64"),
-    "python -m backends fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
-    "python -m backends fit examples/clicks.toml --backend torch --out runs/clicks --resume": QUICK,
+    "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
+    "python -m shared_bottom fit examples/clicks.toml --backend torch --out runs/clicks --resume": QUICK,
 }
 """By command, what is put behind it."""
 ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "test", "lint", "setup")}

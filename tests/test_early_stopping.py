@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import load_checkpoint
-from backends.early_stopping import Monitor
-from backends.metrics import UndefinedMetricWarning
+from shared_bottom.checkpoint.folder import load_checkpoint
+from shared_bottom.run.early_stopping import Monitor
+from shared_bottom.run.metrics import UndefinedMetricWarning
 from spec import Adam, EarlyStopping, initial_params
-from tests.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
-from tests.parity import compare_params
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
+from tests.helpers.parity import compare_params
 
 FAST = Adam(learning_rate=0.05)
 """Random labels: the training rows are learned by heart within a few epochs."""

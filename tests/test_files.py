@@ -23,8 +23,8 @@ from spec import (
     to_json,
     to_toml,
 )
-from tests.builders import CLASSES, feature, model, rejection, task
-from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
+from tests.helpers.builders import CLASSES, feature, model, rejection, task
+from tests.helpers.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
 
 FORMATS = {"toml": (to_toml, from_toml), "json": (to_json, from_json)}
 

@@ -8,8 +8,8 @@ import pytest
 
 from spec import SGD, Adam, Dataset, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.data import row_order
-from tests.plain import plain_losses
-from tests.runs import training
+from tests.helpers.plain import plain_losses
+from tests.helpers.runs import training
 
 
 def test_auto_takes_the_execution_that_ends_first_compiling_included(backend):

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import textwrap
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -59,38 +60,108 @@ def imported(path):
 
 
 def test_importing_spec_brings_no_heavy_package():
-    heavy = FRAMEWORKS | {"sklearn", "scipy", "pyarrow", "matplotlib", "backends", "datasets", "bench"}
+    heavy = FRAMEWORKS | {"sklearn", "scipy", "pyarrow", "matplotlib", "backends", "shared_bottom", "bench"}
     assert run(f"import spec; print(sorted({heavy} & sys.modules.keys()))") == "[]"
 
 
 def test_a_tables_toml_is_read_without_pyarrow():
     code = """
     from pathlib import Path
-    from datasets.table import read_table_experiment
+    from shared_bottom.tables.rows import read_table_experiment
     print(read_table_experiment(Path("examples/clicks.toml")).data.test)
     """
     assert run(code, blocked=FRAMEWORKS | {"pyarrow"}) == "('clicks_test.parquet',)"
+
+
+def test_one_import_gives_the_public_names_and_brings_no_heavy_package():
+    heavy = FRAMEWORKS | {"sklearn", "scipy", "pyarrow", "matplotlib"}
+    code = f"""
+    import shared_bottom
+    print(sorted({heavy} & sys.modules.keys()))
+    print([name for name in shared_bottom.__all__ if getattr(shared_bottom, name) is None])
+    print(sorted({FRAMEWORKS} & sys.modules.keys()))
+    """
+    assert run(code).splitlines() == ["[]"] * 3
 
 
 def test_the_block_blocks():
     assert run("try:\n  import torch\nexcept ImportError as error:\n  print(error.name)", blocked={"torch"}) == "torch"
 
 
-@pytest.mark.parametrize(
-    ("files", "forbidden"),
-    [
-        ("spec/**/*.py", FRAMEWORKS | {"backends", "bench", "datasets"}),
-        ("datasets/**/*.py", FRAMEWORKS | {"backends", "bench"}),
-        ("backends/*.py", FRAMEWORKS | {"bench", "reports"}),
-        ("reports/*.py", FRAMEWORKS | {"bench", "datasets", "tensorflow"}),
-        ("backends/torch/**/*.py", (FRAMEWORKS - NEEDS["torch"]) | {"bench"}),
-        ("backends/jax/**/*.py", (FRAMEWORKS - NEEDS["jax"]) | {"bench"}),
-    ],
-)
-def test_a_framework_is_imported_only_in_its_own_folder(files, forbidden):
-    paths = sorted(ROOT.glob(files))
-    assert paths
-    assert {str(path.relative_to(ROOT)): found for path in paths if (found := forbidden & set(imported(path)))} == {}
+LAYERS = [
+    ["spec"],
+    ["backends"],
+    ["shared_bottom.run"],
+    ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
+    ["shared_bottom.fit", "shared_bottom.folder"],
+    ["shared_bottom.cli"],
+    ["shared_bottom"],
+    ["bench"],
+]
+"""From the bottom to the top. A file may import what is in its own package or in a layer below, and nothing else."""
+
+
+def modules():
+    """Each module of the project by its dotted name."""
+    for folder in ("spec", "backends", "shared_bottom", "bench"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports(path):
+    """The modules of the project that a file imports, wherever in it, for type checking too."""
+    known = dict(modules())
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: expected absolute imports"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in known else node.module for name in names]
+        else:
+            continue
+        yield from (name for name in names if name in known)
+
+
+def package(module):
+    """The layer's entry that a module belongs to: the longest that its name begins with."""
+    fitting = [name for layer in LAYERS for name in layer if f"{module}.".startswith(f"{name}.")]
+    return max(fitting, key=len)
+
+
+def test_arrows_run_one_way():
+    level = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+    wrong = [
+        f"{module} imports {other}"
+        for module, path in modules()
+        for other in imports(path)
+        if package(other) != package(module) and level[package(other)] >= level[package(module)]
+    ]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_through_others():
+    graph = {module: set(imports(path)) - {module} for module, path in modules()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_framework_is_imported_only_in_its_own_folder(name):
+    """And in the loops that the bench compares with."""
+    free = {"bench.references", "bench.peers"}
+    importers = {module for module, path in modules() if NEEDS[name] & set(imported(path))}
+    assert {module for module in importers if package(module) != "bench"} <= {
+        module for module, _ in modules() if module.startswith(f"backends.{name}")
+    }
+    assert {module for module in importers if package(module) == "bench"} <= free
+
+
+def test_the_spec_imports_numpy_and_pydantic_and_the_standard_library():
+    allowed = sys.stdlib_module_names | {"numpy", "pydantic", "typing_extensions", "spec"}
+    lazily = {"tomli_w", "platformdirs"}  # by the functions that write TOML and that find the user's cache
+    found = {name for module, path in modules() if package(module) == "spec" for name in imported(path)}
+    assert found - allowed == lazily
 
 
 def test_the_backends_are_the_folders():
@@ -125,7 +196,7 @@ def test_a_backend_trains_where_the_other_framework_is_missing(name):
 
 def test_a_checkpoint_is_read_without_a_framework():
     code = """
-    from backends.checkpoints import load_checkpoint
+    from shared_bottom.checkpoint.folder import load_checkpoint
     for name in ("jax-adam", "torch-sgd"):
         print(load_checkpoint(f"tests/golden/{name}").step)
     """

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import load_checkpoint
+from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import Adam, AdamW, CategoricalFeature, ModelSpec, TaskSpec, initial_params, presets
 from spec.data import row_order
-from tests.parity import compare_params
-from tests.runs import training
+from tests.helpers.parity import compare_params
+from tests.helpers.runs import training
 
 STEP, STEPS, ROWS, BATCH = 4, 12, 18, 6
 """Handed over within the second of four epochs of three steps."""

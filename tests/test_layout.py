@@ -8,8 +8,8 @@ from hypothesis import given
 
 from backends.layout import layout_of
 from spec import ModelSpec, TaskSpec, initial_params, parameter_shapes
-from tests.builders import tasks_of
-from tests.strategies import model_specs, repeatable
+from tests.helpers.builders import tasks_of
+from tests.helpers.strategies import model_specs, repeatable
 
 
 @repeatable
@@ -17,23 +17,23 @@ from tests.strategies import model_specs, repeatable
 def test_pack_and_unpack_are_inverse(model):
     layout = layout_of(model)
     params = initial_params(model, seed=1, precision="float64")
-    flat = layout.pack(params)
+    flat = layout.to_vector(params)
     assert flat.shape == (sum(math.prod(shape) for shape in parameter_shapes(model).values()),)
-    again = layout.unpack(flat)
+    again = layout.to_params(flat)
     assert list(again) == list(params)
     for name, value in params.items():
         assert again[name].dtype == np.float64
         np.testing.assert_array_equal(again[name], value)
         assert not np.shares_memory(again[name], flat)
-    np.testing.assert_array_equal(layout.pack(again), flat)
+    np.testing.assert_array_equal(layout.to_vector(again), flat)
 
 
 @repeatable
 @given(model_specs())
 def test_native_tensors_tile_the_vector(model):
     layout = layout_of(model)
-    flat = np.arange(len(layout.pack(initial_params(model))))
-    views = layout.split(flat)
+    flat = np.arange(len(layout.to_vector(initial_params(model))))
+    views = layout.to_tensors(flat)
     assert np.concatenate([view.ravel() for view in views.values()]).tolist() == flat.tolist()
     assert all(np.shares_memory(view, flat) for view in views.values())
     assert {name: view.shape for name, view in views.items()} == {n: t.shape for n, t in layout.tensors.items()}
@@ -48,7 +48,7 @@ def test_native_tensors_tile_the_vector(model):
 def test_like_heads_and_tables_are_tied(model):
     layout = layout_of(replace(model, normalization="layer"))
     params = initial_params(layout.model, seed=2)
-    native = layout.split(layout.pack(params))
+    native = layout.to_tensors(layout.to_vector(params))
     assert [[task.name for task in head.tasks] for head in layout.heads] == [
         ["click", "buy"],
         ["price"],

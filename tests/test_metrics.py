@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.metrics import UndefinedMetricWarning, evaluate
+from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
 from spec import Dataset, ModelSpec, TaskSpec, TrainSpec
 
 ROWS = 40

@@ -14,7 +14,7 @@ from hypothesis import given
 
 from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.params import check_params
-from tests.strategies import model_specs, repeatable
+from tests.helpers.strategies import model_specs, repeatable
 
 TUTORIAL = {
     "trunk.0.kernel": (10, 64),

@@ -1,6 +1,6 @@
 """Balancing: both backends and a plain NumPy version draw one curve and weigh the tasks alike.
 
-Every execution, optimizer and kind of task with it: `tests.combinations`.
+Every execution, optimizer and kind of task with it: `tests.helpers.combinations`.
 """
 
 from dataclasses import replace
@@ -21,7 +21,7 @@ from spec import (
     load_backend,
 )
 from spec.balancing import GRADNORM_FLOOR
-from tests.parity import (
+from tests.helpers.parity import (
     PARAMS_RTOL,
     RTOL,
     WITHIN,
@@ -32,7 +32,7 @@ from tests.parity import (
     example_model,
     fit,
 )
-from tests.plain_balancing import train_plainly
+from tests.helpers.plain_balancing import train_plainly
 
 RULES = {
     "uncertainty": UncertaintyWeighting(initial_log_variance=0.3),

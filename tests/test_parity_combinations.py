@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tests.combinations import CASES, FACTORS, STEPS, problem
-from tests.parity import PARAMS_RTOL, WITHIN, both, compare_curves, compare_params, fit
+from tests.helpers.combinations import CASES, FACTORS, STEPS, problem
+from tests.helpers.parity import PARAMS_RTOL, WITHIN, both, compare_curves, compare_params, fit
 
 
 def test_every_pair_of_values_occurs():

@@ -6,7 +6,7 @@ import pytest
 from spec import (
     History,
 )
-from tests.parity import compare_curves, compare_params
+from tests.helpers.parity import compare_curves, compare_params
 
 
 def history(total, **tasks):

@@ -8,8 +8,17 @@ from dataclasses import replace
 import pytest
 
 from spec import AdamW, ModelSpec, RMSprop, Schedule, TrainSpec
-from tests.combinations import STEPS
-from tests.parity import PARAMS_RTOL, WITHIN, both, compare_curves, compare_params, example_data, example_model, fit
+from tests.helpers.combinations import STEPS
+from tests.helpers.parity import (
+    PARAMS_RTOL,
+    WITHIN,
+    both,
+    compare_curves,
+    compare_params,
+    example_data,
+    example_model,
+    fit,
+)
 
 CASES: dict[str, tuple[ModelSpec, TrainSpec, dict]] = {
     "tied": (

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import census_income
+from shared_bottom.tables import census_income
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, presets
-from tests.parity import (
+from tests.helpers.parity import (
     KINDS,
     PARAMS_RTOL,
     RTOL,

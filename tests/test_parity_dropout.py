@@ -10,7 +10,7 @@ from backends.jax import model as jax_model
 from backends.layout import layout_of
 from backends.torch import model as torch_model
 from spec.random import dropout_mask, step_key
-from tests.parity import example_model
+from tests.helpers.parity import example_model
 
 ROWS, CPU = 37, torch.device("cpu")
 KEYS = [(0, 0), (42, 7), (2**32 - 1, 1_000_000), (3, 2**31 + 5)]

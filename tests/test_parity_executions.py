@@ -9,8 +9,8 @@ import functools
 import numpy as np
 import pytest
 
-from tests.combinations import FACTORS, FEW, STEPS, problem
-from tests.parity import FEATURES, KINDS, PARAMS_RTOL, RTOL, WITHIN, compare_curves, compare_params, fit
+from tests.helpers.combinations import FACTORS, FEW, STEPS, problem
+from tests.helpers.parity import FEATURES, KINDS, PARAMS_RTOL, RTOL, WITHIN, compare_curves, compare_params, fit
 
 COMPILED = ("step", "epoch")
 cases = pytest.mark.parametrize("case", FEW, ids=", ".join)

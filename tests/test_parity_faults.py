@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from backends import fit
 from backends.jax import model as jax_model
 from backends.layout import Layout
 from backends.torch import balancing as torch_balancing
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
+from shared_bottom.run import calls
 from spec import (
     SGD,
     Adagrad,
@@ -32,7 +32,7 @@ from spec import (
     Schedule,
     UncertaintyWeighting,
 )
-from tests.faults import (
+from tests.helpers.faults import (
     DATA,
     MODEL,
     RTOL,
@@ -72,7 +72,7 @@ from tests.faults import (
     weights_ignored,
     zero_bias,
 )
-from tests.parity import compare_curves, compare_params
+from tests.helpers.parity import compare_curves, compare_params
 
 LAYER, GELU, DROPOUT = {"normalization": "layer"}, {"activation": "gelu"}, {"dropout": 0.25}
 WARM = {"schedule": Schedule(kind="cosine", warmup_steps=10)}
@@ -192,7 +192,7 @@ FAULTS = {
     "hash without the step": Fault(
         "torch",
         1,
-        lambda patch: patch.setattr(fit, "step_key", lambda seed, span, key=fit.step_key: key(seed, span * 0)),
+        lambda patch: patch.setattr(calls, "step_key", lambda seed, span, key=calls.step_key: key(seed, span * 0)),
         model=DROPOUT,
     ),
     "one mask for tied heads": Fault("torch", 0, other_layout(torch_model, tied_dropout_keys_alike), model=DROPOUT),

@@ -16,8 +16,8 @@ from backends.layout import layout_of
 from backends.torch import model as torch_model
 from spec import CategoricalFeature, Dataset, TaskSpec, initial_params, load_backend
 from spec.random import step_key
-from tests.parity import FEATURES, as_precision, compare_params, example_data, example_model
-from tests.plain import plain_layers, plain_logits
+from tests.helpers.parity import FEATURES, as_precision, compare_params, example_data, example_model
+from tests.helpers.plain import plain_layers, plain_logits
 
 RTOL = {"float64": 1e-13, "float32": 1e-5}
 BACKENDS = ("torch", "jax")

@@ -5,8 +5,8 @@ import pytest
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from spec import initial_params, load_backend
-from tests.faults import DATA, MODEL, fresh_runs, swap_heads, transpose, zero_bias
-from tests.parity import compare_params
+from tests.helpers.faults import DATA, MODEL, fresh_runs, swap_heads, transpose, zero_bias
+from tests.helpers.parity import compare_params
 
 
 def gradients(name):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spec import initial_params, load_backend
-from tests.parity import KINDS, compare_params, example_data, example_model
-from tests.plain import plain_logits, plain_loss
+from tests.helpers.parity import KINDS, compare_params, example_data, example_model
+from tests.helpers.plain import plain_logits, plain_loss
 
 BACKENDS = ("torch", "jax")
 RTOL = 1e-10

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from backends.batches import BatchSource
-from backends.fit import epoch_calls
 from backends.layout import layout_of
+from shared_bottom.run.fit import epoch_calls
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, initial_params, learning_rates, load_backend
-from tests.parity import FEATURES, KINDS, RTOL, compare_params, example_data, example_model
+from tests.helpers.parity import FEATURES, KINDS, RTOL, compare_params, example_data, example_model
 
 EXECUTIONS = {"torch": "eager", "jax": "step"}
 STEPS = 24
@@ -51,7 +51,7 @@ def run(names, after, optimizer, forget=()):
     """
     train = training(optimizer)
     arrays = batches(train)
-    state = {"params": layout_of(MODEL).pack(initial_params(MODEL, seed=6, precision="float64"))}
+    state = {"params": layout_of(MODEL).to_vector(initial_params(MODEL, seed=6, precision="float64"))}
     losses = []
     for name, steps in zip(names, (slice(after), slice(after, None)), strict=False):
         if "count" in forget and losses:

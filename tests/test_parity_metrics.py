@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics
 
 from spec import Adam, Schedule, TrainSpec, load_backend
-from tests.parity import KINDS, compare_params, example_data, example_model
+from tests.helpers.parity import KINDS, compare_params, example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}

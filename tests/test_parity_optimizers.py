@@ -13,7 +13,7 @@ from backends.jax import optimizers as jax_optimizers
 from backends.torch import optimizers as torch_optimizers
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop
 from spec.training import debias
-from tests.parity import compare_params
+from tests.helpers.parity import compare_params
 
 STEPS, SIZE, RTOL = 200, 23, 1e-9
 

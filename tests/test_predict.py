@@ -8,8 +8,8 @@ from scipy.special import expit, softmax
 
 from backends import base
 from spec import SGD, initial_params
-from tests.plain import central_differences, plain_logits, plain_loss
-from tests.runs import training
+from tests.helpers.plain import central_differences, plain_logits, plain_loss
+from tests.helpers.runs import training
 
 
 def by_task(logits):

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from backends.layout import layout_of
-from backends.progress import Progress
+from shared_bottom.run.progress import Progress
 from spec import DynamicWeightAverage, ModelSpec, PCGrad, TrainSpec
-from tests.builders import rejection, tasks_of
-from tests.runs import training
+from tests.helpers.builders import rejection, tasks_of
+from tests.helpers.runs import training
 
 
 class Recorded:

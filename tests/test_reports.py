@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from backends.metrics import evaluate
-from reports import write_events, write_report
-from reports.events import FILE
+from shared_bottom.reports import write_events, write_report
+from shared_bottom.reports.events import FILE
+from shared_bottom.run.metrics import evaluate
 from spec import Experiment, TrainSpec, from_toml
-from tests.builders import model as small_model
-from tests.builders import rejection
-from tests.histories import history_of
+from tests.helpers.builders import model as small_model
+from tests.helpers.builders import rejection
+from tests.helpers.histories import history_of
 from tests.test_imports import run
 
 PLOTS = ("losses", "metrics", "task_weights", "roc", "calibration", "confusion", "regression")
@@ -180,7 +180,7 @@ class TestEvents:
 
     def test_without_tensorboard_the_command_that_installs_it_is_named_and_the_report_works(self):
         code = """
-        from reports import check_events, write_report
+        from shared_bottom.reports import check_events, write_report
         try:
             check_events()
         except ImportError as error:

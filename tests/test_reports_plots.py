@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from reports import curves, outcomes
-from reports.epochs import steps_per_epoch
-from reports.rows import rows_by_task
-from reports.style import INK, PALETTE, colours
-from tests.builders import model as small_model
-from tests.builders import tasks_of
-from tests.histories import history_of
+from shared_bottom.reports import curves, outcomes
+from shared_bottom.reports.epochs import steps_per_epoch
+from shared_bottom.reports.rows import rows_by_task
+from shared_bottom.reports.style import INK, PALETTE, colours
+from tests.helpers.builders import model as small_model
+from tests.helpers.builders import tasks_of
+from tests.helpers.histories import history_of
 
 
 @pytest.fixture

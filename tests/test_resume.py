@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import load_checkpoint
+from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import EarlyStopping, Schedule, initial_params
-from tests.checkpoints import (
+from tests.helpers.checkpoints import (
     DATA,
     MODEL,
     VALIDATION,
@@ -17,7 +17,7 @@ from tests.checkpoints import (
     short,
     steps_saved,
 )
-from tests.parity import compare_curves, compare_params
+from tests.helpers.parity import compare_curves, compare_params
 
 SAVE_EVERY = 3
 """Of four steps an epoch: calls of three steps, and of a single one, which XLA compiles without a loop."""

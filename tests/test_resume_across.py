@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from backends.checkpoints import load_checkpoint
+from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, load_backend
-from tests.checkpoints import DATA, MODEL, VALIDATION, as_of, short, without_seconds
-from tests.parity import compare_curves, compare_params
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, as_of, short, without_seconds
+from tests.helpers.parity import compare_curves, compare_params
 
 RTOL = 1e-9
 OPTIMIZERS = {

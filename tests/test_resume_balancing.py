@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.checkpoints import load_checkpoint
+from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import Adam, DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting, load_backend
-from tests.checkpoints import DATA, MODEL, as_of, assert_same_run, assert_same_state, short
-from tests.parity import PARAMS_RTOL, compare_curves, compare_params
+from tests.helpers.checkpoints import DATA, MODEL, as_of, assert_same_run, assert_same_state, short
+from tests.helpers.parity import PARAMS_RTOL, compare_curves, compare_params
 
 RULES = {
     "uncertainty": (UncertaintyWeighting(), ["log_variance", "log_variance.mu", "log_variance.nu"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spec import Adam, EarlyStopping, Schedule
-from tests.checkpoints import DATA, MODEL, VALIDATION, short, steps_saved
+from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, short, steps_saved
 
 STOPPING = EarlyStopping(monitor="price")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec import SGD, Schedule, TrainSpec, learning_rates
-from tests.strategies import repeatable, schedules
+from tests.helpers.strategies import repeatable, schedules
 
 KINDS = ["constant", "linear", "cosine"]
 ROOT_HALF = math.sqrt(0.5)

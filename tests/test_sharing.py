@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench import sharing, sharing_runs
-from bench.sharing_cases import Problem
-from bench.sharing_plots import plot_sharing
-from bench.sharing_report import explanations, print_sharing
-from bench.sharing_results import outcome, pair
-from bench.sharing_runs import cosines, single
+from bench.sharing import __main__ as sharing
+from bench.sharing import runs as sharing_runs
+from bench.sharing.cases import Problem
+from bench.sharing.plots import plot_sharing
+from bench.sharing.report import explanations, print_sharing
+from bench.sharing.results import outcome, pair
+from bench.sharing.runs import cosines, single
 from spec import (
     Adam,
     Dataset,
@@ -25,7 +26,7 @@ from spec import (
     load_backend,
     parameter_shapes,
 )
-from tests.builders import rejection, task
+from tests.helpers.builders import rejection, task
 
 TRAIN = TrainSpec(optimizer=Adam(learning_rate=0.03), batch_size=20, epochs=8, device="cpu")
 PAIR = (task(name="a"), task(name="b"))

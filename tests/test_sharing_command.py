@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from bench import sharing, sharing_runs
-from bench.sharing_results import Sharing, to_json
+from bench.sharing import __main__ as sharing
+from bench.sharing import runs as sharing_runs
+from bench.sharing.results import Sharing, to_json
 
 
 @pytest.fixture

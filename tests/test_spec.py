@@ -23,8 +23,8 @@ from spec import (
     TrainSpec,
     UncertaintyWeighting,
 )
-from tests.builders import CLASSES, feature, model, rejection, task
-from tests.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
+from tests.helpers.builders import CLASSES, feature, model, rejection, task
+from tests.helpers.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
 
 
 @pytest.mark.parametrize(

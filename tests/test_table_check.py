@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from datasets.table import check_columns, fit_columns, read_table_experiment
+from shared_bottom.tables.rows import check_columns, fit_columns, read_table_experiment
 from spec import CategoricalColumn, LabelColumn, NumericColumn, TableExperiment, TableSpec, from_toml, to_toml
-from tests.builders import rejection
-from tests.table_files import experiment, simple, with_data
+from tests.helpers.builders import rejection
+from tests.helpers.table_files import experiment, simple, with_data
 
 CLICK, SPEND, PLAN = (LabelColumn(columns=(name,)) for name in ("click", "spend", "plan"))
 

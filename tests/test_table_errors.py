@@ -5,10 +5,10 @@ import gzip
 import pyarrow as pa
 import pytest
 
-from datasets.table import fit_columns, read_rows, stream_rows
+from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
 from spec import CategoricalColumn, LabelColumn, NumericColumn
-from tests.builders import rejection
-from tests.table_files import COLUMNS, encoded, experiment, simple, with_data, write
+from tests.helpers.builders import rejection
+from tests.helpers.table_files import COLUMNS, encoded, experiment, simple, with_data, write
 
 LIST = pa.list_(pa.field("element", pa.int64()))
 GOOD = {"x": [1.5, 2.5, 4.0], "c": ["a", "b", "a"], "y": ["0", "1", "1"]}

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.metrics import evaluate
-from datasets import census_income
-from datasets.columns import FittedColumns
-from datasets.table import fit_columns, read_rows, read_table_experiment, stream_rows
+from shared_bottom.run.metrics import evaluate
+from shared_bottom.tables import census_income
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.rows import fit_columns, read_rows, read_table_experiment, stream_rows
 from spec import from_json, load_backend, presets, to_json
-from tests.census_files import table
+from tests.helpers.census_files import table
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.columns import FittedColumns, bucket, identifier
-from datasets.table import fit_columns, read_rows, stream_rows
+from shared_bottom.tables.columns import FittedColumns, bucket, identifier
+from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
 from spec import CategoricalColumn, CategoricalFeature, LabelColumn, NumericColumn, from_json, to_json
-from tests.builders import rejection
-from tests.table_files import COLUMNS, encoded, experiment, simple, with_data, write
+from tests.helpers.builders import rejection
+from tests.helpers.table_files import COLUMNS, encoded, experiment, simple, with_data, write
 
 NAN = math.nan
 

@@ -18,10 +18,10 @@ RESERVE = 16
 PROGRAM = f"""
 import sys
 from pathlib import Path
-import datasets.encoding, datasets.files, datasets.fitting
-from datasets.table import fit_columns, stream_rows
+import shared_bottom.tables.encoding, shared_bottom.tables.files, shared_bottom.tables.fitting
+from shared_bottom.tables.rows import fit_columns, stream_rows
 from spec import CategoricalColumn
-from tests.table_files import simple, with_data
+from tests.helpers.table_files import simple, with_data
 
 def peak():
     # Not getrusage: what the parent process took before it started this one counts there.

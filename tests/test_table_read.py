@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datasets.table import fit_columns, read_rows, stream_rows
+from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
 from spec import CategoricalColumn, Dataset, LabelColumn, NumericColumn
-from tests.table_files import COLUMNS, arrays, assert_equal, encoded, experiment, simple, write
+from tests.helpers.table_files import COLUMNS, arrays, assert_equal, encoded, experiment, simple, write
 
 CITY = (CategoricalColumn(name="c"),)
 

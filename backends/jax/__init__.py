@@ -23,7 +23,7 @@ if jax.config.values["jax_compilation_cache_dir"] is None:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
-class JaxBackend(SharedBackend):
+class Backend(SharedBackend):
     """Builds flax.nnx.Modules and trains them."""
 
     name = "jax"
@@ -48,7 +48,7 @@ class JaxBackend(SharedBackend):
         flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
         network = SharedBottom(model)
         with scope(flat.dtype, native):
-            return merge(network, network.layout.split(jax.device_put(flat, native)))
+            return merge(network, network.layout.to_tensors(jax.device_put(flat, native)))
 
     def logits(self, network: SharedBottom, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
@@ -81,6 +81,3 @@ class JaxBackend(SharedBackend):
         """Bytes of the GPU's allocator at their peak; None on the CPU."""
         statistics = self.native_device(device).memory_stats() if device == "gpu" else None
         return statistics["peak_bytes_in_use"] if statistics else None
-
-
-backend = JaxBackend()

@@ -109,7 +109,7 @@ def pcgrad(
     return jnp.concatenate([(weights @ losses).reshape(1), losses]), gradient, balance
 
 
-RULES: dict[str, Callable[..., Balanced]] = {
+BALANCINGS: dict[str, Callable[..., Balanced]] = {
     "fixed": fixed,
     "uncertainty": uncertainty,
     "dwa": dynamic_weight_average,

@@ -48,7 +48,7 @@ def loss_and_gradient(
         losses = losses_at(tensors)
         return total_loss(losses, weights), losses
 
-    tensors = network.layout.split(params)
+    tensors = network.layout.to_tensors(params)
     (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)
     gradient = jnp.concatenate([gradients[name].ravel() for name in tensors])
     return jnp.hstack([total, losses]), gradient
@@ -58,7 +58,7 @@ def task_gradients(
     network: SharedBottom, params: Float[Array, " parameters"], batch: Batch
 ) -> tuple[Float[Array, " tasks"], Float[Array, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
-    tensors, one_hot = network.layout.split(params), jnp.eye(len(network.layout.tasks), dtype=params.dtype)
+    tensors, one_hot = network.layout.to_tensors(params), jnp.eye(len(network.layout.tasks), dtype=params.dtype)
     losses, pullback = jax.vjp(losses_of(network, batch), tensors)
     (gradients,) = jax.vmap(pullback)(one_hot)
     return losses, jnp.concatenate([gradients[name].reshape(len(one_hot), -1) for name in tensors], axis=1)

@@ -24,16 +24,16 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.Sta
     """The nnx.Param state of the module that `build` returns. Raises ValueError for params that do not fit."""
     check_params(model, params)
     layout = layout_of(model)
-    flat = layout.pack(params)
+    flat = layout.to_vector(params)
     with scope(flat.dtype, jax.devices()[0]):
-        tensors = {name: jnp.array(tensor) for name, tensor in layout.split(flat).items()}
+        tensors = {name: jnp.array(tensor) for name, tensor in layout.to_tensors(flat).items()}
         return nnx.state(merge(SharedBottom(model), tensors), nnx.Param)
 
 
 def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
     leaves = nnx.to_flat_state(state)
-    return layout_of(model).join({".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in leaves})
+    return layout_of(model).from_tensors({".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in leaves})
 
 
 def export_slots(

@@ -19,11 +19,11 @@ from jaxtyping import Float
 
 from backends.batches import Batches
 from backends.jax import optimizers
-from backends.jax.balancing import RULES, Balance
+from backends.jax.balancing import BALANCINGS, Balance
 from backends.jax.gradients import Batch, loss_and_gradient
 from backends.jax.model import SharedBottom
 from spec.model import ModelSpec
-from spec.training import Rule
+from spec.training import StepSpec
 
 
 class TrainState(NamedTuple):
@@ -43,27 +43,33 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
 def train_step(
     network: SharedBottom,
     weights: Float[np.ndarray, " tasks"],
-    rule: Rule,
+    step_spec: StepSpec,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
-    balanced = RULES[rule.balancing.kind]
+    balanced = BALANCINGS[step_spec.balancing.kind]
     own = jnp.asarray(weights)
-    losses, gradient, balance = balanced(rule.balancing, network, own, state.params, state.balance, batch)
+    losses, gradient, balance = balanced(step_spec.balancing, network, own, state.params, state.balance, batch)
     params, optimizer_state = optimizers.update(
-        rule.optimizer, rule.clip_norm, gradient, state.optimizer, batch["debias"], state.params, batch["learning_rate"]
+        step_spec.optimizer,
+        step_spec.clip_norm,
+        gradient,
+        state.optimizer,
+        batch["debias"],
+        state.params,
+        batch["learning_rate"],
     )
     return TrainState(params, optimizer_state, balance), losses
 
 
 @functools.lru_cache(maxsize=32)
 def make_run(
-    model: ModelSpec, rule: Rule, dtype: np.dtype, execution: str
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
     """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
     network = SharedBottom(model)
-    step: Step = functools.partial(train_step, network, task_weights(network, dtype), rule)
+    step: Step = functools.partial(train_step, network, task_weights(network, dtype), step_spec)
     if execution == "epoch":
         return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
     if execution == "step":
@@ -120,7 +126,7 @@ class Trainer:
     def __init__(
         self,
         model: ModelSpec,
-        rule: Rule,
+        step_spec: StepSpec,
         params: np.ndarray,
         device: jax.Device,
         execution: str,
@@ -128,11 +134,11 @@ class Trainer:
         balance: Mapping[str, np.ndarray],
     ) -> None:
         self.device, self.dtype = device, params.dtype
-        self.slot_names = rule.optimizer.slots
-        self._run = make_run(model, rule, params.dtype, execution)
+        self.slot_names = step_spec.optimizer.slots
+        self._run = make_run(model, step_spec, params.dtype, execution)
         with scope(self.dtype, device):
             vector = jax.device_put(params.copy(), device)
-            own = optimizers.init(rule.optimizer, vector)
+            own = optimizers.init(step_spec.optimizer, vector)
             own = optax.tree_utils.tree_set(own, **slots)
             self.state = TrainState(vector, *jax.device_put((own, dict(balance)), device))
 

@@ -20,7 +20,7 @@ from spec.training import Device
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 
-class TorchBackend(SharedBackend):
+class Backend(SharedBackend):
     """Builds torch.nn.Modules and trains them."""
 
     name = "torch"
@@ -44,7 +44,7 @@ class TorchBackend(SharedBackend):
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
         network = SharedBottom(model, native)
-        tensors = network.layout.split(torch.tensor(flat, device=native))
+        tensors = network.layout.to_tensors(torch.tensor(flat, device=native))
         network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
         return network.requires_grad_()
 
@@ -76,6 +76,3 @@ class TorchBackend(SharedBackend):
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the GPU's allocator at their peak; None on the CPU."""
         return torch.cuda.max_memory_allocated() if device == "gpu" else None
-
-
-backend = TorchBackend()

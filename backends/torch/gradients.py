@@ -40,7 +40,7 @@ def loss_and_gradient(
         return total_loss(losses, weights), losses
 
     if torch.compiler.is_compiling():
-        tensors = network.layout.split(params)
+        tensors = network.layout.to_tensors(params)
         found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
         gradients = [found[name] for name in tensors]
     else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
@@ -58,7 +58,7 @@ def task_gradients(
     """The losses of one batch, and each one's gradient."""
     losses_at, one_hot = losses_of(network, batch), torch.eye(len(network.layout.tasks)).to(params)
     if torch.compiler.is_compiling():
-        tensors = network.layout.split(params)
+        tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_at, tensors)  # type: ignore[misc]  # three only with has_aux
         (found,) = vmap(pullback)(one_hot)
         gradients = [found[name] for name in tensors]

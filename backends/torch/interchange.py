@@ -19,12 +19,14 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
     """The state_dict of the module that `build` returns, on the CPU. Raises ValueError for params that do not fit."""
     check_params(model, params)
     layout = layout_of(model)
-    return {name: tensor.clone() for name, tensor in layout.split(torch.from_numpy(layout.pack(params))).items()}
+    return {
+        name: tensor.clone() for name, tensor in layout.to_tensors(torch.from_numpy(layout.to_vector(params))).items()
+    }
 
 
 def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    return layout_of(model).join({name: tensor.numpy(force=True) for name, tensor in state.items()})
+    return layout_of(model).from_tensors({name: tensor.numpy(force=True) for name, tensor in state.items()})
 
 
 def export_slots(

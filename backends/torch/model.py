@@ -93,7 +93,7 @@ class SharedBottom(nn.Module):
     def bind(self, params: Float[Tensor, " parameters"]) -> list[nn.Parameter]:
         """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order."""
         if self._bound is None or self._bound[0] is not params:
-            own = {name: nn.Parameter(tensor) for name, tensor in self.layout.split(params).items()}
+            own = {name: nn.Parameter(tensor) for name, tensor in self.layout.to_tensors(params).items()}
             self.load_state_dict(own, assign=True)
             self._bound = params, list(own.values())
         return self._bound[1]

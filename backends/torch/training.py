@@ -16,12 +16,12 @@ from torch import Tensor
 
 from backends.batches import Batches
 from backends.torch import optimizers
-from backends.torch.balancing import RULES, Balance
+from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import SharedBottom
 from backends.torch.optimizers import Slots
 from spec.model import ModelSpec
-from spec.training import Rule
+from spec.training import StepSpec
 
 
 class TrainState(NamedTuple):
@@ -41,26 +41,32 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
 def train_step(
     network: SharedBottom,
     weights: Float[Tensor, " tasks"],
-    rule: Rule,
+    step_spec: StepSpec,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
-    balanced = RULES[rule.balancing.kind]
-    losses, gradient, balance = balanced(rule.balancing, network, weights, state.params, state.balance, batch)
+    balanced = BALANCINGS[step_spec.balancing.kind]
+    losses, gradient, balance = balanced(step_spec.balancing, network, weights, state.params, state.balance, batch)
     params, slots = optimizers.update(
-        rule.optimizer, rule.clip_norm, gradient, state.slots, batch["debias"], state.params, batch["learning_rate"]
+        step_spec.optimizer,
+        step_spec.clip_norm,
+        gradient,
+        state.slots,
+        batch["debias"],
+        state.params,
+        batch["learning_rate"],
     )
     return TrainState(params, slots, balance), losses
 
 
 @functools.lru_cache(maxsize=32)
 def make_run(
-    model: ModelSpec, rule: Rule, dtype: np.dtype, device: torch.device, execution: str
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
     """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
     network = SharedBottom(model, device)
-    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), rule)
+    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
     if execution == "eager":
         return functools.partial(loop_steps, functools.partial(in_place, step))
     if execution == "step":
@@ -140,7 +146,7 @@ class Trainer:
     def __init__(
         self,
         model: ModelSpec,
-        rule: Rule,
+        step_spec: StepSpec,
         params: np.ndarray,
         device: torch.device,
         execution: str,
@@ -148,9 +154,9 @@ class Trainer:
         balance: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
-        self._run = make_run(model, rule, params.dtype, device, execution)
+        self._run = make_run(model, step_spec, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
-        own = optimizers.init(rule.optimizer, vector)
+        own = optimizers.init(step_spec.optimizer, vector)
         own |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
         self.state = TrainState(vector, own, {name: torch.tensor(own, device=device) for name, own in balance.items()})
 

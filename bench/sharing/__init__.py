@@ -1,0 +1,1 @@
+"""Does sharing help? Each task alone against all together: `python -m bench.sharing`."""

@@ -1,0 +1,181 @@
+"""Does sharing help? Each task alone against all together, with the same budget, over several seeds.
+
+    python -m bench.sharing FILE.toml --backend jax --json sharing.json --plot sharing.png
+
+Both runs of a seed take the same rows in the same order and as many steps, and start from the same trunk, since initial
+parameters are drawn from (seed, name). What differs is whether the other tasks' heads pull at that trunk too.
+"""
+
+import shlex
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import tyro
+
+from bench.options import check_threads, fail, limit_threads
+
+if TYPE_CHECKING:
+    from bench.sharing.cases import Problem
+    from bench.sharing.results import Sharing
+    from spec import Backend, TrainSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Train each task alone and all together, and say for each whether sharing helps, with what certainty."""
+
+    file: tyro.conf.Positional[str]
+    """A FILE.toml with [model], [train] and [data], or census, with --data-dir."""
+    backend: str = "jax"
+    """The framework: torch or jax."""
+    seeds: int = 5
+    """Seeds, from the file's own upwards; fewer than 2 give no interval, and so no verdict."""
+    gradient_rows: int = 4096
+    """Training rows, drawn at random, that the tasks' gradients are compared on."""
+    threads: int = 1
+    """Processor cores to use."""
+    data_dir: Path | None = None
+    """Folder with the Census-Income files, for census."""
+    json: Path | None = None
+    """Write all of it, every seed's values included, to this file: the schema is in bench/sharing_results.py."""
+    plot: Path | None = None
+    """Draw it to this file: .png or .svg."""
+
+
+def check(options: Options) -> None:
+    """Raises ValueError naming the option, before anything is read."""
+    # Here, so that `--help` does not wait for them.
+    from spec import backend_names
+    from spec.files import check_output
+
+    names = backend_names()
+    if options.backend not in names:
+        raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
+    for option, number in (("--seeds", options.seeds), ("--gradient-rows", options.gradient_rows)):
+        if number < 1:
+            raise ValueError(f"{option}: expected 1 or more, got {number}")
+    check_threads(options.threads)
+    if options.file != "census" and not options.file.endswith(".toml"):
+        raise ValueError(f"FILE: expected a FILE.toml or census, got {options.file!r}")
+    if options.file == "census" and (options.data_dir is None or not options.data_dir.is_dir()):
+        given = "none" if options.data_dir is None else repr(str(options.data_dir))
+        raise ValueError(f"--data-dir: expected the folder of the Census-Income files with census, got {given}")
+    if options.file != "census" and options.data_dir is not None:
+        raise ValueError(f"--data-dir: expected none, only census reads it, got {str(options.data_dir)!r}")
+    check_output("--json", options.json)
+    check_output("--plot", options.plot)
+    if options.plot and options.plot.suffix not in (".png", ".svg"):
+        raise ValueError(f"--plot: expected a .png or .svg, got {str(options.plot)!r}")
+
+
+def main() -> None:
+    """Parse, check everything, then train and compare."""
+    options = tyro.cli(Options, prog="python -m bench.sharing")
+    try:
+        check(options)
+        limit_threads(options.threads)
+        from backends.base import SharedBackend
+        from bench.sharing.cases import read_problem
+        from spec import load_backend
+
+        backend = cast(SharedBackend, load_backend(options.backend))
+        problem = read_problem(options.file, options.data_dir)
+        backend.resolve_device(problem.train.device)
+        trains = problem.seeds(options.seeds)
+        run = begin(options, problem)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except (ValueError, ImportError, OSError) as error:
+        fail(error)
+    ended = study(run, backend, problem, trains)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is shown, however impatient the user
+    if run.seeds:
+        try:
+            show(run, options)
+        except OSError as error:
+            fail(error)
+    if isinstance(ended, Exception):
+        fail(ended)
+    raise SystemExit(130 if ended else 0)
+
+
+def begin(options: Options, problem: "Problem") -> "Sharing":
+    """The outcome before there is one."""
+    from bench.sharing.results import Sharing
+    from spec.data import label_present
+    from spec.machine import describe
+
+    data, train = problem.data, problem.train
+    return Sharing(
+        command=shlex.join(["python", "-m", "bench.sharing", *sys.argv[1:]]),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        name=problem.name,
+        rows_from=problem.rows_from,
+        backend=options.backend,
+        threads=options.threads,
+        machine=describe(),
+        model=problem.model,
+        train=train,
+        training_rows=data.rows,
+        labelled={task.name: float(label_present(data.labels[task.name], task).mean()) for task in problem.model.tasks},
+        evaluated_on=problem.evaluated_on,
+        evaluated_rows=problem.evaluated.rows,
+        steps=train.epochs * train.steps_per_epoch(data.rows),
+        gradient_rows=min(options.gradient_rows, data.rows),
+    )
+
+
+def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[TrainSpec]") -> BaseException | None:
+    """Add each seed's runs to `run`, until Ctrl-C or an error, which is returned, ends it."""
+    from rich.console import Console
+
+    from bench.sharing.results import summarise
+    from bench.sharing.runs import draw, run_seed
+    from shared_bottom.checkpoint.format import CheckpointError
+    from spec import DivergenceError
+
+    def say(what: str) -> None:
+        done = f"{len(run.seeds)} of {len(trains)} seeds done"
+        Console(stderr=True).print(f"{what} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+    rows = draw(problem.data, run.gradient_rows)
+    try:
+        for train in trains:
+            seed, notes = run_seed(backend, problem, train, rows, say)
+            run.seeds.append(seed)
+            run.notes = sorted({*run.notes, *notes})
+    except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit(130) is what `fit` makes of Ctrl-C where it saves
+        if isinstance(stop, SystemExit) and stop.code != 130:
+            raise
+        run.stopped = "Ctrl-C"
+        return stop
+    except (DivergenceError, CheckpointError, OSError) as error:
+        run.stopped = str(error)
+        return error
+    finally:
+        if run.seeds:
+            summarise(run)
+    return None
+
+
+def show(run: "Sharing", options: Options) -> None:
+    """Print the outcome and write the files. Raises OSError."""
+    from bench.sharing.report import print_sharing
+    from bench.sharing.results import to_json
+    from spec.files import write_whole
+
+    print_sharing(run)
+    if options.json:
+        write_whole(options.json, to_json(run))
+    if options.plot:
+        from bench.sharing.plots import plot_sharing
+
+        write_whole(options.plot, plot_sharing(run, options.plot.suffix[1:]))
+
+
+if __name__ == "__main__":
+    main()

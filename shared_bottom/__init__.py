@@ -1,0 +1,39 @@
+"""The Shared-Bottom network in PyTorch and JAX: every public name in one import, and no framework with it.
+
+The names of `spec` are here, and those below, each imported from its own module when it is first asked for.
+"""
+
+import importlib
+from typing import Any
+
+import spec
+from spec import *  # noqa: F403  the names of spec.__all__
+
+_MODULES = {
+    "Checkpoint": "shared_bottom.checkpoint.checkpoint",
+    "CheckpointError": "shared_bottom.checkpoint.format",
+    "CheckpointWarning": "shared_bottom.checkpoint.folder",
+    "FittedColumns": "shared_bottom.tables.columns",
+    "Trained": "shared_bottom.folder",
+    "evaluate": "shared_bottom.run.metrics",
+    "fit_columns": "shared_bottom.tables.rows",
+    "load_checkpoint": "shared_bottom.checkpoint.folder",
+    "read_rows": "shared_bottom.tables.rows",
+    "read_table_experiment": "shared_bottom.tables.rows",
+    "read_trained": "shared_bottom.folder",
+    "stream_rows": "shared_bottom.tables.rows",
+    "write_report": "shared_bottom.reports.report",
+    "write_trained": "shared_bottom.folder",
+}
+
+__all__ = [*spec.__all__, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

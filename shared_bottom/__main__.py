@@ -1,0 +1,5 @@
+"""python -m shared_bottom: the command line."""
+
+from shared_bottom.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""What makes two runs the same run: the specs, the rows and the parameters that it starts from."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import parameter_shapes
+from spec.training import TrainSpec
+from spec.validation import STRICT
+
+MAY_DIFFER = ("train.device", "train.execution", "train.on_divergence", "train.early_stopping.patience")
+"""What a run may be resumed with another value of, since no step and no comparison of weights depends on it."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Fingerprint:
+    """An array in few words."""
+
+    dtype: str
+    """As NumPy writes it, byte order included: <f8."""
+    shape: tuple[int, ...]
+    sha256: str
+    """Of its bytes in C order."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Run:
+    """All that decides what a run computes."""
+
+    model: ModelSpec
+    train: TrainSpec
+    data: dict[str, Fingerprint]
+    """By numeric, categorical, sample_weight, labels.<task>; what the data set does not have is left out."""
+    validation: dict[str, Fingerprint] | None
+    start: str
+    """SHA-256 of the parameters that the run starts from, in the spec's order and the training's precision."""
+
+
+def identify(
+    model: ModelSpec, train: TrainSpec, data: Dataset, validation: Dataset | None, params: Mapping[str, np.ndarray]
+) -> Run:
+    """The identity of a run. Takes as long as reading all rows once."""
+    start = hashlib.sha256()
+    for name in parameter_shapes(model):
+        start.update(np.ascontiguousarray(params[name], dtype=train.precision).data)
+    return Run(
+        model=model,
+        train=train,
+        data=fingerprints(data),
+        validation=None if validation is None else fingerprints(validation),
+        start=start.hexdigest(),
+    )
+
+
+def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
+    """Those of the data set's arrays."""
+    arrays = {name: getattr(data, name) for name in ("numeric", "categorical", "sample_weight")}
+    arrays |= {f"labels.{task}": label for task, label in data.labels.items()}
+    return {
+        name: Fingerprint(
+            dtype=array.dtype.str,
+            shape=array.shape,
+            sha256=hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
+        )
+        for name, array in arrays.items()
+        if array is not None
+    }
+
+
+def differences(saved: Run, own: Run) -> list[str]:
+    """Each field in which a saved run and the one that would resume it differ: "train.seed: 1 saved, 2 now".
+
+    The number of epochs may differ where no step depends on it, which is where the learning rate does not decay.
+    """
+    free = (*MAY_DIFFER, "train.epochs") if own.train.schedule.kind == "constant" else MAY_DIFFER
+    there, here = (dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json"))) for run in (saved, own))
+    return [
+        f"{name}: {there.get(name, 'nothing')} saved, {here.get(name, 'nothing')} now"
+        for name in dict.fromkeys([*there, *here])
+        if name not in free and there.get(name, "nothing") != here.get(name, "nothing")
+    ]
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """The leaves of nested dicts and lists by dotted name; a shape is a leaf."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if items is None or name.endswith(".shape"):
+        yield name, value
+        return
+    for key, item in items:
+        yield from _flat(f"{name}.{key}" if name else str(key), item)

@@ -1,0 +1,129 @@
+"""When a run is saved: at the steps that the user asks for, and when a signal ends it."""
+
+import dataclasses
+import sys
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from shared_bottom.checkpoint.checkpoint import Checkpoint, make_checkpoint
+from shared_bottom.checkpoint.folder import CheckpointFolder, CheckpointWarning
+from shared_bottom.checkpoint.identity import differences, identify
+from shared_bottom.run.interrupts import Interrupts
+from shared_bottom.run.plan import Plan
+from shared_bottom.run.record import Record
+from shared_bottom.run.saver import Saver
+
+
+def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
+    """Raises ValueError, naming the argument of `fit`, what was expected and what came."""
+    if checkpoint is not None and not isinstance(checkpoint, str | Path):
+        raise ValueError(f"checkpoint: expected the path of a folder, got {checkpoint!r}")
+    for name, value in (("save_every", save_every), ("keep", keep)):
+        if value is None and name == "save_every":
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name}: expected an integer of 1 or more, got {value!r}")
+    if not isinstance(resume, bool):
+        raise ValueError(f"resume: expected True or False, got {resume!r}")
+    for name, given in (("save_every", save_every is not None), ("resume", resume)):
+        if given and checkpoint is None:
+            raise ValueError(f"{name}: expected the folder checkpoint with it, got none")
+
+
+class CheckpointSaver(Saver):
+    """Saves a run in its folder; while its `with` lasts, SIGTERM and Ctrl-C end the run once a call has ended.
+
+    At most save_every steps lie between two saves. They are counted within an epoch, and if it has fewer, whole epochs
+    are, so that all epochs are cut into calls of the same few lengths: each length compiles.
+    """
+
+    def __init__(self, folder: CheckpointFolder, plan: Plan, *, resume: bool) -> None:
+        """Reads all rows once, to know the run again."""
+        self._folder, self._plan, self._resume = folder, plan, resume
+        self._run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
+        self._steps = plan.steps_per_epoch
+        self._save_every = plan.save_every or self._steps
+        self._epochs = max(1, self._save_every // self._steps)
+        self._interrupts = Interrupts()
+        self._saved = self._tried = 0
+
+    def __enter__(self) -> Self:
+        self._interrupts.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._interrupts.__exit__(kind, error, trace)
+
+    def start(self) -> Checkpoint | None:
+        """What to go on from; None to begin anew. Raises ValueError if it is of another run.
+
+        A caller who names no parameters to start from means those of the saved run.
+        """
+        if not self._resume:
+            self._folder.check_empty()
+            return None
+        saved = self._folder.newest()
+        if saved is None:
+            return None
+        differ = differences(saved.run, self._run)
+        if not self._plan.given:
+            differ = [line for line in differ if not line.startswith("start:")]
+        if differ:
+            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
+        if saved.step > (total := len(self._plan.learning_rates)):
+            raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
+        self._run = dataclasses.replace(self._run, start=saved.run.start)
+        self._saved = self._tried = saved.step
+        return saved
+
+    def note(self) -> str:
+        """Which checkpoint there is to go back to, in words."""
+        return f"; the newest checkpoint is {self._folder.last}" if self._folder.last else "; there is no checkpoint"
+
+    def after_call(self, record: Record) -> None:
+        """Within an epoch, save if it is time. Raises SystemExit if a signal came."""
+        within = record.step % self._steps
+        if within:  # the end of an epoch is saved with its metrics
+            self._save(record, within % self._save_every == 0)
+
+    def after_epoch(self, record: Record) -> None:
+        """At an epoch's end, save if it is time or it is the best so far. Raises SystemExit if a signal came."""
+        best = record.best is not None and record.best.step == record.step
+        self._save(record, best or len(record.epochs) % self._epochs == 0)
+
+    def end(self, record: Record) -> None:
+        """Save the last record. Raises SystemExit if a signal came."""
+        self._save(record, True)
+
+    def _save(self, record: Record, due: bool) -> None:
+        number = self._interrupts.received
+        if (due or number) and record.step > self._tried:
+            self._tried = record.step
+            checkpoint = make_checkpoint(record.snapshot(), self._run, self._plan.backend.libraries)
+            self._saved = record.step if self._write(checkpoint) else self._saved
+        if number:
+            saved = "saved" if self._saved == record.step else "not saved"
+            print(f"{number.name}: stopped after step {record.step}, {saved}{self.note()}", file=sys.stderr)
+            raise SystemExit(128 + number)
+
+    def _write(self, checkpoint: Checkpoint) -> bool:
+        if self._run.train.on_divergence == "continue" or _finite(checkpoint):
+            return self._folder.save(checkpoint)
+        warnings.warn(
+            f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite"
+            f"{self.note()}",
+            CheckpointWarning,
+            stacklevel=2,
+        )
+        return False
+
+
+def _finite(checkpoint: Checkpoint) -> bool:
+    groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
+    return all(bool(np.isfinite(value).all()) for group in groups for value in group.values())

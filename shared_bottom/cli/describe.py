@@ -1,0 +1,62 @@
+"""describe: the network as a table of its layers."""
+
+import math
+import tomllib
+from pathlib import Path
+
+from shared_bottom.cli.options import Describe, read
+from shared_bottom.cli.printing import print_table
+from shared_bottom.folder import EXPERIMENT, read_trained
+from shared_bottom.tables.rows import fit_columns
+from spec.files import read_experiment
+from spec.flops import layer_flops, step_flops
+from spec.model import ModelSpec
+from spec.params import layers, parameter_shapes
+
+
+def describe(options: Describe) -> None:
+    """Prints the network of an experiment or of a run's folder."""
+    model, batch_size = network(options.path)
+    print_network(model, batch_size)
+
+
+def network(path: Path) -> tuple[ModelSpec, int]:
+    """The network, and the rows of a training step. Reads the table if only that says how wide the inputs are."""
+    if path.is_dir():
+        return read_trained(path).model, read(path / EXPERIMENT).train.batch_size
+    if not _has_table(path):
+        experiment = read_experiment(path)
+        return experiment.model, experiment.train.batch_size
+    table = read(path)
+    return fit_columns(table, Path()).model(table.model), table.train.batch_size
+
+
+def _has_table(path: Path) -> bool:
+    try:
+        return "data" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError:  # what is wrong with it, who reads it says
+        return False
+
+
+def print_network(model: ModelSpec, batch_size: int) -> None:
+    """Prints each embedding table and layer: shape, parameters, operations of a step; and all together."""
+    sizes = {name: math.prod(shape) for name, shape in parameter_shapes(model).items()}
+    flops = layer_flops(model, batch_size)
+    rows = []
+    for feature in model.categorical:
+        name = f"embeddings.{feature.name}"
+        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}", f"{sizes[name]:,}", "–"])
+    for layer in layers(model):
+        own = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
+        rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{own:,}", f"{flops[layer.name]:,}"])
+    hidden = "linear" + (", layer norm" if model.normalization == "layer" else "") + f", {model.activation}"
+    hidden += f", dropout {model.dropout:g}" if model.dropout else ""
+    inputs = f"{model.numeric} numeric inputs, {len(model.categorical)} embeddings"
+    print_table(
+        f"{inputs}; hidden layers: {hidden}",
+        ["layer", "shape", "parameters", f"operations of a step of {batch_size:,} rows"],
+        rows,
+        ["total", "", f"{sum(sizes.values()):,}", f"{step_flops(model, batch_size):,}"],
+    )
+    tasks = ", ".join(f"{task.name} ({task.kind}, weight {task.weight:g})" for task in model.tasks)
+    print(f"tasks: {tasks}")

@@ -1,0 +1,86 @@
+"""What early stopping watches: one number an epoch, made of the validation rows' metrics."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shared_bottom.run.metrics import HIGHER_IS_BETTER, METRICS, counted_labels
+from spec.data import Dataset
+from spec.model import ModelSpec, TaskSpec
+from spec.training import EarlyStopping
+
+Metrics = Mapping[str, Mapping[str, float]]
+
+
+class Monitor:
+    """Reads the watched value off an epoch's metrics, and knows which of two values is better.
+
+    loss          Σ_t weight_t · loss_t over the validation rows, which is log_loss, or rmse² of a regression task; a
+                  task without a label adds 0, as it does in training
+    mean          the mean over the tasks of one metric that all have; or of their main metrics, auc, accuracy and, for
+                  regression, R² = 1 - rmse² / variance of the labels (the mean over the outputs in both): each rises
+                  to 1 as the task is learned, and none has a unit
+    a task's name one of its metrics
+    """
+
+    def __init__(self, model: ModelSpec, stopping: EarlyStopping, validation: Dataset | None) -> None:
+        """Raises ValueError for a name that the model does not have, and for rows that cannot give the value."""
+        if validation is None:
+            raise ValueError("early_stopping: expected validation rows to watch, got none")
+        self.patience = stopping.patience
+        tasks = {task.name: task for task in model.tasks}
+        if stopping.monitor not in (*tasks, "mean", "loss"):
+            raise ValueError(
+                f"early_stopping.monitor: expected one of {', '.join((*tasks, 'mean', 'loss'))}, "
+                f"got {stopping.monitor!r}"
+            )
+        self._tasks = [tasks[stopping.monitor]] if stopping.monitor in tasks else list(tasks.values())
+        self._total = stopping.monitor == "loss" and "loss" not in tasks
+        shared = [name for name in METRICS[self._tasks[0].kind] if all(name in METRICS[t.kind] for t in self._tasks)]
+        if stopping.metric is not None and (self._total or stopping.metric not in shared):
+            expected = "none" if self._total or not shared else f"one of {', '.join(shared)}"
+            raise ValueError(
+                f"early_stopping.metric: expected {expected} with monitor {stopping.monitor!r}, got {stopping.metric!r}"
+            )
+        self._metric = stopping.metric
+        if stopping.monitor in tasks and self._metric is None:
+            self._metric = next(iter(METRICS[self._tasks[0].kind]))
+        self.higher = not self._total if self._metric is None else HIGHER_IS_BETTER[self._metric]
+        labels = {task.name: counted_labels(task, validation) for task in self._tasks}
+        empty = [name for name, (label, _) in labels.items() if not len(label)]
+        if self._total:
+            self._tasks = [task for task in self._tasks if task.name not in empty]
+        elif empty:
+            raise ValueError(f"early_stopping: expected a label of task {empty[0]!r} in a validation row, got none")
+        self._variance = {task.name: _variance(*labels[task.name]) for task in self._tasks if task.kind == "regression"}
+
+    def value(self, metrics: Metrics) -> float:
+        """The epoch's value; NaN if a metric that it is made of is."""
+        if self._total:
+            return sum(task.weight * self._loss(task, metrics[task.name]) for task in self._tasks)
+        return float(np.mean([self._score(task, metrics[task.name]) for task in self._tasks]))
+
+    def better(self, value: float, best: float | None) -> bool:
+        """Whether `value` is strictly better than the best before it; one that is not finite never is."""
+        if not np.isfinite(value):
+            return False
+        return best is None or (value > best if self.higher else value < best)
+
+    def _loss(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
+        return metrics["rmse"] ** 2 if task.kind == "regression" else metrics["log_loss"]
+
+    def _score(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
+        if self._metric is not None:
+            return metrics[self._metric]
+        if task.kind == "regression":
+            variance = self._variance[task.name]
+            return 1.0 - metrics["rmse"] ** 2 / variance if variance else float("nan")
+        return metrics[next(iter(METRICS[task.kind]))]
+
+
+def _variance(label: np.ndarray, weight: np.ndarray | None) -> float:
+    """The weighted variance of the labels (n, outputs), mean over the outputs; NaN without a row."""
+    if not len(label):
+        return float("nan")
+    label = label.astype(np.float64)
+    return float(np.average((label - np.average(label, axis=0, weights=weight)) ** 2, axis=0, weights=weight).mean())

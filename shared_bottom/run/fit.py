@@ -1,0 +1,68 @@
+"""The training loop: plan, batches, steps, record, save."""
+
+import time
+import warnings
+
+from backends.batches import BatchSource
+from shared_bottom.run.calls import SHORT_CALL, epoch_calls
+from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
+from shared_bottom.run.plan import Plan
+from shared_bottom.run.progress import Progress
+from shared_bottom.run.record import Best, Record
+from shared_bottom.run.saver import Saver
+from spec.results import Epoch, Fitted
+
+
+def run(plan: Plan, saver: Saver) -> Fitted:
+    """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
+    train, start = plan.train, saver.start()
+    execution = plan.execution(start)
+    trainer = plan.trainer(execution, start)
+    record = Record(plan.layout, train, trainer, execution=execution, device=plan.device, backend=plan.backend.name)
+    if start is not None:
+        record.restore(start)
+    source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
+    longest = None if execution == "epoch" else SHORT_CALL
+    with saver:
+        with Progress(plan.progress, train, plan.layout, source.rows, record) as progress:
+            for epoch in range(len(record.epochs), train.epochs):
+                if patience_is_over(plan, record, epoch):
+                    break
+                began = time.perf_counter()
+                calls = epoch_calls(train, source, epoch, plan.learning_rates, record.step, plan.save_every, longest)
+                for batches in progress.track(calls):
+                    record.add(trainer.run(batches))
+                    if train.on_divergence == "stop":
+                        record.check_finite(plan.learning_rates, saver.note())
+                    saver.after_call(record)
+                entry = record.end_epoch(epoch, plan.steps_per_epoch)
+                if plan.validation is not None:
+                    validate(plan, record, entry)
+                entry["seconds"] = time.perf_counter() - began
+                record.epochs.append(entry)
+                saver.after_epoch(record)
+        saver.end(record)
+    params = record.best.params if record.best else record.params()
+    return Fitted(params=params, history=record.history(), balance=record.balance())
+
+
+def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
+    """Whether early stopping ends the run before `epoch` (from 0)."""
+    best_epoch = record.best.epoch if record.best else 0
+    return plan.monitor is not None and epoch - best_epoch >= plan.monitor.patience
+
+
+def validate(plan: Plan, record: Record, entry: Epoch) -> None:
+    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
+    assert plan.validation is not None
+    params = record.params()
+    predictions = plan.backend.predict(plan.model, params, plan.validation, device=plan.train.device)
+    with warnings.catch_warnings():
+        if entry["epoch"] > 1:  # an undefined metric says so once a run
+            warnings.simplefilter("ignore", UndefinedMetricWarning)
+        entry["metrics"] = evaluate(plan.model, predictions, plan.validation)
+    if plan.monitor is None:
+        return
+    entry["monitor"] = value = plan.monitor.value(entry["metrics"])
+    if plan.monitor.better(value, record.best.value if record.best else None):
+        record.best = Best(epoch=entry["epoch"], step=record.step, value=value, params=params)

@@ -1,0 +1,98 @@
+"""The plan of a run: all that is known before its first step, checked and made once, and handed on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from backends.base import SharedBackend
+from backends.layout import Layout, layout_of
+from backends.trainer import Trainer
+from shared_bottom.run.early_stopping import Monitor
+from shared_bottom.run.record import Snapshot
+from spec.backend import FitRequest, ProgressMode
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import check_params, initial_params
+from spec.training import TrainSpec, learning_rates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A run that may begin."""
+
+    backend: SharedBackend
+    model: ModelSpec
+    train: TrainSpec
+    data: Dataset
+    validation: Dataset | None
+    monitor: Monitor | None
+    """What early stopping watches; None without it."""
+    initial: Mapping[str, np.ndarray]
+    """The parameters before the first step."""
+    given: bool
+    """Whether the caller gave these parameters; otherwise they were drawn from train.seed."""
+    layout: Layout
+    device: str
+    """cpu or gpu."""
+    learning_rates: np.ndarray
+    """Of each step of the run: float64 (steps,)."""
+    save_every: int | None
+    progress: ProgressMode
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one epoch."""
+        return self.train.steps_per_epoch(self.data.rows)
+
+    def execution(self, start: Snapshot | None) -> str:
+        """eager, step or epoch; "auto" is decided here."""
+        if self.train.execution != "auto":
+            return self.train.execution
+        if start is not None and start.backend == self.backend.name:
+            return start.history.execution  # so that the run ends as if it had never stopped
+        return self.backend.best_execution(self.model, self.train, len(self.learning_rates))
+
+    def trainer(self, execution: str, start: Snapshot | None) -> Trainer:
+        """The backend's trainer, at the run's beginning or where `start` was taken."""
+        params = start.params if start else self.initial
+        vector = self.layout.to_vector(params).astype(self.train.precision)
+        slots = {name: self.layout.to_vector(slot) for name, slot in start.slots.items()} if start else None
+        balance = start.balance if start else None
+        return self.backend.trainer(self.model, self.train, vector, execution, self.device, slots, balance)
+
+
+def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
+    """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
+    model, train, data, validation = request.model, request.train, request.data, request.validation
+    check_progress(request.progress)
+    data.check(model, precision=train.precision)
+    if validation is not None:
+        validation.check(model, precision=train.precision)
+    monitor = None if train.early_stopping is None else Monitor(model, train.early_stopping, validation)
+    initial = request.params
+    if initial is None:
+        initial = initial_params(model, seed=train.seed, precision=train.precision)
+    check_params(model, initial)
+    return Plan(
+        backend=backend,
+        model=model,
+        train=train,
+        data=data,
+        validation=validation,
+        monitor=monitor,
+        initial=initial,
+        given=request.params is not None,
+        layout=layout_of(model),
+        device=backend.resolve_device(train.device),
+        learning_rates=learning_rates(train, train.epochs * train.steps_per_epoch(data.rows)),
+        save_every=request.save_every,
+        progress=request.progress,
+    )
+
+
+def check_progress(progress: Any) -> None:
+    """Raises ValueError for what is no way to show progress."""
+    if progress not in get_args(ProgressMode):
+        raise ValueError(f"progress: expected one of {', '.join(get_args(ProgressMode))}, got {progress!r}")

@@ -1,0 +1,79 @@
+"""describe: a table of layers whose sums are those of the spec."""
+
+import math
+
+import pytest
+
+from shared_bottom.folder import read_trained
+from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
+from spec.flops import layer_flops, step_flops
+from spec.params import layers
+from tests.helpers.commands import run, write_experiment
+
+MODEL = ModelSpec(
+    numeric=1200,
+    categorical=(CategoricalFeature(name="city", vocabulary=5000, dimension=8),),
+    trunk=(64, 32),
+    tasks=(TaskSpec(name="click", kind="binary", hidden=(16,)), TaskSpec(name="price", kind="regression", outputs=2)),
+    normalization="layer",
+)
+
+
+def described(capsys, *arguments):
+    """By layer, and "total": the printed row."""
+    capsys.readouterr()
+    run("describe", *arguments)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    return {row[0]: row[1:] for row in rows}
+
+
+def number(text):
+    return int(text.replace(",", ""))
+
+
+def assert_described(rows, model, batch_size):
+    names = [f"embeddings.{feature.name}" for feature in model.categorical] + [layer.name for layer in layers(model)]
+    assert [name for name in rows if name in names] == names
+    counts, flops = ([number(rows[name][i]) for name in names if rows[name][i] != "–"] for i in (-2, -1))
+    assert number(rows["total"][0]) == sum(counts) == sum(math.prod(s) for s in parameter_shapes(model).values())
+    assert number(rows["total"][1]) == sum(flops) == step_flops(model, batch_size)
+
+
+def test_a_whole_spec_needs_no_data(tmp_path, capsys):
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=MODEL, train=TrainSpec(batch_size=100))))
+    rows = described(capsys, path)
+    assert_described(rows, MODEL, 100)
+    assert rows["embeddings.city"] == ["5,000", "×", "8", "40,000", "–"]
+    trunk = (1208 * 64 + 3 * 64, 2 * 100 * 64 * (2 * 1208 + 8))
+    assert rows["trunk.0"] == ["1,208", "×", "64", *(f"{count:,}" for count in trunk)]
+
+
+def test_a_table_is_read_for_its_vocabularies_and_gives_the_network_that_is_trained(trained, capsys):
+    model = read_trained(trained).model
+    assert model.categorical[0].vocabulary == 4  # red, green, blue, unknown
+    by_file, by_folder = described(capsys, trained / "experiment.toml"), described(capsys, trained)
+    assert_described(by_folder, model, 8)
+    assert by_file == by_folder
+
+
+def test_the_flops_of_a_step_are_those_of_its_layers():
+    flops = layer_flops(MODEL, 10)
+    assert list(flops) == [layer.name for layer in layers(MODEL)]
+    assert sum(flops.values()) == step_flops(MODEL, 10)
+    assert flops["tasks.price.0"] == 3 * 2 * 10 * 32 * 2
+
+
+@pytest.mark.parametrize(("text", "said"), [("data = 3", "model: Field required"), ("x", "Expected '='")])
+def test_a_file_that_is_no_experiment_is_named(tmp_path, capsys, text, said):
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    run("describe", path, code=2)
+    assert capsys.readouterr().err.startswith(f"error: {path}: {said}")
+
+
+def test_what_is_described_is_written_nowhere(tmp_path, capsys):
+    file = write_experiment(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    described(capsys, file)
+    assert sorted(tmp_path.iterdir()) == before

@@ -1,0 +1,118 @@
+"""What the command line takes: every field of the file as a flag, every union's kind."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydantic import TypeAdapter
+
+from shared_bottom.cli.options import FitExperiment, parse
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    DynamicWeightAverage,
+    EarlyStopping,
+    GradNorm,
+    RMSprop,
+    UncertaintyWeighting,
+)
+from spec import to_toml as toml
+from tests.helpers.commands import EXPERIMENT
+
+ROOT = Path(__file__).parents[1]
+KINDS = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad, "rmsprop": RMSprop}
+
+
+def parsed(file, *flags):
+    found = parse(["fit", str(file), "--out", "run", *flags])
+    assert isinstance(found, FitExperiment)
+    return found.experiment
+
+
+OVERRIDES = [
+    (("--train.epochs", "3"), lambda e: e.train.epochs, 3),
+    (("--train.optimizer.learning-rate", "0.01"), lambda e: e.train.optimizer, Adam(learning_rate=0.01)),
+    (("--train.clip-norm", "2"), lambda e: e.train.clip_norm, 2.0),
+    (("--train.no-shuffle",), lambda e: e.train.shuffle, False),
+    (("--train.schedule.kind", "cosine"), lambda e: e.train.schedule.kind, "cosine"),
+    (("--model.dropout", "0.1"), lambda e: e.model.dropout, 0.1),
+    (("--model.trunk", "9", "5", "3"), lambda e: e.model.trunk, (9, 5, 3)),
+    (("--model.tasks.0.weight", "2"), lambda e: [task.weight for task in e.model.tasks], [2.0, 0.5, 1.0]),
+    (("--model.tasks.2.hidden", "4", "2"), lambda e: e.model.tasks[2].hidden, (4, 2)),
+    (("--data.memory-mb", "64"), lambda e: e.data.memory_mb, 64),
+    (("--data.labels.click.positive", "yes"), lambda e: e.data.labels["click"].positive, "yes"),
+    (("--data.numeric.1.transform", "none"), lambda e: [c.transform for c in e.data.numeric], ["none", "none"]),
+    (
+        ("--train.early-stopping.patience", "2"),
+        lambda e: e.train.early_stopping,
+        EarlyStopping(patience=2),
+    ),
+    (("--train.balancing.kind=dwa",), lambda e: e.train.balancing, DynamicWeightAverage()),
+    (
+        ("--train.balancing.kind", "gradnorm", "--train.balancing.alpha", "0.5"),
+        lambda e: e.train.balancing,
+        GradNorm(alpha=0.5),
+    ),
+    (
+        ("--train.balancing.initial-log-variance", "1", "--train.balancing.kind", "uncertainty"),
+        lambda e: e.train.balancing,
+        UncertaintyWeighting(initial_log_variance=1.0),
+    ),
+]
+
+
+@pytest.mark.parametrize(("flags", "value", "expected"), OVERRIDES, ids=[" ".join(flags) for flags, *_ in OVERRIDES])
+def test_a_flag_overrides_the_file(file, flags, value, expected):
+    assert value(parsed(file)) != expected
+    assert value(parsed(file, *flags)) == expected
+
+
+def test_without_flags_it_is_the_files(file):
+    found = parsed(file)
+    paths = {"train": (str(file.parent / "train.csv"),), "test": (str(file.parent / "test.parquet"),)}
+    assert found == replace(EXPERIMENT, data=replace(EXPERIMENT.data, **paths))
+
+
+@pytest.mark.parametrize("before", ["adam", "rmsprop"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_optimizer_may_be_another_kind(tmp_path, before, kind):
+    train = replace(EXPERIMENT.train, optimizer=KINDS[before](learning_rate=0.5))
+    path = tmp_path / "shop.toml"
+    path.write_text(toml(replace(EXPERIMENT, train=train)))
+    assert parsed(path).train.optimizer == KINDS[before](learning_rate=0.5)
+    flags = ("--train.optimizer.kind", kind, "--train.optimizer.weight-decay", "0.25")
+    found = parsed(path, *flags, "--train.epochs", "7")
+    assert type(found.train.optimizer) is KINDS[kind]
+    assert found.train.optimizer.weight_decay == 0.25
+    assert found.train.epochs == 7
+    if kind != before:
+        assert found.train.optimizer == KINDS[kind](weight_decay=0.25)
+
+
+def leaves(name, value):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+        for key, item in items:
+            yield from leaves(f"{name}.{key}" if name else str(key), item)
+    else:
+        yield name, value
+
+
+def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
+    stopping = replace(EXPERIMENT, train=replace(EXPERIMENT.train, early_stopping=EarlyStopping()))
+    path = tmp_path / "shop.toml"
+    path.write_text(toml(stopping))
+    said = ""
+    for chosen in ((), ("--train.balancing.kind", "gradnorm"), ("--train.early-stopping.metric", "auc")):
+        with pytest.raises(SystemExit) as caught:
+            parse(["fit", str(path), *chosen, "--help"])
+        assert caught.value.code == 0
+        said += capsys.readouterr().out
+    fields = dict(leaves("", TypeAdapter(type(stopping)).dump_python(stopping, mode="json")))
+    assert len(fields) > 60
+    assert "Train the network of FILE.toml on the rows of its tables" in " ".join(said.split())
+    for name, value in fields.items():
+        head, last = name.replace("_", "-").rsplit(".", 1)
+        assert f"--{head}.{'no-' if value is True else ''}{last} " in said.replace("\n", " ")

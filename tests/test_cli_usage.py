@@ -1,0 +1,154 @@
+"""How the command line says no: one line that names the field or the file, and exit code 2."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shared_bottom import cli
+from shared_bottom.folder import read_trained
+from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, to_json, to_toml
+from tests.helpers.commands import error, run, table, write
+
+ROOT = Path(__file__).parents[1]
+
+USAGE = {
+    (): "Expected one of {fit, evaluate, predict, describe}",
+    ("train",): "Unrecognized options: train",
+    ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
+    ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
+    ("fit", "FILE", "--out", "run", "--train.epoch", "3"): "Unrecognized options: --train.epoch",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: Input should be greater than 0, got 0",
+    ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: Input should be greater",
+    ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
+        "model.tasks.0: TaskSpec: outputs: expected 1 for the binary task 'click', got 3"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimizer.kind", "lion"): (
+        "--train.optimizer.kind: expected one of sgd, adam, adamw, adagrad, rmsprop, got 'lion'"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.device", "tpu"): "invalid choice 'tpu' for argument '--train.device'",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--train.epochs",
+        "1" + "0" * 400,
+    ): "train: epochs: Input should be less than 2147483",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--model.trunk",
+        "1000000",
+        "2000000000",
+    ): "memory: expected enough for all arrays, got",
+    ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
+    ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
+    ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
+    ("evaluate",): "Missing from python -m shared_bottom evaluate: DIR",
+    ("evaluate", "none"): "none: expected a folder that fit has completed, found no model in it",
+    ("evaluate", "none", "--json", "none/metrics.json"): "--json: expected a file in a folder that can be written",
+    ("predict", "none", "rows.csv", "--out", "p.txt"): "--out: expected a file .parquet or .csv, got 'p.txt'",
+    ("predict", "none", "rows.csv", "--out", "none/p.csv"): "--out: expected a file in a folder that can be written",
+    ("predict", "none", "--out", "p.csv"): "FILE: expected at least one, got none",
+    ("predict", "none", "rows.csv", "--out", "p.csv"): "none: expected a folder that fit has completed",
+    ("describe", "none.toml"): "none.toml: No such file or directory",
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE, ids=" ".join)
+def test_what_is_wrong_is_one_line_and_exit_code_2(file, tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    bad = tmp_path / "bad.toml"
+    bad.write_text(file.read_text().replace("trunk", "trunks"))
+    paths = {"FILE": str(file), "BAD": str(bad)}
+    said = error(capsys, *(paths.get(argument, argument) for argument in arguments))
+    assert said.startswith(USAGE[arguments].replace("BAD", str(bad)))
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["bad.toml"]
+
+
+def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    said = "Missing from python -m shared_bottom describe: FILE.toml|DIR An experiment, or what `fit` wrote. (required)"
+    run("describe", code=2)
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+MODEL_ERRORS = {
+    "model.json": ("{", "model.json: ModelSpec: Invalid JSON"),
+    "columns.json": ("{}", "columns.json: data: Field required"),
+    "params.safetensors": ("no tensors", "params.safetensors: "),
+}
+
+
+@pytest.mark.parametrize("name", MODEL_ERRORS)
+def test_a_damaged_model_is_named(trained, tmp_path, capsys, name):
+    shutil.copytree(trained / "model", tmp_path / "model")
+    text, said = MODEL_ERRORS[name]
+    (tmp_path / "model" / name).write_text(text)
+    assert error(capsys, "evaluate", tmp_path).startswith(f"{tmp_path}/model/{said}")
+
+
+def test_what_cannot_be_predicted_or_evaluated_is_named(trained, tmp_path, capsys):
+    rows = table(20)
+    file = write(tmp_path / "rows.csv", rows.drop_columns(["region"]))
+    out, backend = ("--out", tmp_path / "p.csv"), ("--backend", trained.parent.name.rstrip("0123456789"))
+    assert "expected a column 'region'" in error(capsys, "evaluate", trained, "--data", file, *backend)
+    assert "expected a column 'who'" in error(capsys, "predict", trained, file, *out, *backend, "--keep", "who")
+    twice = error(capsys, "predict", trained, file, *out, *backend, "--keep", "click")
+    assert twice == "--keep and the predictions: expected distinct names, got 'click' twice"
+    empty = write(tmp_path / "empty.parquet", rows.slice(0, 0))
+    assert error(capsys, "predict", trained, empty, *out, *backend) == f"{empty}: expected rows, got none"
+    two = [write(tmp_path / f"{name}.parquet", rows.append_column("who", [[name] * 20])) for name in ("3", "x")]
+    numbers = write(two[0], rows.append_column("who", [[3] * 20]))
+    said = error(capsys, "predict", trained, numbers, two[1], *out, *backend, "--keep", "who")
+    assert said.startswith(f"{out[1]}: Failed to parse string: 'x'")
+    assert not out[1].exists()
+
+
+def test_without_test_files_some_must_be_named(tmp_path, trained, capsys):
+    shutil.copytree(trained / "model", tmp_path / "model")
+    columns = read_trained(trained).columns
+    (tmp_path / "model" / "columns.json").write_text(to_json(replace(columns, data=replace(columns.data, test=()))))
+    assert error(capsys, "evaluate", tmp_path) == (
+        "--data: expected files, since the experiment names no test files, got none"
+    )
+
+
+def test_with_debug_the_error_is_raised(tmp_path):
+    with pytest.raises(ValueError, match="expected a folder that fit has completed"):
+        cli.main(["evaluate", str(tmp_path), "--debug"])
+
+
+def test_a_whole_spec_cannot_be_trained_from_a_file(tmp_path, capsys):
+    model = ModelSpec(
+        categorical=(CategoricalFeature(name="city", vocabulary=3, dimension=2),),
+        trunk=(2,),
+        tasks=(TaskSpec(name="click", kind="binary"),),
+    )
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=model)))
+    said = error(capsys, "fit", path, "--out", tmp_path / "run")
+    assert said.startswith(f"{path}: ")
+    run("describe", path)
+
+
+def test_the_commands_installed_name_is_main():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"shared-bottom": f"{cli.__name__}:{cli.main.__name__}"}
+
+
+def test_a_process_of_its_own_says_so_and_loads_no_framework(tmp_path):
+    code = "import sys, runpy; sys.argv = ['backends', 'describe', 'none.toml']\n"
+    code += "try:\n    runpy.run_module('backends', run_name='__main__')\n"
+    code += "finally:\n    print(sorted({'jax', 'torch'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "[]\n", "error: none.toml: No such file or directory\n")
