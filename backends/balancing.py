@@ -15,6 +15,7 @@ from backends.trainer import Trainer
 from spec.balancing import DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
 from spec.params import Params
 from spec.random import projection_order
+from spec.tasks import LOSSES
 from spec.training import TrainSpec
 
 
@@ -63,7 +64,7 @@ def balance_names(train: TrainSpec) -> list[str]:
 
 def likelihood_scale(layout: Layout) -> list[float]:
     """The c_t of uncertainty weighting, in the layout's order."""
-    return [0.5 if task.kind == "regression" else 1.0 for task in layout.tasks]
+    return [LOSSES[task.loss].likelihood_scale for task in layout.tasks]
 
 
 def balancing_inputs(train: TrainSpec, layout: Layout, steps: np.ndarray, epoch_steps: int) -> Batches:

@@ -80,7 +80,7 @@ def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
     categorical = draw.integers(0, vocabularies, (rows, len(vocabularies))) if vocabularies else None
     labels: dict[str, np.ndarray] = {}
     for task in model.tasks:
-        if task.kind == "regression":
+        if task.traits.label == "number":
             labels[task.name] = draw.standard_normal((rows, task.outputs))
         else:
             labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)

@@ -9,8 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from backends.jax.gradients import merge
-from backends.jax.model import SharedBottom
+from backends.jax.model import Network
 from backends.jax.training import scope
 from backends.layout import layout_of
 from spec.model import ModelSpec
@@ -27,7 +26,7 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.Sta
     flat = layout.to_vector(params)
     with scope(flat.dtype, jax.devices()[0]):
         tensors = {name: jnp.array(tensor) for name, tensor in layout.to_tensors(flat).items()}
-        return nnx.state(merge(SharedBottom(model), tensors), nnx.Param)
+        return nnx.state(Network(model).bind(tensors), nnx.Param)
 
 
 def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:

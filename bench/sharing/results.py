@@ -15,9 +15,9 @@ from pydantic.dataclasses import dataclass
 from scipy import stats
 
 from bench.results import RECORD
-from shared_bottom.run.metrics import HIGHER_IS_BETTER, METRICS
 from spec import ModelSpec, TrainSpec
 from spec.machine import Machine
+from spec.tasks import METRICS
 
 CONFIDENCE = 0.95
 Verdict = Literal["helps", "hurts", "no difference shown", "not known"]
@@ -111,7 +111,7 @@ class Sharing:
 
 def main_metrics(model: ModelSpec) -> dict[str, str]:
     """Each task's main metric."""
-    return {task.name: next(iter(METRICS[task.kind])) for task in model.tasks}
+    return {task.name: task.traits.metrics[0] for task in model.tasks}
 
 
 def pair_names(model: ModelSpec) -> list[str]:
@@ -135,7 +135,7 @@ def summarise(run: Sharing) -> None:
 
 def outcome(task: str, metric: str, alone: list[float], shared: list[float]) -> Outcome:
     """The outcome of a task whose metric was `alone` and `shared`, by seed."""
-    difference = np.subtract(shared, alone) * (1 if HIGHER_IS_BETTER[metric] else -1)
+    difference = np.subtract(shared, alone) * (1 if METRICS[metric] else -1)
     mean, interval = float(difference.mean()), student(difference)
     verdict: Verdict = "not known"
     if interval:

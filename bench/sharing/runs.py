@@ -14,8 +14,8 @@ from bench.sharing.results import Seed, pair_names
 from shared_bottom.checkpoint.files import checkpoint_path
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.run.metrics import counted, evaluate
-from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params, parameter_shapes
-from spec.params import Params
+from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params
+from spec.params import Params, shared_parameters
 
 GRADIENT_BATCH = 8192
 """Most rows that one call takes the gradient of."""
@@ -97,8 +97,7 @@ def shared_gradient(
     """The gradient of one task's loss over `rows` on all that tasks share, the trunk and the embeddings, times a factor
     that is the same for all of it: float64 (shared parameters,).
     """
-    shapes = parameter_shapes(model)
-    shared = [name for name in shapes if not name.startswith("tasks.")]
+    shared = shared_parameters(model)
     total = np.zeros(sum(params[name].size for name in shared))
     labels = {other.name: rows.labels[other.name] if other == task else _missing(other, rows) for other in model.tasks}
     rows = dataclasses.replace(rows, labels=labels)
@@ -115,6 +114,4 @@ def shared_gradient(
 
 def _missing(task: TaskSpec, rows: Dataset) -> np.ndarray:
     """Labels of the task that say of every row that it has none."""
-    if task.kind == "multiclass":
-        return np.full(rows.rows, -1)
-    return np.full(rows.labels[task.name].shape, np.nan)
+    return np.full(rows.labels[task.name].shape, task.traits.missing_label)
