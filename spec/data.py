@@ -81,6 +81,21 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
+def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
+    """Rows that fit `model`: standard-normal numbers, ids and labels drawn evenly."""
+    draw = np.random.default_rng(seed)
+    numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
+    vocabularies = [feature.vocabulary for feature in model.categorical]
+    categorical = draw.integers(0, vocabularies, (rows, len(vocabularies))) if vocabularies else None
+    labels: dict[str, np.ndarray] = {}
+    for task in model.tasks:
+        if task.traits.label == "number":
+            labels[task.name] = draw.standard_normal((rows, task.outputs))
+        else:
+            labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)
+    return Dataset(numeric=numeric, categorical=categorical, labels=labels)
+
+
 def label_present(label: np.ndarray, task: TaskSpec) -> np.ndarray:
     """Which rows have the task's label: bool (N,)."""
     missing = np.isnan(label) if np.isnan(task.traits.missing_label) else label == task.traits.missing_label

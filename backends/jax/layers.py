@@ -31,14 +31,18 @@ class Embedding(nnx.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
     def __init__(self, table: layout.Table, model: ModelSpec) -> None:
-        self.columns = table.columns if len(table.columns) < len(model.categorical) else None
+        self.columns = table.columns
+        self.alone = len(self.columns) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension)
         self.offsets = table.offsets
 
-    def __call__(self, categorical: Int[Array, "rows features"]) -> Float[Array, "rows columns dimension"]:
-        """The embeddings of those columns of `categorical` that look here."""
-        ids = categorical if self.columns is None else categorical[:, jnp.array(self.columns)]
-        return self.embedding[ids + jnp.array(self.offsets, jnp.int32)]
+    def __call__(self, categorical: Int[Array, "rows features"]) -> dict[int, Float[Array, "rows width"]]:
+        """The embeddings of the columns that look here, by column; side by side under 0 if all columns do."""
+        ids = categorical if self.alone else categorical[:, jnp.array(self.columns)]
+        embedded = self.embedding[ids + jnp.array(self.offsets, jnp.int32)]  # (rows, columns, dimension)
+        if self.alone:
+            return {0: embedded.reshape(len(embedded), -1)}
+        return dict(zip(self.columns, jnp.unstack(embedded, axis=1), strict=True))
 
 
 class LayerNorm(nnx.Module):

@@ -31,15 +31,17 @@ class Embedding(nn.Module):
 
     def __init__(self, table: layout.Table, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
-        self.columns = list(table.columns) if len(table.columns) < len(model.categorical) else None
+        self.columns = list(table.columns)
+        self.alone = len(self.columns) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension)
         self.offsets: Tensor
         self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
 
-    def forward(self, categorical: Int[Tensor, "rows features"]) -> Float[Tensor, "rows columns dimension"]:
-        """The embeddings of those columns of `categorical` that look here."""
-        ids = categorical if self.columns is None else categorical[:, self.columns]
-        return F.embedding(ids + self.offsets, self.embedding)
+    def forward(self, categorical: Int[Tensor, "rows features"]) -> dict[int, Float[Tensor, "rows width"]]:
+        """The embeddings of the columns that look here, by column; side by side under 0 if all columns do."""
+        ids = categorical if self.alone else categorical[:, self.columns]
+        embedded = F.embedding(ids + self.offsets, self.embedding)  # (rows, columns, dimension)
+        return {0: embedded.flatten(1)} if self.alone else dict(zip(self.columns, embedded.unbind(1), strict=True))
 
 
 class LayerNorm(nn.Module):

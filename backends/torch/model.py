@@ -53,13 +53,9 @@ class Network(nn.Module):
     ) -> Float[Tensor, "rows width"]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
         columns: dict[int, Tensor] = {}
-        for table, embedding in zip(self.layout.tables, self.tables, strict=True):
+        for embedding in self.tables:
             assert categorical is not None
-            embedded = embedding(categorical)  # (rows, columns, dimension)
-            if len(self.tables) == 1:
-                columns[0] = embedded.flatten(1)
-            else:
-                columns |= dict(zip(table.columns, embedded.unbind(1), strict=True))
+            columns |= embedding(categorical)
         parts = [] if numeric is None else [numeric]
         parts += [columns[column] for column in sorted(columns)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
