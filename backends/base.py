@@ -1,4 +1,4 @@
-"""What every backend does in the same way: check, pack, and hand over to what its framework must say its own way."""
+"""What every backend does in the same way, whatever its framework: check, lay out, and call the framework's part."""
 
 import abc
 from collections.abc import Callable, Mapping
@@ -45,7 +45,7 @@ class Cost(NamedTuple):
 
 
 class SharedBackend(Backend):
-    """The half of a `spec.Backend` that needs no framework; the other half is in the framework's own folder."""
+    """The half of a `spec.Backend` that needs no framework; the other half is in the framework's folder."""
 
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""

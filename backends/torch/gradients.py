@@ -51,13 +51,13 @@ def loss_and_gradient(
             return total_loss(losses, weights), losses
 
         tensors = network.layout.to_tensors(params)
-        found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
-        gradients = [found[name] for name in tensors]
-    else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
-        own = network.bind(params)
+        by_name, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
+        gradients = [by_name[name] for name in tensors]
+    else:  # without a compiler, torch.func takes twice the time of the module's parameters and torch.autograd
+        parameters = network.bind(params)
         losses = TaskLosses(network)(batch)
         total = total_loss(losses, weights)
-        gradients = list(torch.autograd.grad(total, own))
+        gradients = list(torch.autograd.grad(total, parameters))
     gradient = torch.cat([array.flatten() for array in gradients])
     return torch.hstack([total, losses]).detach(), gradient
 
@@ -70,10 +70,10 @@ def task_gradients(
     if torch.compiler.is_compiling():
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux
-        (found,) = vmap(pullback)(one_hot)
-        gradients = [found[name] for name in tensors]
+        (by_name,) = vmap(pullback)(one_hot)
+        gradients = [by_name[name] for name in tensors]
     else:
-        own = network.bind(params)
+        parameters = network.bind(params)
         losses = TaskLosses(network)(batch)
-        gradients = list(torch.autograd.grad(losses, own, one_hot, is_grads_batched=True))
+        gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
     return losses.detach(), torch.cat([array.flatten(1) for array in gradients], dim=1)
