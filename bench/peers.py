@@ -19,12 +19,12 @@ EPOCHS = 10
 
 
 def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
-    """The network of a model with numeric inputs and relu, from Keras's layers, with the spec's parameters."""
+    """The network of a model with numeric inputs, from Keras's layers, with the spec's parameters."""
     inputs = keras.Input((model.numeric,))
     outputs: dict[str, Any] = {}
 
     def dense(x: Any, layer: Layer) -> Any:
-        made = keras.layers.Dense(layer.outputs, activation="relu" if layer.hidden else None)
+        made = keras.layers.Dense(layer.outputs, activation=model.activation if layer.hidden else None)
         y = made(x)
         made.set_weights([params[f"{layer.name}.kernel"], params[f"{layer.name}.bias"]])
         return y
