@@ -19,8 +19,8 @@ def print_run(run: Run) -> None:
     """Two tables, what training costs and what compiling costs, and what follows from them."""
     versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items())
     out = Console(width=max(Console().width, WIDTH), highlight=False)
-    foreign = any(row.backend != row.process for row in run.rows)
-    note = " (torch): a reference, in the other backend's process." if foreign else ""
+    foreign = sorted({f"({row.backend})" for row in run.rows if row.backend != row.process})
+    note = f" {', '.join(foreign)}: a reference, in another backend's process." if foreign else ""
     out.print(f"{run.case}: {run.rows_from}.{note}")
     out.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
     family = any(row.variant for row in run.rows)

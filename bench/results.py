@@ -161,11 +161,9 @@ class Run:
         return max(pairs, default=None)
 
     def fastest(self, process: str, steps: int) -> str | None:
-        """The execution that ends `steps` steps first by these figures; None unless all three ran."""
-        own = [row for row in self.rows if row.process == process and row.execution in EXECUTIONS]
-        if len(own) < len(EXECUTIONS):
-            return None
-        return min(own, key=lambda row: seconds_of(row, steps)).execution
+        """The execution that ends `steps` steps first by these figures; None if the backend has no row."""
+        rows = [row for row in self.rows if row.process == process and row.execution in EXECUTIONS]
+        return min(rows, key=lambda row: seconds_of(row, steps)).execution if rows else None
 
 
 def row_name(process: str, backend: str, execution: str, variant: str) -> str:
@@ -185,6 +183,7 @@ def merge(runs: Iterable[Run]) -> Run:
     for other in others:
         first.rows += other.rows
         first.interrupted |= other.interrupted
+        first.machine.versions |= other.machine.versions
         for name in ("matmul_gflops", "auto", "metrics"):
             getattr(first, name).update(getattr(other, name))
     return first
