@@ -34,10 +34,10 @@ def measure(options: Options, folder: Path) -> None:
         limit_threads(options.threads)
         from bench.run import prepare, run_each, run_one
 
-        plan, *others = prepare(options)
+        plans = prepare(options)
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    run = run_each(options, caches) if others else run_one(options, plan, caches)
+    run = run_each(options, plans, caches) if len(plans) > 1 else run_one(options, plans[0], caches)
 
     from bench.plots import plot_run
     from bench.report import compare, print_run

@@ -12,8 +12,6 @@ from spec import Adam, ModelSpec, initial_params
 from spec.data import row_order
 from spec.params import Layer, stacks
 
-STEPS_PER_EXECUTION = {"jax": (1, 16, 128), "torch": (1,)}
-"""Keras's own knob: steps between two visits of Python. The best one counts; on PyTorch Keras takes no other than 1."""
 EPOCHS = 10
 """Epochs of a warm call: fit() itself takes milliseconds."""
 
@@ -80,7 +78,7 @@ class KerasRunner:
         return data.numeric[index].astype(precision), [label[index].astype(precision) for label in labels]
 
 
-def contestants(case: Case, backend: str, device: str) -> list[Contestant]:
+def contestants(case: Case, backend: str, device: str, steps_per_call: tuple[int, ...]) -> list[Contestant]:
     """Keras with each number of steps a call; Keras must run on this backend: see KERAS_BACKEND."""
     assert keras.backend.backend() == backend
     return [
@@ -91,5 +89,5 @@ def contestants(case: Case, backend: str, device: str) -> list[Contestant]:
             device=device,
             build=functools.partial(KerasRunner, case, steps),
         )
-        for steps in STEPS_PER_EXECUTION[backend]
+        for steps in steps_per_call
     ]

@@ -19,8 +19,8 @@ def print_run(run: Run) -> None:
     """Print a table of what training costs, a table of what compiling costs, and conclusions."""
     versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items())
     console = Console(width=max(Console().width, WIDTH), highlight=False)
-    has_foreign_rows = any(row.backend != row.process for row in run.rows)
-    note = " (torch): a reference, in the other backend's process." if has_foreign_rows else ""
+    foreign = sorted({f"({row.backend})" for row in run.rows if row.backend != row.process})
+    note = f" {', '.join(foreign)}: a reference, in another backend's process." if foreign else ""
     console.print(f"{run.case}: {run.rows_from}.{note}")
     console.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
     is_family = any(row.variant for row in run.rows)

@@ -163,11 +163,9 @@ class Run:
         return max(differences, default=None)
 
     def fastest(self, process: str, steps: int) -> str | None:
-        """The execution that finishes `steps` steps first by these figures; None unless all three ran."""
+        """The execution that finishes `steps` steps first by these figures; None if the backend has no row."""
         backend_rows = [row for row in self.rows if row.process == process and row.execution in EXECUTIONS]
-        if len(backend_rows) < len(EXECUTIONS):
-            return None
-        return min(backend_rows, key=lambda row: seconds_of(row, steps)).execution
+        return min(backend_rows, key=lambda row: seconds_of(row, steps)).execution if backend_rows else None
 
 
 def row_name(process: str, backend: str, execution: str, variant: str) -> str:
@@ -192,6 +190,7 @@ def merge(runs: Iterable[Run]) -> Run:
     for other in others:
         first.rows += other.rows
         first.interrupted |= other.interrupted
+        first.machine.versions |= other.machine.versions
         for name in ("matmul_gflops", "auto", "metrics"):
             getattr(first, name).update(getattr(other, name))
     return first

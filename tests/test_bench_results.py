@@ -83,7 +83,7 @@ class TestRun:
         assert found.share_of_peak(LOOP) is None
 
     def test_the_fastest_depends_on_the_length_of_the_run(self):
-        assert run(EAGER, row()).fastest("jax", 100) is None
+        assert run(EAGER).fastest("jax", 100_000) == "eager"  # a backend may have no other
         found = run(LOOP, EAGER, row("step", [500.0]), row())
         assert [found.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
         assert found.fastest("torch", 100) is None

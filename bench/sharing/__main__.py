@@ -13,13 +13,15 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
 from bench.options import check_threads, fail, limit_threads
+from spec import backend_names
 
 if TYPE_CHECKING:
+    from backends.base import SharedBackend
     from bench.sharing.cases import Problem
     from bench.sharing.results import Sharing
     from spec import Backend, TrainSpec
@@ -31,8 +33,10 @@ class Options:
 
     file: tyro.conf.Positional[str]
     """A FILE.toml with [model], [train] and [data], or census, with --data-dir."""
-    backend: str = "jax"
-    """The framework: torch or jax."""
+    backend: Annotated[
+        str | None,
+        tyro.conf.arg(help=f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."),
+    ] = None
     seeds: int = 5
     """Seeds, from the file's own upwards; fewer than 2 give no interval, and so no verdict."""
     gradient_rows: int = 4096
@@ -50,11 +54,10 @@ class Options:
 def check(options: Options) -> None:
     """Raises a ValueError that names the option, before anything is read."""
     # Imported here, so that `--help` does not wait for them.
-    from spec import backend_names
     from spec.files import check_output
 
     names = backend_names()
-    if options.backend not in names:
+    if options.backend is not None and options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
     for option, number in (("--seeds", options.seeds), ("--gradient-rows", options.gradient_rows)):
         if number < 1:
@@ -81,13 +84,14 @@ def main() -> None:
         limit_threads(options.threads)
         from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
-        from spec import load_backend
+        from shared_bottom.folder import load
 
-        backend = cast(SharedBackend, load_backend(options.backend))
+        backend = cast(SharedBackend, load(options.backend))
         problem = read_problem(options.file, options.data_dir)
         backend.resolve_device(problem.train.device)
+        backend.check_training(problem.train, problem.train.execution)
         trains = problem.seeds(options.seeds)
-        run = begin(options, problem)
+        run = begin(options, problem, backend)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (ValueError, ImportError, OSError) as error:
@@ -104,7 +108,7 @@ def main() -> None:
     raise SystemExit(130 if stopped_by else 0)
 
 
-def begin(options: Options, problem: "Problem") -> "Sharing":
+def begin(options: Options, problem: "Problem", backend: "SharedBackend") -> "Sharing":
     """The comparison before the first seed: what is compared, without results."""
     from bench.sharing.results import Sharing
     from spec.data import label_present
@@ -116,9 +120,9 @@ def begin(options: Options, problem: "Problem") -> "Sharing":
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         name=problem.name,
         rows_from=problem.rows_from,
-        backend=options.backend,
+        backend=backend.name,
         threads=options.threads,
-        machine=describe(),
+        machine=describe(backend.libraries),
         model=problem.model,
         train=train,
         training_rows=data.rows,
