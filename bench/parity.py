@@ -25,9 +25,9 @@ from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.layout import layout_of
 from bench.cases import Case, load_cases
+from shared_bottom.disk import check_output, write_whole
 from shared_bottom.run.calls import epoch_calls
 from spec import backend_names, initial_params, learning_rates, load_backend
-from spec.files import check_output, write_whole
 from spec.validation import one_line
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}

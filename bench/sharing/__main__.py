@@ -49,8 +49,8 @@ class Options:
 def check(options: Options) -> None:
     """Raises ValueError naming the option, before anything is read."""
     # Here, so that `--help` does not wait for them.
+    from shared_bottom.disk import check_output
     from spec import backend_names
-    from spec.files import check_output
 
     names = backend_names()
     if options.backend not in names:
@@ -166,7 +166,7 @@ def show(run: "Sharing", options: Options) -> None:
     """Print the outcome and write the files. Raises OSError."""
     from bench.sharing.report import print_sharing
     from bench.sharing.results import to_json
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     print_sharing(run)
     if options.json:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from shared_bottom.disk import write_whole
 from shared_bottom.reports.epochs import loss_curves, steps_per_epoch
-from spec.files import write_whole
 from spec.results import History
 
 Scalars = dict[str, float]
