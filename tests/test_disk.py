@@ -171,9 +171,14 @@ def test_the_earlier_file_stays_whatever_fails(tmp_path, monkeypatch, error, fai
 def test_the_earlier_file_stays_if_the_block_fails(tmp_path):
     path = tmp_path / "report.json"
     write_whole(path, b"old")
-    with pytest.raises(ZeroDivisionError), whole_file(path) as partial:
-        partial.write_bytes(b"half")
-        raise ZeroDivisionError
+
+    def interrupted():
+        with whole_file(path) as partial:
+            partial.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["report.json"]
 

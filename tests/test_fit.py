@@ -34,9 +34,9 @@ def test_history(backend, model, data):
     assert list(history.task_loss) == [task.name for task in model.tasks]
     weighted = sum(task.weight * history.task_loss[task.name] for task in model.tasks)
     np.testing.assert_allclose(history.step_loss, weighted, rtol=1e-6)
-    assert [entry["epoch"] for entry in history.epochs] == [1, 2]
+    assert [(entry["epoch"], entry["step"]) for entry in history.epochs] == [(1, 3), (2, 6)]
     for i, entry in enumerate(history.epochs):
-        assert set(entry) == {"epoch", "loss", "task_loss", "metrics", "seconds"}
+        assert set(entry) == {"epoch", "step", "loss", "task_loss", "metrics", "seconds"}
         assert entry["seconds"] > 0
         assert entry["loss"] == pytest.approx(history.step_loss[3 * i : 3 * i + 3].mean())
         for name, curve in history.task_loss.items():
