@@ -41,7 +41,7 @@ def measure(options: Options, folder: Path) -> None:
 
     from bench.plots import plot_run
     from bench.report import compare, print_run
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print_run(run)

@@ -49,7 +49,7 @@ def check(options: Options) -> None:
     """Raises ValueError naming the option, before anything is built."""
     # Here, so that `--help` does not wait for them.
     from bench.cases import check_case
-    from spec.files import check_output
+    from shared_bottom.disk import check_output
 
     names = [*backend_names(), "all"]
     if options.backend not in names:

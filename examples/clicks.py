@@ -12,7 +12,7 @@ import pyarrow as pa
 import tyro
 from pyarrow import parquet
 
-from spec.files import whole_file
+from shared_bottom.disk import whole_file
 
 DEVICES = np.array(["phone", "tablet", "desktop"])
 COUNTRIES = np.array(["DE", "FR", "IT", "ES", "PL", "NL", "AT", "CH", "LI", "MC"])

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from bench.cases import BATCHES, TASKS, load_cases
 from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json
+from shared_bottom.disk import write_whole
 from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
-from spec.files import write_whole
 from spec.flops import step_flops
 from tests.helpers.bench_runs import EAGER, LOOP, row, run
 from tests.helpers.builders import rejection

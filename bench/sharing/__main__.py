@@ -54,7 +54,7 @@ class Options:
 def check(options: Options) -> None:
     """Raises a ValueError that names the option, before anything is read."""
     # Imported here, so that `--help` does not wait for them.
-    from spec.files import check_output
+    from shared_bottom.disk import check_output
 
     names = backend_names()
     if options.backend is not None and options.backend not in names:
@@ -174,7 +174,7 @@ def show(run: "Sharing", options: Options) -> None:
     """Print the comparison and write the files. Raises OSError."""
     from bench.sharing.report import print_sharing
     from bench.sharing.results import to_json
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     print_sharing(run)
     if options.json:

@@ -130,6 +130,7 @@ class Record:
         names = [task.name for task in self._layout.tasks]
         return {
             "epoch": epoch + 1,
+            "step": self.step,
             "loss": total,
             "task_loss": dict(zip(names, task_losses, strict=True)),
             "seconds": 0.0,
