@@ -39,7 +39,7 @@ def loss_and_gradient(
         losses = losses_at(tensors)
         return total_loss(losses, weights), losses
 
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
         found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
         gradients = [found[name] for name in tensors]
@@ -57,7 +57,7 @@ def task_gradients(
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
     losses_at, one_hot = losses_of(network, batch), torch.eye(len(network.layout.tasks)).to(params)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_at, tensors)  # type: ignore[misc]  # three only with has_aux
         (found,) = vmap(pullback)(one_hot)
