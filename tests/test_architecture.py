@@ -12,12 +12,13 @@ from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
+    "scope": ["use_full_precision", "is_default", "default_folder"],
     "training": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {
     "optimizers": ["transformation", "AdamState", "AdagradState"],
-    "training": ["scope", "as_arguments"],
+    "training": ["as_arguments"],
 }
 """By file: what only JAX needs."""
 

@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.batches import encode_inputs
 from backends.jax import layers as jax_layers
-from backends.jax import training as jax_training
+from backends.jax.scope import scope
 from backends.layout import layout_of
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
@@ -68,7 +68,7 @@ def logits(name, model, params, data, *, compiled=True):
     if name != "jax" or not compiled:
         return backend.logits(network, inputs)
     graph, state = nnx.split(network)
-    with jax_training.scope(dtype, backend.native_device("cpu")):
+    with scope(dtype, backend.native_device("cpu")):
         found = jax.jit(lambda state, inputs: nnx.merge(graph, state)(**inputs))(state, inputs)
         assert all(x.dtype == dtype for x in found.values())
         return {task: np.asarray(found[task]) for task in (task.name for task in model.tasks)}
@@ -177,7 +177,7 @@ def test_dropout_stands_after_the_activation_of_every_hidden_layer(name, seed, s
         native = network(**tensors, dropout_key=torch.tensor(key))
         found = {task: x.numpy(force=True) for task, x in native.items()}
     else:
-        with jax_training.scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
+        with scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
             native = network(**inputs, dropout_key=jnp.uint32(key))
             found = {task: np.asarray(x) for task, x in native.items()}
     compare_params(found, plain_logits(model, params, data, dropout=(seed, step)), 1e-13)
