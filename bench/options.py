@@ -4,15 +4,20 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
+
+import tyro
+
+from spec import backend_names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Train a case and print what each execution costs and buys. Exit code 1 if the rows' losses do not agree."""
 
-    backend: str = "all"
-    """The framework: torch, jax, or all (each in a process of its own)."""
+    backend: Annotated[
+        str, tyro.conf.arg(help=f"One of {', '.join(backend_names())}; or all, each in a process of its own.")
+    ] = "all"
     case: str = "tutorial"
     """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
     of [train], execution and device are this command's."""
@@ -45,7 +50,6 @@ def check(options: Options) -> None:
     # Here, so that `--help` does not wait for them.
     from bench.cases import check_case
     from shared_bottom.disk import check_output
-    from spec import backend_names
 
     names = [*backend_names(), "all"]
     if options.backend not in names:

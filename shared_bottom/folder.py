@@ -46,7 +46,7 @@ class Trained:
     def predict(self, backend: Backend, rows: Dataset, device: Device) -> Params:
         """`Backend.predict` of a block of a table, of which there may be many, each with a number of rows of its own.
 
-        Rows are repeated up to a power of two, because JAX compiles for each number of rows.
+        Rows are repeated up to a power of two, because a backend may compile anew for each number of rows.
         """
         index = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
         padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(index)

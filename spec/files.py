@@ -54,10 +54,10 @@ def from_toml(cls: type[Spec], text: str) -> Spec:
 def json_schema(cls: type[Any]) -> dict[str, Any]:
     """The JSON schema of a spec class, the fields' docstrings included."""
     schema = TypeAdapter(cls).json_schema()
-    for own in (schema, *schema.get("$defs", {}).values()):
-        if own.get("title") == ModelSpec.__name__:  # pydantic leaves the docstrings of inherited fields behind
+    for definition in (schema, *schema.get("$defs", {}).values()):
+        if definition.get("title") == ModelSpec.__name__:  # pydantic leaves out the docstrings of inherited fields
             for name, field in TypeAdapter(NetworkSpec).json_schema()["properties"].items():
-                own["properties"][name] = field | own["properties"][name]
+                definition["properties"][name] = field | definition["properties"][name]
     return schema
 
 

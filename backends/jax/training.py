@@ -21,7 +21,7 @@ from backends.batches import Batches
 from backends.jax import optimizers
 from backends.jax.balancing import BALANCINGS, Balance
 from backends.jax.gradients import Batch, loss_and_gradient
-from backends.jax.model import SharedBottom
+from backends.jax.model import Network
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -41,7 +41,7 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
 
 
 def train_step(
-    network: SharedBottom,
+    network: Network,
     weights: Float[np.ndarray, " tasks"],
     step_spec: StepSpec,
     state: TrainState,
@@ -68,7 +68,7 @@ def make_run(
     model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
     """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
-    network = SharedBottom(model)
+    network = Network(model)
     step: Step = functools.partial(train_step, network, task_weights(network, dtype), step_spec)
     if execution == "epoch":
         return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
@@ -80,7 +80,7 @@ def make_run(
 @functools.lru_cache(maxsize=32)
 def make_gradient(model: ModelSpec, dtype: np.dtype) -> Callable[..., tuple[Losses, Float[Array, " parameters"]]]:
     """A compiled function (params, batch) -> (losses, gradient)."""
-    network = SharedBottom(model)
+    network = Network(model)
     return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network, dtype)))
 
 
@@ -98,7 +98,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return jax.lax.scan(step, state, batches)
 
 
-def task_weights(network: SharedBottom, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
+def task_weights(network: Network, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
     """The tasks' weights in the layout's order. JAX keeps a constant in the precision that the first run gave it."""
     return np.array([task.weight for task in network.layout.tasks], dtype)
 

@@ -9,7 +9,7 @@ import torch
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
-from backends.torch.model import SharedBottom
+from backends.torch.model import Network
 from backends.torch.training import Trainer, make_gradient
 from spec.files import cache_folder
 from spec.model import ModelSpec
@@ -40,15 +40,15 @@ class Backend(SharedBackend):
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
 
-    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
-        network = SharedBottom(model, native)
+        network = Network(model, native)
         tensors = network.layout.to_tensors(torch.tensor(flat, device=native))
         network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
         return network.requires_grad_()
 
-    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+    def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         device = next(network.parameters()).device
         tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}

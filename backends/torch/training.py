@@ -18,7 +18,7 @@ from backends.batches import Batches
 from backends.torch import optimizers
 from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
-from backends.torch.model import SharedBottom
+from backends.torch.model import Network
 from backends.torch.optimizers import Slots
 from spec.model import ModelSpec
 from spec.training import StepSpec
@@ -39,7 +39,7 @@ Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
 
 
 def train_step(
-    network: SharedBottom,
+    network: Network,
     weights: Float[Tensor, " tasks"],
     step_spec: StepSpec,
     state: TrainState,
@@ -65,7 +65,7 @@ def make_run(
     model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
     """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
-    network = SharedBottom(model, device)
+    network = Network(model, device)
     step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
     if execution == "eager":
         return functools.partial(loop_steps, functools.partial(in_place, step))
@@ -83,7 +83,7 @@ def make_gradient(
     model: ModelSpec, dtype: np.dtype, device: torch.device
 ) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
     """A function (params, batch) -> (losses, gradient)."""
-    network = SharedBottom(model, device)
+    network = Network(model, device)
     return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
 
 
@@ -118,7 +118,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
     return TrainState(*carry), losses
 
 
-def task_weights(network: SharedBottom, dtype: np.dtype, device: torch.device) -> Float[Tensor, " tasks"]:
+def task_weights(network: Network, dtype: np.dtype, device: torch.device) -> Float[Tensor, " tasks"]:
     """The tasks' weights in the layout's order."""
     return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, dtype.name), device=device)
 

@@ -16,12 +16,14 @@ import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
+from spec.backend import backend_names
 from spec.balancing import Balancing
 from spec.table import TableExperiment
 from spec.training import Device, EarlyStopping, Optimizer
 from spec.validation import one_line
 
 PROG = "python -m shared_bottom"
+BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +40,7 @@ class FitFlags(Common):
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A folder that is not there yet or is empty; with --resume, that of the run."""
-    backend: str | None = None
-    """torch or jax; if not given, the first of jax, torch that is installed."""
+    backend: Annotated[str | None, tyro.conf.arg(help=BACKEND_HELP)] = None
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: int | None = None
@@ -79,8 +80,7 @@ class Evaluate(Common):
     """What `fit` wrote."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
     """Tables with labels; if not given, the experiment's test files."""
-    backend: str | None = None
-    """torch or jax, whichever trained it; if not given, the first of jax, torch that is installed."""
+    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -104,8 +104,7 @@ class Predict(Common):
     """The table to write, whole or not at all; one that is there is replaced."""
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN")] = ()
     """Columns of the tables to write beside the predictions, as they are: an id, say."""
-    backend: str | None = None
-    """torch or jax, whichever trained it; if not given, the first of jax, torch that is installed."""
+    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
 
@@ -137,7 +136,7 @@ def parse(arguments: Sequence[str]) -> Common:
         union,
         arguments,
         prog=PROG,
-        description="The Shared-Bottom network: train, evaluate and predict from a table, in PyTorch or JAX.",
+        description="The Shared-Bottom network: train, evaluate and predict from a table.",
     )
     if type(command) is Fit:  # no argument was an experiment to read
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")

@@ -13,12 +13,13 @@ import numpy as np
 
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import Rows
-from shared_bottom.run.metrics import HIGHER_IS_BETTER, UndefinedMetricWarning, evaluate_rows
+from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate_rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
 from spec.params import parameter_count, parameter_shapes
 from spec.results import History
+from spec.tasks import METRICS
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -138,7 +139,7 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
         return epochs.index(history.best_epoch)
     if not np.isfinite(values).any():
         return None
-    return int(np.nanargmax(values) if HIGHER_IS_BETTER[metric] else np.nanargmin(values))
+    return int(np.nanargmax(values) if METRICS[metric] else np.nanargmin(values))
 
 
 def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:
