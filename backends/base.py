@@ -1,4 +1,4 @@
-"""What every backend does in the same way: check, pack, and hand over to what its framework must say its own way."""
+"""What every backend does in the same way, whatever its framework: check, lay out, and call the framework's part."""
 
 import abc
 from collections.abc import Callable, Collection, Mapping
@@ -17,12 +17,20 @@ from spec.data import Dataset
 from spec.flops import step_flops
 from spec.model import ModelSpec
 from spec.params import Params, check_params
+from spec.tasks import Link
 from spec.training import Device, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
 LOCK_STEPS = 320
 """Steps of a typical run in lock step with another backend: those of the tutorial."""
+
+LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": lambda outputs: outputs,
+    "sigmoid": lambda logits: expit(logits[:, 0]),
+    "softmax": lambda logits: softmax(logits, axis=1),
+}
+"""From a head's outputs (rows, outputs) to the task's predictions: see `spec.tasks.Link`."""
 
 
 class UnsupportedError(ValueError):
@@ -44,7 +52,7 @@ class Cost(NamedTuple):
 
 
 class SharedBackend(Backend):
-    """The half of a `spec.Backend` that needs no framework; the other half is in the framework's own folder."""
+    """The half of a `spec.Backend` that needs no framework; the other half is in the framework's folder."""
 
     trainer_type: Callable[..., Trainer]
     """The class in the backend's `training`."""
@@ -138,16 +146,16 @@ class SharedBackend(Backend):
         network = self.build(model, params, device=device)
         inputs = encode_inputs(layout_of(model), data, precision)
         row_bytes = sum(array[:1].nbytes for array in inputs.values())
-        chunks = row_chunks(data.rows, max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes)))
-        parts = [self.logits(network, {name: array[rows] for name, array in inputs.items()}) for rows in chunks]
-        found = {}
+        size = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes))
+        chunks = [
+            self.logits(network, {name: array[rows] for name, array in inputs.items()})
+            for rows in row_chunks(data.rows, size)
+        ]
+        predictions = {}
         for task in model.tasks:
-            logits = np.concatenate([part[task.name] for part in parts])[: data.rows]
-            if task.kind == "binary":
-                found[task.name] = expit(logits[:, 0])
-            else:
-                found[task.name] = softmax(logits, axis=1) if task.kind == "multiclass" else logits
-        return found
+            logits = np.concatenate([chunk[task.name] for chunk in chunks])[: data.rows]
+            predictions[task.name] = LINKS[task.traits.link](logits)
+        return predictions
 
     def gradients(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"

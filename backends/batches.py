@@ -13,14 +13,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from backends.layout import Head, Layout
-from spec.data import Dataset, label_present
+from backends.layout import Layout, Stack
+from spec.data import Dataset, label_present, label_shape
 from spec.training import Precision
 
 Batches = dict[str, np.ndarray]
 """The arrays of `steps` steps, by name:
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
-  labels.<i> (steps, tasks…, rows, outputs) for regression, else without the last axis; int32 for multiclass;
+  labels.<i> (steps, tasks…, rows, outputs) where each output has a label, else without the last axis; int32 classes;
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides."""
 
@@ -100,21 +100,19 @@ def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
         yield np.resize(np.arange(start, min(start + size, rows)), size)
 
 
-def _encode_head(head: Head, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (rows, tasks…, outputs if regression) with 0 where one is missing, and float64 weights (rows, tasks…)."""
+def _encode_head(head: Stack, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…)."""
     row_weight = np.ones(data.rows)
     if data.sample_weight is not None:  # shares are ratios: with a largest weight of 1 no sum overflows
         row_weight = data.sample_weight.astype(np.float64)
         row_weight /= row_weight.max()
     labels, weights = [], []
     for task in head.tasks:
-        label = data.labels[task.name]
-        if task.kind == "regression":
-            label = label.reshape(data.rows, task.outputs)
+        label = data.labels[task.name].reshape(label_shape(task, data.rows))
         present = label_present(label, task)
         weights.append(row_weight * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
-        label_dtype = np.dtype(np.int32) if task.kind == "multiclass" else dtype
+        label_dtype = np.dtype(np.int32) if task.traits.label == "class" else dtype
         labels.append(np.where(present, label, 0).astype(label_dtype))
     if not head.tied:
         return labels[0], weights[0]

@@ -2,7 +2,7 @@
 
 Time and compile time grow with the number of tensors, so what has one shape is tied together:
   - embedding tables of one dimension stand below each other, and one gather serves them all (ids get offsets);
-  - heads of one kind, hidden widths and outputs stand behind each other, and one batched product serves them all;
+  - stacks that agree in all that a step computes by stand behind each other, and one batched product serves them all;
   - parameters and optimizer slots are one vector each, so that an optimizer is a handful of operations on it.
 Tying concatenates the spec's parameters in memory and nothing more. So the vector is all of them laid end to end, in
 the order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
@@ -10,16 +10,17 @@ the order that `Layout.tensors` gives, and a native tensor is a slice of it with
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from spec import params
 from spec.model import ModelSpec, TaskSpec
-from spec.params import Params, layers, parameter_shapes
+from spec.params import Params, layer_shapes, parameter_shapes, stacks
 from spec.random import layer_key
+from spec.tasks import TaskTraits
 
 
 @dataclass(frozen=True)
@@ -31,38 +32,52 @@ class Table:
     columns: tuple[int, ...]
     """Which categorical columns look here."""
     offsets: tuple[int, ...]
-    """The row at which each column's own table starts."""
+    """The row at which the table of each column starts."""
 
 
 @dataclass(frozen=True)
 class Dense:
-    """A layer, or the like layers of `heads` tasks behind each other: kernel (heads…, in, out), bias (heads…, out)."""
+    """The layers at one place of tied stacks: kernel (members…, in, out), bias (members…, out)."""
 
     inputs: int
     outputs: int
     hidden: bool
-    heads: tuple[int, ...]
-    """The leading axis: () for the trunk and for a head of its own shape, (tasks,) for several tied together."""
+    members: tuple[int, ...]
+    """The leading axis: () for one stack alone, (stacks,) for several that are tied together."""
     dropout_keys: tuple[int, ...]
-    """By task, or one for the trunk."""
+    """Of each member."""
+    shapes: Mapping[str, tuple[int, ...]]
+    """Shape of each native parameter, by the last part of its name."""
 
 
 @dataclass(frozen=True)
-class Head:
-    """The tasks whose heads have one shape, and their layers."""
+class Stack:
+    """Stacks of the spec that are tied together, or one alone: the trunk, or the heads of like tasks."""
 
-    tasks: tuple[TaskSpec, ...]
+    name: str
+    """What its tensors' names begin with."""
+    members: tuple[params.Stack, ...]
     layers: tuple[Dense, ...]
 
     @property
-    def kind(self) -> str:
-        """The kind that all these tasks have."""
-        return self.tasks[0].kind
+    def tied(self) -> bool:
+        """Whether its arrays have a leading axis of members."""
+        return len(self.members) > 1
 
     @property
-    def tied(self) -> bool:
-        """Whether its arrays have a leading axis of tasks."""
-        return len(self.tasks) > 1
+    def tasks(self) -> tuple[TaskSpec, ...]:
+        """The tasks whose heads these are."""
+        return tuple(member.task for member in self.members if member.task)
+
+    @property
+    def traits(self) -> TaskTraits:
+        """What the kind of its tasks says: tied heads have one kind."""
+        return self.tasks[0].traits
+
+    @property
+    def loss(self) -> str:
+        """The loss of its tasks: tied heads have one."""
+        return self.tasks[0].loss
 
 
 @dataclass(frozen=True)
@@ -77,33 +92,39 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The network as a backend builds it; its names are like the spec's: tables.0, trunk.0.kernel, heads.0.1.bias."""
+    """The network as a backend builds it. Its tensors are called tables.0.embedding, trunk.0.kernel, heads.0.1.bias."""
 
     model: ModelSpec
     tables: tuple[Table, ...]
-    trunk: tuple[Dense, ...]
-    heads: tuple[Head, ...]
+    trunk: Stack
+    heads: tuple[Stack, ...]
     tensors: Mapping[str, Tensor]
 
     @property
     def size(self) -> int:
         """Parameters of the network, those of the vector; what else a vector has stands behind them."""
-        return list(self.tensors.values())[-1].stop
+        return max(tensor.stop for tensor in self.tensors.values())
 
     @property
-    def shared(self) -> int:
+    def shared_size(self) -> int:
         """Of these, how many are all tasks': embeddings and trunk, which come first."""
-        return min(tensor.start for name, tensor in self.tensors.items() if name.startswith("heads."))
+        return self.last_shared_tensors[-1].stop
 
     @property
-    def last_shared(self) -> slice:
-        """Where the kernel of the trunk's last layer is."""
-        kernel = self.tensors[f"trunk.{len(self.trunk) - 1}.kernel"]
+    def last_shared_kernel(self) -> slice:
+        """Where the kernel of the last layer that all tasks share is."""
+        kernel = self.last_shared_tensors[0]
         return slice(kernel.start, kernel.stop)
 
     @property
+    def last_shared_tensors(self) -> list[Tensor]:
+        """The tensors of the last layer that all tasks share, the kernel first."""
+        last = f"{self.trunk.name}.{len(self.trunk.layers) - 1}."
+        return [tensor for name, tensor in self.tensors.items() if name.startswith(last)]
+
+    @property
     def tasks(self) -> tuple[TaskSpec, ...]:
-        """The tasks in the backend's order: those of one head shape stand together."""
+        """The tasks in the backend's order: those of tied heads stand together."""
         return tuple(task for head in self.heads for task in head.tasks)
 
     @property
@@ -112,9 +133,23 @@ class Layout:
         names = [task.name for task in self.tasks]
         return [names.index(task.name) for task in self.model.tasks]
 
-    def to_tensors(self, flat: Any) -> dict[str, Any]:
+    def to_vector(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The spec's parameters as one new flat vector (parameters,)."""
+        return np.concatenate([np.ravel(params[part]) for t in self.tensors.values() for part in t.parts])
+
+    def to_params(self, vector: np.ndarray) -> Params:
+        """The inverse of `to_vector`: a new dict in the spec's order."""
+        shapes = parameter_shapes(self.model)
+        start, params = 0, {}
+        for part in (part for t in self.tensors.values() for part in t.parts):
+            stop = start + math.prod(shapes[part])
+            params[part] = vector[start:stop].reshape(shapes[part]).copy()
+            start = stop
+        return {name: params[name] for name in shapes}
+
+    def to_tensors(self, vector: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
-        return {name: flat[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
+        return {name: vector[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
 
     def from_tensors(self, tensors: Mapping[str, np.ndarray]) -> Params:
         """The spec's parameters out of native tensors by name. Raises ValueError for those of another network."""
@@ -125,62 +160,55 @@ class Layout:
                 raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
         return self.to_params(np.concatenate([np.ravel(tensors[name]) for name in self.tensors]))
 
-    def by_task(self, logits: Sequence[Any]) -> dict[str, Any]:
-        """From arrays (tasks…, …) of any framework, one a head, each task's own, in the spec's order."""
-        found: dict[str, Any] = {}
-        for head, stacked in zip(self.heads, logits, strict=True):
-            own = stacked if head.tied else (stacked,)
-            found |= {task.name: array for task, array in zip(head.tasks, own, strict=True)}
-        return {task.name: found[task.name] for task in self.model.tasks}
-
-    def to_vector(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The spec's parameters as one new flat vector (parameters,)."""
-        return np.concatenate([np.ravel(params[part]) for t in self.tensors.values() for part in t.parts])
-
-    def to_params(self, flat: np.ndarray) -> Params:
-        """The inverse of `to_vector`: a new dict in the spec's order."""
-        shapes = parameter_shapes(self.model)
-        start, found = 0, {}
-        for part in (part for t in self.tensors.values() for part in t.parts):
-            stop = start + math.prod(shapes[part])
-            found[part] = flat[start:stop].reshape(shapes[part]).copy()
-            start = stop
-        return {name: found[name] for name in shapes}
+    def by_task(self, stacked: Sequence[Any]) -> dict[str, Any]:
+        """From arrays (members…, …) of any framework, one for each of `heads`, each task's, in the spec's order."""
+        arrays: dict[str, Any] = {}
+        for head, array in zip(self.heads, stacked, strict=True):
+            members = array if head.tied else (array,)
+            arrays |= {task.name: member for task, member in zip(head.tasks, members, strict=True)}
+        return {task.name: arrays[task.name] for task in self.model.tasks}
 
 
 @functools.lru_cache(maxsize=64)
 def layout_of(model: ModelSpec) -> Layout:
     """The layout of a model."""
-    tables, trunk, heads = _tables(model), _trunk(model), _heads(model)
+    trunk, *heads = stacks(model)
+    tied_trunk = tie("trunk", [trunk], model)
+    tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads)))
+    tables = tie_tables(model)
     tensors: dict[str, Tensor] = {}
     start = 0
-
-    def add(name: str, shape: tuple[int, ...], parts: Iterable[str]) -> None:
-        nonlocal start
+    for name, shape, parts in (*_table_tensors(tables, model), *_stack_tensors((tied_trunk, *tied_heads))):
         stop = start + math.prod(shape)
-        tensors[name] = Tensor(shape, start, stop, tuple(parts))
+        tensors[name] = Tensor(shape, start, stop, parts)
         start = stop
-
-    def add_dense(name: str, dense: Dense, layers: Iterable[str]) -> None:
-        parts = list(layers)
-        add(f"{name}.kernel", (*dense.heads, dense.inputs, dense.outputs), (f"{part}.kernel" for part in parts))
-        add(f"{name}.bias", (*dense.heads, dense.outputs), (f"{part}.bias" for part in parts))
-        if dense.hidden and model.normalization == "layer":
-            for field in ("norm.scale", "norm.bias"):
-                add(f"{name}.{field}", (*dense.heads, dense.outputs), (f"{part}.{field}" for part in parts))
-
-    for i, table in enumerate(tables):
-        features = (f"embeddings.{model.categorical[column].name}" for column in table.columns)
-        add(f"tables.{i}", (table.rows, table.dimension), features)
-    for i, dense in enumerate(trunk):
-        add_dense(f"trunk.{i}", dense, [f"trunk.{i}"])
-    for i, head in enumerate(heads):
-        for j, dense in enumerate(head.layers):
-            add_dense(f"heads.{i}.{j}", dense, (f"tasks.{task.name}.{j}" for task in head.tasks))
-    return Layout(model, tables, trunk, heads, tensors)
+    return Layout(model, tables, tied_trunk, tied_heads, tensors)
 
 
-def _tables(model: ModelSpec) -> tuple[Table, ...]:
+def alike(heads: Iterable[params.Stack]) -> Iterator[list[params.Stack]]:
+    """The heads in groups that can be tied: those that agree in everything that a step computes by."""
+    groups: dict[tuple[object, ...], list[params.Stack]] = {}
+    for head in heads:
+        assert head.task is not None
+        shapes = tuple((layer.inputs, layer.outputs, layer.hidden) for layer in head.layers)
+        groups.setdefault((head.task.kind, head.task.loss, shapes), []).append(head)
+    yield from groups.values()
+
+
+def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> Stack:
+    """Equal stacks of the spec as one."""
+    axis = (len(members),) if len(members) > 1 else ()
+    layers = []
+    for tied in zip(*(member.layers for member in members), strict=True):
+        first = tied[0]
+        keys = tuple(layer_key(layer.name) for layer in tied)
+        shapes = {part: (*axis, *shape) for part, shape in layer_shapes(first, model).items()}
+        layers.append(Dense(first.inputs, first.outputs, first.hidden, axis, keys, shapes))
+    return Stack(name, tuple(members), tuple(layers))
+
+
+def tie_tables(model: ModelSpec) -> tuple[Table, ...]:
+    """The embedding tables, those of one dimension as one."""
     columns: dict[int, list[int]] = {}
     for column, feature in enumerate(model.categorical):
         columns.setdefault(feature.dimension, []).append(column)
@@ -191,22 +219,18 @@ def _tables(model: ModelSpec) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def _trunk(model: ModelSpec) -> tuple[Dense, ...]:
-    trunk = [layer for layer in layers(model) if layer.name.startswith("trunk.")]
-    return tuple(Dense(layer.inputs, layer.outputs, True, (), (layer_key(layer.name),)) for layer in trunk)
+NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
+"""A tensor's name, its shape, and the spec's parameters that it ties together."""
 
 
-def _heads(model: ModelSpec) -> tuple[Head, ...]:
-    groups: dict[tuple[object, ...], list[TaskSpec]] = {}
-    for task in model.tasks:
-        groups.setdefault((task.kind, task.hidden, task.outputs), []).append(task)
-    heads = []
-    for tasks in groups.values():
-        widths = (model.trunk[-1], *tasks[0].hidden, tasks[0].outputs)
-        axis = (len(tasks),) if len(tasks) > 1 else ()
-        stack = tuple(
-            Dense(inputs, outputs, i < len(widths) - 2, axis, tuple(layer_key(f"tasks.{t.name}.{i}") for t in tasks))
-            for i, (inputs, outputs) in enumerate(pairwise(widths))
-        )
-        heads.append(Head(tuple(tasks), stack))
-    return tuple(heads)
+def _table_tensors(tables: Sequence[Table], model: ModelSpec) -> Iterator[NamedShape]:
+    for i, table in enumerate(tables):
+        parts = tuple(f"embeddings.{model.categorical[column].name}" for column in table.columns)
+        yield f"tables.{i}.embedding", (table.rows, table.dimension), parts
+
+
+def _stack_tensors(stacks: Iterable[Stack]) -> Iterator[NamedShape]:
+    for stack in stacks:
+        for i, dense in enumerate(stack.layers):
+            for part, shape in dense.shapes.items():
+                yield f"{stack.name}.{i}.{part}", shape, tuple(f"{s.name}.{i}.{part}" for s in stack.members)

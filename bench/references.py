@@ -8,7 +8,7 @@ Both start from the spec's parameters and see its rows in its order, so that the
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,20 +20,30 @@ from torch.utils.data import DataLoader, TensorDataset
 from bench.cases import Case
 from bench.results import REFERENCES
 from bench.timing import Contestant
-from spec import SGD, Adagrad, Adam, AdamW, Fixed, ModelSpec, RMSprop, Schedule, initial_params, learning_rates
-from spec.data import row_order
+from spec import Fixed, ModelSpec, Schedule, initial_params, learning_rates
+from spec.data import label_shape, row_order
 from spec.model import TaskSpec
 
-ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}
-OPTIMIZERS: dict[type, Any] = {
-    SGD: torch.optim.SGD,
-    Adam: torch.optim.Adam,
-    AdamW: torch.optim.AdamW,
-    Adagrad: torch.optim.Adagrad,
-    RMSprop: torch.optim.RMSprop,
+TASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "log_loss": lambda output, label: F.binary_cross_entropy_with_logits(output.squeeze(1), label),
+    "squared": F.mse_loss,
+    "cross_entropy": F.cross_entropy,
 }
 NAMES = {"decay": "alpha", "initial_accumulator": "initial_accumulator_value", "learning_rate": "lr"}
 """The spec's names that torch.optim has others for."""
+
+
+class Activation(nn.Module):
+    """A function of torch.nn.functional by the spec's name, which is PyTorch's too."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._function = getattr(F, name)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Same shape."""
+        activated: Tensor = self._function(x)
+        return activated
 
 
 class Network(nn.Module):
@@ -57,7 +67,7 @@ class Network(nn.Module):
             yield nn.Linear(width, outputs)
             if model.normalization == "layer":
                 yield nn.LayerNorm(outputs)
-            yield ACTIVATIONS[model.activation]()
+            yield Activation(model.activation)
             width = outputs
 
     def forward(self, numeric: Tensor | None, categorical: Tensor | None) -> list[Tensor]:
@@ -77,10 +87,7 @@ class Network(nn.Module):
 
 def task_loss(task: TaskSpec, output: Tensor, label: Tensor) -> Tensor:
     """The mean over the rows, times the task's weight."""
-    if task.kind == "binary":
-        loss = F.binary_cross_entropy_with_logits(output.squeeze(1), label)
-    else:
-        loss = F.cross_entropy(output, label) if task.kind == "multiclass" else F.mse_loss(output, label)
+    loss = TASK_LOSSES[task.loss](output, label)
     return loss if task.weight == 1 else loss * task.weight
 
 
@@ -94,14 +101,11 @@ class Loop:
         self._device = torch.device("cuda" if device == "gpu" else "cpu")
         self._network = Network(case.model).to(self._device, self._dtype)
         self._network.load(initial_params(case.model, seed=train.seed, precision=train.precision))
-        settings = {
-            NAMES.get(name, name): value
-            for name, value in vars(train.optimizer).items()
-            if name not in ("kind", "beta1", "beta2")
-        }
-        if isinstance(train.optimizer, Adam | AdamW):
-            settings["betas"] = (train.optimizer.beta1, train.optimizer.beta2)
-        self._optimizer = OPTIMIZERS[type(train.optimizer)](self._network.parameters(), **settings)
+        settings = {NAMES.get(name, name): value for name, value in vars(train.optimizer).items() if name != "kind"}
+        if "beta1" in settings:
+            settings["betas"] = (settings.pop("beta1"), settings.pop("beta2"))
+        optimizer = getattr(torch.optim, type(train.optimizer).__name__)  # the spec's classes are called as PyTorch's
+        self._optimizer = optimizer(self._network.parameters(), **settings)
         self._rates = itertools.cycle(learning_rates(train, train.epochs * case.epoch_steps).tolist())
         self._scheduled = train.schedule != Schedule()
         self._arrays = [tensor if loader else tensor.to(self._device) for tensor in self._tensors()]
@@ -112,9 +116,8 @@ class Loop:
         tensors = [torch.tensor(data.numeric, dtype=self._dtype)] if model.numeric else []
         tensors += [torch.tensor(data.categorical, dtype=torch.int64)] if model.categorical else []
         for task in self._case.model.tasks:
-            label = data.labels[task.name]
-            label = label.reshape(rows, -1) if task.kind == "regression" else label
-            tensors.append(torch.tensor(label, dtype=torch.int64 if task.kind == "multiclass" else self._dtype))
+            label = data.labels[task.name].reshape(label_shape(task, rows))
+            tensors.append(torch.tensor(label, dtype=torch.int64 if task.traits.label == "class" else self._dtype))
         return tensors
 
     def _orders(self) -> Iterator[np.ndarray]:

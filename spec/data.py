@@ -81,12 +81,30 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(rows)
 
 
+def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
+    """Rows that fit `model`: standard-normal numbers, ids and labels drawn evenly."""
+    draw = np.random.default_rng(seed)
+    numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
+    vocabularies = [feature.vocabulary for feature in model.categorical]
+    categorical = draw.integers(0, vocabularies, (rows, len(vocabularies))) if vocabularies else None
+    labels: dict[str, np.ndarray] = {}
+    for task in model.tasks:
+        if task.traits.label == "number":
+            labels[task.name] = draw.standard_normal((rows, task.outputs))
+        else:
+            labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)
+    return Dataset(numeric=numeric, categorical=categorical, labels=labels)
+
+
 def label_present(label: np.ndarray, task: TaskSpec) -> np.ndarray:
     """Which rows have the task's label: bool (N,)."""
-    if task.kind == "multiclass":
-        return label >= 0
-    missing = np.isnan(label)
+    missing = np.isnan(label) if np.isnan(task.traits.missing_label) else label == task.traits.missing_label
     return ~(missing.any(axis=1) if missing.ndim == 2 else missing)
+
+
+def label_shape(task: TaskSpec, rows: int) -> tuple[int, ...]:
+    """The shape of the labels of `rows` rows: (rows, outputs), or (rows,) where the outputs have one label."""
+    return (rows, task.outputs) if task.traits.label_per_output else (rows,)
 
 
 def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: str, dtype: str) -> None:
@@ -138,17 +156,18 @@ def _check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSp
 
 
 def _check_label(label: np.ndarray, rows: int, task: TaskSpec, precision: Precision) -> None:
-    name = f"labels[{task.name!r}]"
-    if task.kind == "multiclass":
-        _expect(name, label, [(rows,)], "iu", "integer classes")
-        bad, expected = (label < -1) | (label >= task.outputs), f"classes in [0, {task.outputs}), or -1 for missing"
-    elif task.kind == "binary":
-        _expect(name, label, [(rows,)], "fiub", "numbers")
-        bad, expected = ~((label == 0) | (label == 1) | np.isnan(label)), "0, 1, or NaN for missing"
-    else:
-        shapes: list[tuple[int, ...]] = [(rows, task.outputs), (rows,)]
-        _expect(name, label, shapes if task.outputs == 1 else shapes[:1], "fiu", "numbers")
-        bad, expected = np.isinf(_rounded(label, precision)), f"finite values that fit {precision}, or NaN for missing"
+    name, shapes = f"labels[{task.name!r}]", [label_shape(task, rows)]
+    match task.traits.label:
+        case "class":
+            _expect(name, label, shapes, "iu", "integer classes")
+            bad, expected = (label < -1) | (label >= task.outputs), f"classes in [0, {task.outputs}), or -1 for missing"
+        case "truth":
+            _expect(name, label, shapes, "fiub", "numbers")
+            bad, expected = ~((label == 0) | (label == 1) | np.isnan(label)), "0, 1, or NaN for missing"
+        case "number":
+            _expect(name, label, [*shapes, (rows,)] if task.outputs == 1 else shapes, "fiu", "numbers")
+            bad = np.isinf(_rounded(label, precision))
+            expected = f"finite values that fit {precision}, or NaN for missing"
     if bad.any():
         where = _first(bad)
         raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")

@@ -13,9 +13,9 @@ from typing import Literal, Self
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.tasks import TASK_KINDS, TaskKind, TaskTraits
 from spec.validation import STRICT, Count, Fraction, Identifier, Many, NonNegative, Some, Width, unique
 
-Kind = Literal["binary", "regression", "multiclass"]
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 Normalization = Literal["none", "layer"]
 Initializer = Literal["torch_default", "he_normal", "lecun_normal", "glorot_uniform"]
@@ -42,7 +42,7 @@ class TaskSpec:
 
     name: Identifier
     """A Python identifier."""
-    kind: Kind
+    kind: TaskKind
     """binary: one logit, log loss. regression: mean squared error. multiclass: one logit a class, cross-entropy."""
     hidden: Many[Width] = ()
     """Widths of the head's hidden layers; none makes the head linear."""
@@ -53,11 +53,21 @@ class TaskSpec:
 
     @model_validator(mode="after")
     def _outputs_fit_the_kind(self) -> "TaskSpec":
-        if self.kind == "binary" and self.outputs != 1:
-            raise ValueError(f"outputs: expected 1 for the binary task {self.name!r}, got {self.outputs}")
-        if self.kind == "multiclass" and self.outputs < 2:
-            raise ValueError(f"outputs: expected 2 or more for the multiclass task {self.name!r}, got {self.outputs}")
+        least, most = self.traits.outputs
+        if not least <= self.outputs <= (most or self.outputs):
+            expected = str(least) if least == most else f"{least} or more"
+            raise ValueError(f"outputs: expected {expected} for the {self.kind} task {self.name!r}, got {self.outputs}")
         return self
+
+    @property
+    def traits(self) -> TaskTraits:
+        """What its kind says of it."""
+        return TASK_KINDS[self.kind]
+
+    @property
+    def loss(self) -> str:
+        """Its loss, an entry of `spec.tasks.LOSSES`."""
+        return self.traits.loss
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -67,7 +77,7 @@ class NetworkSpec:
     trunk: Some[Width]
     """Widths of the shared layers."""
     tasks: Some[TaskSpec]
-    """The targets, each with a head of its own."""
+    """The targets. The network has one head for each."""
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"

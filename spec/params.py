@@ -1,7 +1,7 @@
 """The parameter table: every parameter's name and shape, in network order, and its initial value.
 
-This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). How a backend
-lays parameters out inside is its own business.
+This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). Inside a backend
+the parameters lie in another way, which nobody outside of it sees: see `backends.layout`.
 """
 
 import math
@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from spec.model import ModelSpec
+from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
 
 Params = dict[str, np.ndarray]
@@ -28,30 +28,63 @@ class Layer:
     hidden: bool
 
 
+@dataclass(frozen=True)
+class Stack:
+    """Layers that follow one another: the trunk, or the head of a task."""
+
+    name: str
+    """What its layers' names begin with: trunk, or tasks.<task>."""
+    layers: tuple[Layer, ...]
+    task: TaskSpec | None = None
+    """Whose head it is; None if all tasks share it."""
+
+
+def stacks(model: ModelSpec) -> tuple[Stack, ...]:
+    """Every stack of layers in network order: the trunk, then each task's head."""
+
+    def stack(name: str, widths: tuple[int, ...], hidden: int, task: TaskSpec | None = None) -> Stack:
+        layers = (
+            Layer(f"{name}.{i}", inputs, outputs, hidden=i < hidden)
+            for i, (inputs, outputs) in enumerate(pairwise(widths))
+        )
+        return Stack(name, tuple(layers), task)
+
+    trunk = stack("trunk", (model.input_width, *model.trunk), len(model.trunk))
+    heads = (
+        stack(f"tasks.{task.name}", (model.trunk[-1], *task.hidden, task.outputs), len(task.hidden), task)
+        for task in model.tasks
+    )
+    return (trunk, *heads)
+
+
 def layers(model: ModelSpec) -> Iterator[Layer]:
-    """Every linear layer in network order: the trunk, then each task's head."""
-    width = model.input_width
-    for i, outputs in enumerate(model.trunk):
-        yield Layer(f"trunk.{i}", width, outputs, hidden=True)
-        width = outputs
-    for task in model.tasks:
-        widths = (width, *task.hidden, task.outputs)
-        for i, (inputs, outputs) in enumerate(pairwise(widths)):
-            yield Layer(f"tasks.{task.name}.{i}", inputs, outputs, hidden=i < len(task.hidden))
+    """Every linear layer in network order."""
+    for stack in stacks(model):
+        yield from stack.layers
+
+
+def layer_shapes(layer: Layer, model: ModelSpec) -> dict[str, tuple[int, ...]]:
+    """Shape of each parameter of a layer, by the last part of its name."""
+    shapes: dict[str, tuple[int, ...]] = {"kernel": (layer.inputs, layer.outputs), "bias": (layer.outputs,)}
+    if layer.hidden and model.normalization == "layer":
+        shapes |= {"norm.scale": (layer.outputs,), "norm.bias": (layer.outputs,)}
+    return shapes
 
 
 def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every parameter, in network order."""
+    """Shape of every parameter by its name, in network order."""
     shapes: dict[str, tuple[int, ...]] = {}
     for feature in model.categorical:
         shapes[f"embeddings.{feature.name}"] = (feature.vocabulary, feature.dimension)
     for layer in layers(model):
-        shapes[f"{layer.name}.kernel"] = (layer.inputs, layer.outputs)
-        shapes[f"{layer.name}.bias"] = (layer.outputs,)
-        if layer.hidden and model.normalization == "layer":
-            shapes[f"{layer.name}.norm.scale"] = (layer.outputs,)
-            shapes[f"{layer.name}.norm.bias"] = (layer.outputs,)
+        shapes |= {f"{layer.name}.{part}": shape for part, shape in layer_shapes(layer, model).items()}
     return shapes
+
+
+def shared_parameters(model: ModelSpec) -> list[str]:
+    """The names of the parameters that all tasks share: embeddings and trunk, in network order."""
+    heads = tuple(f"{stack.name}." for stack in stacks(model) if stack.task)
+    return [name for name in parameter_shapes(model) if not name.startswith(heads)]
 
 
 def parameter_count(model: ModelSpec) -> int:

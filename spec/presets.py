@@ -1,8 +1,7 @@
 """Networks and training runs by name: the tutorial example, census, wide."""
 
-import numpy as np
-
 from spec.data import Dataset
+from spec.data import random_data as random_data
 from spec.model import CategoricalFeature, ModelSpec, TaskSpec
 from spec.training import Adam, Schedule, TrainSpec
 
@@ -70,18 +69,3 @@ def wide_model() -> ModelSpec:
 def wide_training() -> TrainSpec:
     """Adam at 1e-3, batches of 4,096, one epoch."""
     return TrainSpec(optimizer=Adam(learning_rate=1e-3), batch_size=4096, epochs=1, seed=42)
-
-
-def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
-    """Rows that fit `model`: standard-normal numbers, ids and labels drawn evenly."""
-    draw = np.random.default_rng(seed)
-    numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
-    vocabularies = [feature.vocabulary for feature in model.categorical]
-    categorical = draw.integers(0, vocabularies, (rows, len(vocabularies))) if vocabularies else None
-    labels: dict[str, np.ndarray] = {}
-    for task in model.tasks:
-        if task.kind == "regression":
-            labels[task.name] = draw.standard_normal((rows, task.outputs))
-        else:
-            labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)
-    return Dataset(numeric=numeric, categorical=categorical, labels=labels)

@@ -5,17 +5,15 @@ python -m spec.reference > docs/reference.md
 
 import inspect
 import json
-from typing import Any
+from typing import Any, get_args
 
 from spec import balancing, model, table, training
 from spec.files import json_schema
 
 CLASSES = (
     *(model.ModelSpec, model.CategoricalFeature, model.TaskSpec),
-    *(training.TrainSpec, training.SGD, training.Adam, training.AdamW, training.Adagrad, training.RMSprop),
-    *(training.Schedule, training.EarlyStopping),
-    *(balancing.Fixed, balancing.UncertaintyWeighting, balancing.DynamicWeightAverage),
-    *(balancing.GradNorm, balancing.PCGrad),
+    *(training.TrainSpec, *get_args(training.Optimizer), training.Schedule, training.EarlyStopping),
+    *get_args(balancing.Balancing),
     *(table.TableExperiment, table.TableSpec, table.NumericColumn, table.CategoricalColumn, table.LabelColumn),
 )
 """In the order of the page. A NetworkSpec is a ModelSpec without its inputs, and stands there."""
@@ -26,8 +24,8 @@ ROUND = {2**31: "2³¹", 2**32: "2³²"}
 INTRODUCTION = """\
 # Every field
 
-What a TOML file and the classes of `spec` may say. A file's `[model]` is a `ModelSpec`, `[train]` a `TrainSpec`; with a
-table of one's own, `[data]` is a `TableSpec` and gives the model its inputs, `numeric` and `categorical`. Where several
+What a TOML file and the classes of `spec` may say. A file's `[model]` is a `ModelSpec`, `[train]` a `TrainSpec`; with
+rows from a table, `[data]` is a `TableSpec` and gives the model its inputs, `numeric` and `categorical`. Where several
 classes may stand, `kind` chooses. This page is made from the classes: `python -m spec.reference > docs/reference.md`.
 """
 

@@ -14,7 +14,7 @@ from tests.helpers.strategies import model_specs, repeatable
 
 @repeatable
 @given(model_specs())
-def test_pack_and_unpack_are_inverse(model):
+def test_a_vector_and_its_params_are_inverse(model):
     layout = layout_of(model)
     params = initial_params(model, seed=1, precision="float64")
     flat = layout.to_vector(params)
@@ -55,15 +55,15 @@ def test_like_heads_and_tables_are_tied(model):
         ["region"],
         ["span"],
     ]
-    assert [(head.kind, head.tied) for head in layout.heads[:2]] == [("binary", True), ("regression", False)]
+    assert [(head.loss, head.tied) for head in layout.heads[:2]] == [("log_loss", True), ("squared", False)]
     for part in ("0.kernel", "0.bias", "0.norm.scale", "0.norm.bias", "1.kernel", "1.bias"):
         both = np.stack([params[f"tasks.{task}.{part}"] for task in ("click", "buy")])
         np.testing.assert_array_equal(native[f"heads.0.{part}"], both)
         np.testing.assert_array_equal(native[f"heads.1.{part}"], params[f"tasks.price.{part}"])
     np.testing.assert_array_equal(
-        native["tables.0"], np.vstack([params["embeddings.colour"], params["embeddings.size"]])
+        native["tables.0.embedding"], np.vstack([params["embeddings.colour"], params["embeddings.size"]])
     )
-    np.testing.assert_array_equal(native["tables.1"], params["embeddings.shape"])
+    np.testing.assert_array_equal(native["tables.1.embedding"], params["embeddings.shape"])
     assert [(table.columns, table.offsets) for table in layout.tables] == [((0, 2), (0, 3)), ((1,), (0,))]
 
 

@@ -7,7 +7,6 @@ steps at 1e-9 leaves no room for one.
 import functools
 import itertools
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -16,6 +15,7 @@ import pytest
 from shared_bottom.tables import census_income
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, presets
 from tests.helpers.backends import each_backend, each_pair, each_way
+from tests.helpers.census_files import OFFICIAL_FOLDER
 from tests.helpers.parity import (
     KINDS,
     PARAMS_RTOL,
@@ -30,7 +30,6 @@ from tests.helpers.parity import (
 )
 
 EXECUTIONS = ("eager", "step", "epoch")
-CENSUS = Path(__file__).parents[1] / ".." / "shared" / "data" / "census-income"
 
 
 OPTIMIZERS = {
@@ -119,12 +118,13 @@ class TestTrainingOn:
 
 
 @each_pair
-@pytest.mark.skipif(not CENSUS.is_dir(), reason=f"the official Census-Income files are not in {CENSUS}")
-def test_census_income(pair, tmp_path, monkeypatch):
-    monkeypatch.setenv("SHARED_BOTTOM_CACHE", str(tmp_path))
-    census = census_income.load(CENSUS)
+def test_census_income(pair):
+    """The official rows where the files are, and synthetic rows of the same columns and vocabularies elsewhere."""
+    official, rows = OFFICIAL_FOLDER.is_dir(), 500 * 64
+    census = census_income.load(OFFICIAL_FOLDER) if official else census_income.synthetic(rows)
     model = presets.census_model(census.vocabularies)
     train = replace(presets.census_training(), batch_size=64, epochs=1, precision="float64")
-    one, other = both(pair, model, train, census.train.take(slice(500 * 64)), steps=500)
+    one, other = both(pair, model, train, census.train.take(slice(rows)), steps=500)
     compare_params(one.params, other.params, PARAMS_RTOL)
-    assert one.history.task_loss["never_married"][-50:].mean() < 0.5 * one.history.task_loss["never_married"][0]
+    loss = one.history.task_loss["never_married"]
+    assert loss[-50:].mean() < (0.5 if official else 0.7) * loss[0]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from backends.jax import model as jax_model
+from backends.jax import layers as jax_layers
 from backends.layout import layout_of
-from backends.torch import model as torch_model
+from backends.torch import layers as torch_layers
 from spec.random import dropout_mask, step_key
 from tests.helpers.parity import example_model
 
@@ -20,7 +20,7 @@ KEYS = [(0, 0), (42, 7), (2**32 - 1, 1_000_000), (3, 2**31 + 5)]
 def denses(model):
     """(names of the spec's layers, the layout's Dense) of every hidden layer."""
     layout = layout_of(model)
-    found = [([f"trunk.{i}"], dense) for i, dense in enumerate(layout.trunk)]
+    found = [([f"trunk.{i}"], dense) for i, dense in enumerate(layout.trunk.layers)]
     for head in layout.heads:
         found += [([f"tasks.{t.name}.{j}" for t in head.tasks], d) for j, d in enumerate(head.layers) if d.hidden]
     return found
@@ -29,26 +29,26 @@ def denses(model):
 def expected(names, dense, seed, step, rate):
     """The masked and scaled ones that the spec asks for."""
     masks = [dropout_mask(seed, step, name, (ROWS, dense.outputs), rate) for name in names]
-    kept = np.stack(masks) if dense.heads else masks[0]
+    kept = np.stack(masks) if dense.members else masks[0]
     return np.where(kept, np.ones(kept.shape) / (1.0 - rate), 0.0)
 
 
 def torch_drops(model):
     """A function of the step's key: every hidden layer's dropout of ones."""
-    modules = [torch_model.Dense(dense, model, CPU) for _, dense in denses(model)]
-    ones = [torch.ones(*dense.heads, ROWS, dense.outputs, dtype=torch.float64) for _, dense in denses(model)]
-    return lambda key: [module.dropout(x, key) for module, x in zip(modules, ones, strict=True)]
+    modules = [torch_layers.Dropout(dense, model.dropout, CPU) for _, dense in denses(model)]
+    ones = [torch.ones(*dense.members, ROWS, dense.outputs, dtype=torch.float64) for _, dense in denses(model)]
+    return lambda key: [module(x, key) for module, x in zip(modules, ones, strict=True)]
 
 
 def jax_drops(model):
-    modules = [jax_model.Dense(dense, model) for _, dense in denses(model)]
-    shapes = [(*dense.heads, ROWS, dense.outputs) for _, dense in denses(model)]
-    return lambda key: [module.dropout(jnp.ones(shape), key) for module, shape in zip(modules, shapes, strict=True)]
+    modules = [jax_layers.Dropout(dense, model.dropout) for _, dense in denses(model)]
+    shapes = [(*dense.members, ROWS, dense.outputs) for _, dense in denses(model)]
+    return lambda key: [module(jnp.ones(shape), key) for module, shape in zip(modules, shapes, strict=True)]
 
 
 def check(found, model, seed, step):
     layers = denses(model)
-    assert any(dense.heads for _, dense in layers)  # tied heads are among them
+    assert any(dense.members for _, dense in layers)  # tied heads are among them
     for (names, dense), x in zip(layers, found, strict=True):
         np.testing.assert_array_equal(np.asarray(x), expected(names, dense, seed, step, model.dropout), str(names))
 
@@ -88,20 +88,16 @@ def test_jax_without_64_bits(compiled):
             np.testing.assert_allclose(np.asarray(x), wanted, rtol=1e-6)
 
 
-@pytest.mark.parametrize("network", [torch_model, jax_model], ids=["torch", "jax"])
-def test_no_layer_shares_its_mask_with_another(network):
+@pytest.mark.parametrize("layers", [torch_layers, jax_layers], ids=["torch", "jax"])
+def test_no_layer_shares_its_mask_with_another(layers):
     masks = {}
     for names, dense in denses(example_model(dropout=0.5, trunk=(6, 6))):
-        module = network.Dense(dense, example_model(dropout=0.5), *([CPU] if network is torch_model else []))
-        if network is torch_model:
-            dropped = module.dropout(
-                torch.ones(*dense.heads, ROWS, dense.outputs), torch.tensor(step_key(1, 2))
-            ).numpy()
+        module = layers.Dropout(dense, 0.5, *([CPU] if layers is torch_layers else []))
+        if layers is torch_layers:
+            dropped = module(torch.ones(*dense.members, ROWS, dense.outputs), torch.tensor(step_key(1, 2))).numpy()
         else:
-            dropped = np.asarray(
-                module.dropout(jnp.ones((*dense.heads, ROWS, dense.outputs)), jnp.uint32(step_key(1, 2)))
-            )
-        masks |= dict(zip(names, dropped > 0 if dense.heads else [dropped > 0], strict=True))
+            dropped = np.asarray(module(jnp.ones((*dense.members, ROWS, dense.outputs)), jnp.uint32(step_key(1, 2))))
+        masks |= dict(zip(names, dropped > 0 if dense.members else [dropped > 0], strict=True))
     six = {name: mask.tobytes() for name, mask in masks.items() if mask.shape == (ROWS, 6)}
     assert len(six) > 6
     assert len(set(six.values())) == len(six)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
+from backends.jax import layers as jax_layers
 from backends.jax import model as jax_model
 from backends.layout import Layout
 from backends.torch import balancing as torch_balancing
+from backends.torch import layers as torch_layers
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
@@ -127,22 +129,22 @@ FAULTS = {
     "sum over the outputs": Fault(
         "torch",
         0,
-        lambda patch: patch.setitem(torch_losses.LOSSES, "regression", lambda x, y: (x - y).square().sum(-1)),
+        lambda patch: patch.setitem(torch_losses.LOSSES, "squared", lambda x, y: (x - y).square().sum(-1)),
         where="span",
     ),
     # the network
     "gelu by tanh in torch": Fault(
         "torch",
         0,
-        lambda patch: patch.setitem(torch_model.ACTIVATIONS, "gelu", functools.partial(F.gelu, approximate="tanh")),
+        lambda patch: patch.setitem(torch_layers.ACTIVATIONS, "gelu", functools.partial(F.gelu, approximate="tanh")),
         model=GELU,
     ),
     "gelu by tanh in jax": Fault(
-        "jax", 0, lambda patch: patch.setitem(jax_model.ACTIVATIONS, "gelu", jax.nn.gelu), model=GELU
+        "jax", 0, lambda patch: patch.setitem(jax_layers.ACTIVATIONS, "gelu", jax.nn.gelu), model=GELU
     ),
-    "leaky relu": Fault("torch", 0, lambda patch: patch.setitem(torch_model.ACTIVATIONS, "relu", F.leaky_relu)),
+    "leaky relu": Fault("torch", 0, lambda patch: patch.setitem(torch_layers.ACTIVATIONS, "relu", F.leaky_relu)),
     "layer norm's eps 1e-6": Fault(
-        "jax", 0, lambda patch: patch.setattr(jax_model, "LAYER_NORM_EPS", 1e-6), model=LAYER
+        "jax", 0, lambda patch: patch.setattr(jax_layers, "LAYER_NORM_EPS", 1e-6), model=LAYER
     ),
     "kernel transposed": Fault("torch", 0, parameters(transpose)),
     "bias zeroed": Fault("torch", 0, parameters(zero_bias), where="city"),
@@ -165,7 +167,7 @@ FAULTS = {
     "gradient norms of the first layer": Fault(
         "torch",
         1,
-        lambda patch: patch.setattr(Layout, "last_shared", property(lambda self: slice(0, 64))),
+        lambda patch: patch.setattr(Layout, "last_shared_kernel", property(lambda self: slice(0, 64))),
         train={"balancing": GradNorm()},
     ),
     "gradients not projected": Fault("torch", 1, other_train(balancing=Fixed()), train=PROJECTED),
@@ -175,18 +177,18 @@ FAULTS = {
     # dropout
     "dropout unscaled": Fault("torch", 0, unscaled_dropout, model=DROPOUT),
     "no dropout": Fault(
-        "torch", 0, lambda patch: patch.setattr(torch_model.Dense, "dropout", lambda self, x, key: x), model=DROPOUT
+        "torch", 0, lambda patch: patch.setattr(torch_layers.Dropout, "forward", lambda self, x, key: x), model=DROPOUT
     ),
     "hash without the layer": Fault(
         "torch",
         0,
-        hashing(torch_model, lambda keep, step, layer, element, rate: keep(step, layer * 0, element, rate)),
+        hashing(torch_layers, lambda keep, step, layer, element, rate: keep(step, layer * 0, element, rate)),
         model=DROPOUT,
     ),
     "hash without the layer in jax": Fault(
         "jax",
         0,
-        hashing(jax_model, lambda keep, step, layer, element, rate: keep(step, layer * 0, element, rate)),
+        hashing(jax_layers, lambda keep, step, layer, element, rate: keep(step, layer * 0, element, rate)),
         model=DROPOUT,
     ),
     "hash without the step": Fault(

@@ -10,9 +10,10 @@ import torch
 from flax import nnx
 
 from backends.batches import encode_inputs
-from backends.jax import model as jax_model
-from backends.jax import training as jax_training
+from backends.jax import layers as jax_layers
+from backends.jax.scope import scope
 from backends.layout import layout_of
+from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
 from spec import CategoricalFeature, Dataset, TaskSpec, initial_params, load_backend
 from spec.random import step_key
@@ -67,7 +68,7 @@ def logits(name, model, params, data, *, compiled=True):
     if name != "jax" or not compiled:
         return backend.logits(network, inputs)
     graph, state = nnx.split(network)
-    with jax_training.scope(dtype, backend.native_device("cpu")):
+    with scope(dtype, backend.native_device("cpu")):
         found = jax.jit(lambda state, inputs: nnx.merge(graph, state)(**inputs))(state, inputs)
         assert all(x.dtype == dtype for x in found.values())
         return {task: np.asarray(found[task]) for task in (task.name for task in model.tasks)}
@@ -77,27 +78,27 @@ def recorded_layers(name, model, params, data, monkeypatch):
     """What each Dense of the backend gave in one forward pass, by the spec's layer names."""
     outputs = []
     if name == "torch":
-        original = torch_model.SharedBottom.__init__
+        original = torch_model.Network.__init__
 
         def hooked(self, *arguments):
             original(self, *arguments)
             for module in self.modules():
-                if isinstance(module, torch_model.Dense):
+                if isinstance(module, torch_layers.Dense):
                     module.register_forward_hook(lambda module, _, output: outputs.append(output.numpy(force=True)))
 
-        monkeypatch.setattr(torch_model.SharedBottom, "__init__", hooked)
+        monkeypatch.setattr(torch_model.Network, "__init__", hooked)
     else:
-        call = jax_model.Dense.__call__
+        call = jax_layers.Dense.__call__
 
         def recording(self, *arguments):
             output = call(self, *arguments)
             outputs.append(np.asarray(output))
             return output
 
-        monkeypatch.setattr(jax_model.Dense, "__call__", recording)
+        monkeypatch.setattr(jax_layers.Dense, "__call__", recording)
     logits(name, model, params, data, compiled=False)
     layout = layout_of(model)
-    names = [[f"trunk.{i}"] for i in range(len(layout.trunk))]
+    names = [[f"trunk.{i}"] for i in range(len(layout.trunk.layers))]
     names += [
         [f"tasks.{task.name}.{j}" for task in head.tasks] for head in layout.heads for j in range(len(head.layers))
     ]
@@ -176,7 +177,7 @@ def test_dropout_stands_after_the_activation_of_every_hidden_layer(name, seed, s
         native = network(**tensors, dropout_key=torch.tensor(key))
         found = {task: x.numpy(force=True) for task, x in native.items()}
     else:
-        with jax_training.scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
+        with scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
             native = network(**inputs, dropout_key=jnp.uint32(key))
             found = {task: np.asarray(x) for task, x in native.items()}
     compare_params(found, plain_logits(model, params, data, dropout=(seed, step)), 1e-13)

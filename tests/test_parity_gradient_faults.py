@@ -2,6 +2,7 @@
 
 import pytest
 
+from backends.torch import layers as torch_layers
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from spec import initial_params, load_backend
@@ -15,30 +16,30 @@ def gradients(name):
 
 
 def embeddings_detached(patch):
-    original = torch_model.SharedBottom.embed
+    original = torch_model.Network.embed
 
     def embed(*arguments):
         x = original(*arguments)
         return x.detach() + 0.0 * x
 
-    patch.setattr(torch_model.SharedBottom, "embed", embed)
+    patch.setattr(torch_model.Network, "embed", embed)
 
 
 def head_gradient_doubled(patch):
     """As a task's weight that counts twice in the backward pass, and once in the loss."""
-    original = torch_losses.LOSSES["multiclass"]
-    patch.setitem(torch_losses.LOSSES, "multiclass", lambda x, y: 2.0 * original(x, y) - original(x, y).detach())
+    original = torch_losses.LOSSES["cross_entropy"]
+    patch.setitem(torch_losses.LOSSES, "cross_entropy", lambda x, y: 2.0 * original(x, y) - original(x, y).detach())
 
 
 def output_biases_frozen(patch):
-    forward = torch_model.Dense.forward
+    forward = torch_layers.Dense.forward
 
     def without(self, x, key):
         y = forward(self, x, key)
         bias = self.bias.unsqueeze(-2)
         return y if self.hidden else y - bias + bias.detach()
 
-    patch.setattr(torch_model.Dense, "forward", without)
+    patch.setattr(torch_layers.Dense, "forward", without)
 
 
 GRADIENT_FAULTS = {

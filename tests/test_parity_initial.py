@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 
 from backends.layout import layout_of
-from backends.torch.model import SharedBottom as TorchNetwork
+from backends.torch.model import Network as TorchNetwork
 from spec import SGD, TaskSpec, TrainSpec, initial_params, load_backend, parameter_shapes, presets
 from tests.helpers.backends import BACKENDS, each_backend
 from tests.helpers.parity import compare_params, example_data, example_model

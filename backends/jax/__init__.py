@@ -6,21 +6,16 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
-from backends.jax.gradients import merge
-from backends.jax.model import SharedBottom
-from backends.jax.training import Trainer, as_arguments, make_gradient, scope
-from spec.files import cache_folder
+from backends.jax.model import Network
+from backends.jax.scope import scope
+from backends.jax.training import Trainer, as_arguments, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
-
-# Compiled code outlives the process, where the user has not said where.
-if jax.config.values["jax_compilation_cache_dir"] is None:
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 class Backend(SharedBackend):
@@ -43,18 +38,18 @@ class Backend(SharedBackend):
         """cpu or gpu as JAX's device."""
         return jax.devices(device)[0]
 
-    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
-        network = SharedBottom(model)
+        network = Network(model)
         with scope(flat.dtype, native):
-            return merge(network, network.layout.to_tensors(jax.device_put(flat, native)))
+            return network.bind(network.layout.to_tensors(jax.device_put(flat, native)))
 
-    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+    def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
-        kernel = network.trunk[0].kernel[...]
-        (device,) = kernel.devices()
-        with scope(kernel.dtype, device):
+        parameter = jax.tree.leaves(nnx.state(network, nnx.Param))[0]
+        (device,) = parameter.devices()
+        with scope(parameter.dtype, device):
             return {task: np.asarray(x) for task, x in network(**as_arguments(inputs)).items()}
 
     def loss_and_gradient(

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from backends.balancing import likelihood_scale
 from backends.jax.gradients import Batch, loss_and_gradient, task_gradients
 from backends.jax.losses import present_tasks
-from backends.jax.model import SharedBottom
+from backends.jax.model import Network
 from spec.balancing import GRADNORM_FLOOR, DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 
 Balance = dict[str, Float[Array, " tasks"]]
@@ -24,7 +24,7 @@ Balanced = tuple[Float[Array, " losses"], Float[Array, " parameters"], Balance]
 
 
 def fixed(
-    balancing: Fixed, network: SharedBottom, weights: Weights, params: Array, balance: Balance, batch: Batch
+    balancing: Fixed, network: Network, weights: Weights, params: Array, balance: Balance, batch: Batch
 ) -> Balanced:
     """Σ_t w_t·L_t."""
     losses, gradient = loss_and_gradient(network, weights, params, batch)
@@ -33,7 +33,7 @@ def fixed(
 
 def uncertainty(
     balancing: UncertaintyWeighting,
-    network: SharedBottom,
+    network: Network,
     weights: Weights,
     params: Array,
     balance: Balance,
@@ -51,7 +51,7 @@ def uncertainty(
 
 def dynamic_weight_average(
     balancing: DynamicWeightAverage,
-    network: SharedBottom,
+    network: Network,
     weights: Weights,
     params: Array,
     balance: Balance,
@@ -69,7 +69,7 @@ def dynamic_weight_average(
 
 
 def gradnorm(
-    balancing: GradNorm, network: SharedBottom, weights: Weights, params: Array, balance: Balance, batch: Batch
+    balancing: GradNorm, network: Network, weights: Weights, params: Array, balance: Balance, batch: Batch
 ) -> Balanced:
     """The factors of this step, and then those of the next."""
     losses, gradients = task_gradients(network, params, batch)
@@ -80,7 +80,7 @@ def gradnorm(
     rate = counts * losses / jnp.where(first > 0, first, 1.0)
     mean = rate.sum() / tasks
     rate = rate / jnp.where(mean > 0, mean, 1.0)
-    slope = counts * weights * jnp.linalg.norm(gradients[:, network.layout.last_shared], axis=1)
+    slope = counts * weights * jnp.linalg.norm(gradients[:, network.layout.last_shared_kernel], axis=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
     factor = balance["factor"] - balancing.learning_rate * jnp.sign(norm - target) * slope
@@ -91,12 +91,12 @@ def gradnorm(
 
 
 def pcgrad(
-    balancing: PCGrad, network: SharedBottom, weights: Weights, params: Array, balance: Balance, batch: Batch
+    balancing: PCGrad, network: Network, weights: Weights, params: Array, balance: Balance, batch: Batch
 ) -> Balanced:
-    """Each projected gradient as a combination of the tasks' own: their inner products are all that it needs."""
+    """Each projected gradient as a combination of the tasks' gradients: only their inner products are needed."""
     losses, gradients = task_gradients(network, params, batch)
     gradients = weights[:, None] * gradients
-    shared = gradients[:, : network.layout.shared]
+    shared = gradients[:, : network.layout.shared_size]
     inner = shared @ shared.T
     one_hot = jnp.eye(len(weights), dtype=params.dtype)
     mix = one_hot
@@ -105,7 +105,7 @@ def pcgrad(
         product, square = (mix * (other @ inner)).sum(1), other @ jnp.square(shared).sum(1)
         conflict = jnp.where(square > 0, jnp.minimum(product, 0.0) / jnp.where(square > 0, square, 1.0), 0.0)
         mix = mix - conflict[:, None] * other
-    gradient = jnp.concatenate([mix.sum(0) @ shared, gradients[:, network.layout.shared :].sum(0)])
+    gradient = jnp.concatenate([mix.sum(0) @ shared, gradients[:, network.layout.shared_size :].sum(0)])
     return jnp.concatenate([(weights @ losses).reshape(1), losses]), gradient, balance
 
 

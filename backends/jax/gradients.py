@@ -5,38 +5,29 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax import Array
 from jaxtyping import Float
 
 from backends.jax.losses import task_losses, total_loss
-from backends.jax.model import SharedBottom
+from backends.jax.model import Network
 
 Batch = Mapping[str, Array]
 Losses = Float[Array, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
 
-def merge(network: SharedBottom, tensors: Mapping[str, Array]) -> SharedBottom:
-    """The network with the layout's tensors as its parameters: what functional_call is to PyTorch."""
-    graph, state = nnx.split(network)
-    leaves = [(path, leaf.replace(tensors[".".join(map(str, path))])) for path, leaf in nnx.to_flat_state(state)]
-    return nnx.merge(graph, nnx.from_flat_state(leaves))
-
-
-def losses_of(network: SharedBottom, batch: Batch) -> Callable[[dict[str, Array]], Float[Array, " tasks"]]:
+def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Array]], Float[Array, " tasks"]]:
     """The tasks' losses as a function of the layout's tensors."""
     inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
 
     def losses(tensors: dict[str, Array]) -> Float[Array, " tasks"]:
-        logits = merge(network, tensors)(**inputs, by_task=False)
-        return task_losses(network.layout, logits, batch)
+        return task_losses(network.layout, network.bind(tensors).stacked_logits(**inputs), batch)
 
     return losses
 
 
 def loss_and_gradient(
-    network: SharedBottom,
+    network: Network,
     weights: Float[Array | np.ndarray, " tasks"],
     params: Float[Array, " parameters"],
     batch: Batch,
@@ -55,7 +46,7 @@ def loss_and_gradient(
 
 
 def task_gradients(
-    network: SharedBottom, params: Float[Array, " parameters"], batch: Batch
+    network: Network, params: Float[Array, " parameters"], batch: Batch
 ) -> tuple[Float[Array, " tasks"], Float[Array, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
     tensors, one_hot = network.layout.to_tensors(params), jnp.eye(len(network.layout.tasks), dtype=params.dtype)

@@ -11,39 +11,41 @@ from jaxtyping import Float, Int
 from backends.layout import Layout
 
 
-def binary(logits: Float[Array, "*heads rows 1"], labels: Float[Array, "*heads rows"]) -> Float[Array, "*heads rows"]:
+def log_loss(
+    logits: Float[Array, "*members rows 1"], labels: Float[Array, "*members rows"]
+) -> Float[Array, "*members rows"]:
     """Log loss of a logit, in the form that does not overflow."""
     return optax.sigmoid_binary_cross_entropy(logits.squeeze(-1), labels)
 
 
-def regression(
-    outputs: Float[Array, "*heads rows outputs"], labels: Float[Array, "*heads rows outputs"]
-) -> Float[Array, "*heads rows"]:
+def squared(
+    outputs: Float[Array, "*members rows outputs"], labels: Float[Array, "*members rows outputs"]
+) -> Float[Array, "*members rows"]:
     """Squared error, mean over the outputs."""
     return jnp.square(outputs - labels).mean(-1)
 
 
-def multiclass(
-    logits: Float[Array, "*heads rows classes"], labels: Int[Array, "*heads rows"]
-) -> Float[Array, "*heads rows"]:
+def cross_entropy(
+    logits: Float[Array, "*members rows classes"], labels: Int[Array, "*members rows"]
+) -> Float[Array, "*members rows"]:
     """Cross-entropy of the class."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
 LOSSES: dict[str, Callable[[Array, Array], Array]] = {
-    "binary": binary,
-    "regression": regression,
-    "multiclass": multiclass,
+    "log_loss": log_loss,
+    "squared": squared,
+    "cross_entropy": cross_entropy,
 }
 
 
 def task_losses(
-    layout: Layout, logits: list[Float[Array, "*heads rows outputs"]], batch: Mapping[str, Array]
+    layout: Layout, logits: list[Float[Array, "*members rows outputs"]], batch: Mapping[str, Array]
 ) -> Float[Array, " tasks"]:
     """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
     losses = []
-    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
-        rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
+    for i, (head, outputs) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.loss](outputs, batch[f"labels.{i}"])
         losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return jnp.hstack(losses)
 
@@ -56,4 +58,4 @@ def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array | np.nd
 def present_tasks(layout: Layout, batch: Mapping[str, Array]) -> Float[Array, " tasks"]:
     """1 for each task that has a label in the batch, else 0, in the layout's order."""
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
-    return jnp.hstack([own.sum(-1) > 0 for own in shares]).astype(shares[0].dtype)
+    return jnp.hstack([share.sum(-1) > 0 for share in shares]).astype(shares[0].dtype)

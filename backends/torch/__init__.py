@@ -1,6 +1,5 @@
 """The PyTorch backend."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -9,15 +8,12 @@ import torch
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
-from backends.torch.model import SharedBottom
+from backends.torch.model import Network
+from backends.torch.scope import scope
 from backends.torch.training import Trainer, make_gradient
-from spec.files import cache_folder
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
-
-# Compiled code outlives the process, where the user has not said where.
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 
 class Backend(SharedBackend):
@@ -40,19 +36,19 @@ class Backend(SharedBackend):
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
 
-    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
-        network = SharedBottom(model, native)
+        network = Network(model, native)
         tensors = network.layout.to_tensors(torch.tensor(flat, device=native))
         network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
         return network.requires_grad_()
 
-    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+    def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         device = next(network.parameters()).device
         tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
-        with torch.inference_mode():
+        with scope(), torch.inference_mode():
             return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
 
     def loss_and_gradient(
@@ -61,7 +57,8 @@ class Backend(SharedBackend):
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
         tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-        losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
+        with scope():
+            losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:
@@ -69,7 +66,8 @@ class Backend(SharedBackend):
         factor = torch.ones(size, size, device=self.native_device(device))
 
         def product() -> None:
-            (factor @ factor)[0, 0].item()
+            with scope():  # in full float32, as the network is computed
+                (factor @ factor)[0, 0].item()
 
         return product
 

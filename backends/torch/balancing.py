@@ -13,7 +13,7 @@ from torch import Tensor
 from backends.balancing import likelihood_scale
 from backends.torch.gradients import Batch, loss_and_gradient, task_gradients
 from backends.torch.losses import present_tasks
-from backends.torch.model import SharedBottom
+from backends.torch.model import Network
 from spec.balancing import GRADNORM_FLOOR, DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 
 Balance = dict[str, Float[Tensor, " tasks"]]
@@ -23,7 +23,7 @@ Balanced = tuple[Float[Tensor, " losses"], Float[Tensor, " parameters"], Balance
 
 
 def fixed(
-    balancing: Fixed, network: SharedBottom, weights: Weights, params: Tensor, balance: Balance, batch: Batch
+    balancing: Fixed, network: Network, weights: Weights, params: Tensor, balance: Balance, batch: Batch
 ) -> Balanced:
     """Σ_t w_t·L_t."""
     losses, gradient = loss_and_gradient(network, weights, params, batch)
@@ -32,7 +32,7 @@ def fixed(
 
 def uncertainty(
     balancing: UncertaintyWeighting,
-    network: SharedBottom,
+    network: Network,
     weights: Weights,
     params: Tensor,
     balance: Balance,
@@ -54,7 +54,7 @@ def uncertainty(
 
 def dynamic_weight_average(
     balancing: DynamicWeightAverage,
-    network: SharedBottom,
+    network: Network,
     weights: Weights,
     params: Tensor,
     balance: Balance,
@@ -72,7 +72,7 @@ def dynamic_weight_average(
 
 
 def gradnorm(
-    balancing: GradNorm, network: SharedBottom, weights: Weights, params: Tensor, balance: Balance, batch: Batch
+    balancing: GradNorm, network: Network, weights: Weights, params: Tensor, balance: Balance, batch: Batch
 ) -> Balanced:
     """The factors of this step, and then those of the next."""
     losses, gradients = task_gradients(network, params, batch)
@@ -83,7 +83,7 @@ def gradnorm(
     rate = counts * losses / torch.where(first > 0, first, 1.0)
     mean = rate.sum() / tasks
     rate = rate / torch.where(mean > 0, mean, 1.0)
-    slope = counts * weights * torch.linalg.vector_norm(gradients[:, network.layout.last_shared], dim=1)
+    slope = counts * weights * torch.linalg.vector_norm(gradients[:, network.layout.last_shared_kernel], dim=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
     factor = balance["factor"] - balancing.learning_rate * torch.sign(norm - target) * slope
@@ -94,12 +94,12 @@ def gradnorm(
 
 
 def pcgrad(
-    balancing: PCGrad, network: SharedBottom, weights: Weights, params: Tensor, balance: Balance, batch: Batch
+    balancing: PCGrad, network: Network, weights: Weights, params: Tensor, balance: Balance, batch: Batch
 ) -> Balanced:
-    """Each projected gradient as a combination of the tasks' own: their inner products are all that it needs."""
+    """Each projected gradient as a combination of the tasks' gradients: only their inner products are needed."""
     losses, gradients = task_gradients(network, params, batch)
     gradients = weights.unsqueeze(1) * gradients
-    shared = gradients[:, : network.layout.shared]
+    shared = gradients[:, : network.layout.shared_size]
     inner = shared @ shared.T
     one_hot = torch.eye(len(weights)).to(params)
     mix = one_hot
@@ -108,7 +108,7 @@ def pcgrad(
         product, square = (mix * (other @ inner)).sum(1), other @ shared.square().sum(1)
         conflict = torch.where(square > 0, product.clamp(max=0.0) / torch.where(square > 0, square, 1.0), 0.0)
         mix = mix - conflict.unsqueeze(1) * other
-    gradient = torch.cat([mix.sum(0) @ shared, gradients[:, network.layout.shared :].sum(0)])
+    gradient = torch.cat([mix.sum(0) @ shared, gradients[:, network.layout.shared_size :].sum(0)])
     return torch.cat([(weights @ losses).reshape(1), losses]), gradient, balance
 
 

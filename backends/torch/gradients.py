@@ -4,66 +4,76 @@ from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from backends.torch.losses import task_losses, total_loss
-from backends.torch.model import SharedBottom
+from backends.torch.model import Network
 
 Batch = Mapping[str, Tensor]
 Losses = Float[Tensor, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
 
-def losses_of(network: SharedBottom, batch: Batch) -> Callable[[dict[str, Tensor] | None], Float[Tensor, " tasks"]]:
-    """The tasks' losses as a function of the layout's tensors; None: of the network's own parameters."""
-    inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
+class TaskLosses(nn.Module):
+    """The tasks' losses of a batch as a module around the network, which is what functional_call takes."""
 
-    def losses(tensors: dict[str, Tensor] | None) -> Float[Tensor, " tasks"]:
-        if tensors is None:
-            logits = network(**inputs, by_task=False)
-        else:
-            logits = functional_call(network, tensors, (), {**inputs, "by_task": False}, tie_weights=False)
-        return task_losses(network.layout, logits, batch)
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch: Batch) -> Float[Tensor, " tasks"]:
+        """In the layout's order."""
+        inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
+        return task_losses(self.network.layout, self.network.stacked_logits(**inputs), batch)
+
+
+def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Tensor]], Float[Tensor, " tasks"]]:
+    """The tasks' losses as a function of the layout's tensors."""
+    module = TaskLosses(network)
+
+    def losses(tensors: dict[str, Tensor]) -> Float[Tensor, " tasks"]:
+        prefixed = {f"network.{name}": tensor for name, tensor in tensors.items()}
+        return functional_call(module, prefixed, (batch,), tie_weights=False)
 
     return losses
 
 
 def loss_and_gradient(
-    network: SharedBottom, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
+    network: Network, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Losses, Float[Tensor, " parameters"]]:
     """The losses of one batch, and the gradient of their total."""
-    losses_at = losses_of(network, batch)
+    if torch.compiler.is_dynamo_compiling():
+        losses_at = losses_of(network, batch)
 
-    def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        losses = losses_at(tensors)
-        return total_loss(losses, weights), losses
+        def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+            losses = losses_at(tensors)
+            return total_loss(losses, weights), losses
 
-    if torch.compiler.is_compiling():
         tensors = network.layout.to_tensors(params)
-        found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
-        gradients = [found[name] for name in tensors]
-    else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
-        own = network.bind(params)
-        losses = losses_at(None)
+        by_name, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
+        gradients = [by_name[name] for name in tensors]
+    else:  # without a compiler, torch.func takes twice the time of the module's parameters and torch.autograd
+        parameters = network.bind(params)
+        losses = TaskLosses(network)(batch)
         total = total_loss(losses, weights)
-        gradients = list(torch.autograd.grad(total, own))
+        gradients = list(torch.autograd.grad(total, parameters))
     gradient = torch.cat([array.flatten() for array in gradients])
     return torch.hstack([total, losses]).detach(), gradient
 
 
 def task_gradients(
-    network: SharedBottom, params: Float[Tensor, " parameters"], batch: Batch
+    network: Network, params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
-    losses_at, one_hot = losses_of(network, batch), torch.eye(len(network.layout.tasks)).to(params)
-    if torch.compiler.is_compiling():
+    one_hot = torch.eye(len(network.layout.tasks)).to(params)
+    if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
-        losses, pullback = vjp(losses_at, tensors)  # type: ignore[misc]  # three only with has_aux
-        (found,) = vmap(pullback)(one_hot)
-        gradients = [found[name] for name in tensors]
+        losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux
+        (by_name,) = vmap(pullback)(one_hot)
+        gradients = [by_name[name] for name in tensors]
     else:
-        own = network.bind(params)
-        losses = losses_at(None)
-        gradients = list(torch.autograd.grad(losses, own, one_hot, is_grads_batched=True))
+        parameters = network.bind(params)
+        losses = TaskLosses(network)(batch)
+        gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
     return losses.detach(), torch.cat([array.flatten(1) for array in gradients], dim=1)

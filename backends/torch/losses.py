@@ -10,42 +10,42 @@ from torch import Tensor
 from backends.layout import Layout
 
 
-def binary(
-    logits: Float[Tensor, "*heads rows 1"], labels: Float[Tensor, "*heads rows"]
-) -> Float[Tensor, "*heads rows"]:
+def log_loss(
+    logits: Float[Tensor, "*members rows 1"], labels: Float[Tensor, "*members rows"]
+) -> Float[Tensor, "*members rows"]:
     """Log loss of a logit, in the form that does not overflow."""
     return F.binary_cross_entropy_with_logits(logits.squeeze(-1), labels, reduction="none")
 
 
-def regression(
-    outputs: Float[Tensor, "*heads rows outputs"], labels: Float[Tensor, "*heads rows outputs"]
-) -> Float[Tensor, "*heads rows"]:
+def squared(
+    outputs: Float[Tensor, "*members rows outputs"], labels: Float[Tensor, "*members rows outputs"]
+) -> Float[Tensor, "*members rows"]:
     """Squared error, mean over the outputs."""
     return F.mse_loss(outputs, labels, reduction="none").mean(-1)
 
 
-def multiclass(
-    logits: Float[Tensor, "*heads rows classes"], labels: Int[Tensor, "*heads rows"]
-) -> Float[Tensor, "*heads rows"]:
+def cross_entropy(
+    logits: Float[Tensor, "*members rows classes"], labels: Int[Tensor, "*members rows"]
+) -> Float[Tensor, "*members rows"]:
     """Cross-entropy of the class."""
-    own = logits.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
-    return logits.logsumexp(-1) - own
+    chosen = logits.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
+    return logits.logsumexp(-1) - chosen
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "binary": binary,
-    "regression": regression,
-    "multiclass": multiclass,
+    "log_loss": log_loss,
+    "squared": squared,
+    "cross_entropy": cross_entropy,
 }
 
 
 def task_losses(
-    layout: Layout, logits: list[Float[Tensor, "*heads rows outputs"]], batch: Mapping[str, Tensor]
+    layout: Layout, logits: list[Float[Tensor, "*members rows outputs"]], batch: Mapping[str, Tensor]
 ) -> Float[Tensor, " tasks"]:
     """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
     losses = []
-    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
-        rows = LOSSES[head.kind](own, batch[f"labels.{i}"])
+    for i, (head, outputs) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.loss](outputs, batch[f"labels.{i}"])
         losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return torch.hstack(losses)
 
@@ -58,4 +58,4 @@ def total_loss(task_losses: Float[Tensor, " tasks"], weights: Float[Tensor, " ta
 def present_tasks(layout: Layout, batch: Mapping[str, Tensor]) -> Float[Tensor, " tasks"]:
     """1 for each task that has a label in the batch, else 0, in the layout's order."""
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
-    return torch.hstack([own.sum(-1) > 0 for own in shares]).to(shares[0].dtype)
+    return torch.hstack([share.sum(-1) > 0 for share in shares]).to(shares[0].dtype)

@@ -19,8 +19,8 @@ from bench.cases import Case, load_cases
 from bench.options import fail
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report
+from shared_bottom.disk import check_output, write_whole
 from spec import backend_names, load_backend
-from spec.files import check_output, write_whole
 
 TOLERANCES = {"float64": 1e-9, "float32": 1e-5}
 

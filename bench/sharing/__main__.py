@@ -2,8 +2,9 @@
 
     python -m bench.sharing FILE.toml --backend jax --json sharing.json --plot sharing.png
 
-Both runs of a seed take the same rows in the same order and as many steps, and start from the same trunk, since initial
-parameters are drawn from (seed, name). What differs is whether the other tasks' heads pull at that trunk too.
+Both runs of a seed take the same number of steps on the same rows in the same order. They also start from the same
+trunk, because initial parameters are drawn from (seed, name). The only difference is whether the other tasks train that
+trunk too.
 """
 
 import shlex
@@ -45,15 +46,15 @@ class Options:
     data_dir: Path | None = None
     """Folder with the Census-Income files, for census."""
     json: Path | None = None
-    """Write all of it, every seed's values included, to this file: the schema is in bench/sharing_results.py."""
+    """Write all of it, every seed's values included, to this file: the schema is in bench/sharing/results.py."""
     plot: Path | None = None
     """Draw it to this file: .png or .svg."""
 
 
 def check(options: Options) -> None:
-    """Raises ValueError naming the option, before anything is read."""
-    # Here, so that `--help` does not wait for them.
-    from spec.files import check_output
+    """Raises a ValueError that names the option, before anything is read."""
+    # Imported here, so that `--help` does not wait for them.
+    from shared_bottom.disk import check_output
 
     names = backend_names()
     if options.backend is not None and options.backend not in names:
@@ -76,7 +77,7 @@ def check(options: Options) -> None:
 
 
 def main() -> None:
-    """Parse, check everything, then train and compare."""
+    """Parse the arguments, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.sharing")
     try:
         check(options)
@@ -95,20 +96,20 @@ def main() -> None:
         raise SystemExit(130) from None
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    ended = study(run, backend, problem, trains)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is shown, however impatient the user
+    stopped_by = study(run, backend, problem, trains)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the results so far are shown even if Ctrl-C comes again
     if run.seeds:
         try:
             show(run, options)
         except OSError as error:
             fail(error)
-    if isinstance(ended, Exception):
-        fail(ended)
-    raise SystemExit(130 if ended else 0)
+    if isinstance(stopped_by, Exception):
+        fail(stopped_by)
+    raise SystemExit(130 if stopped_by else 0)
 
 
 def begin(options: Options, problem: "Problem", backend: "SharedBackend") -> "Sharing":
-    """The outcome before there is one."""
+    """The comparison before the first seed: what is compared, without results."""
     from bench.sharing.results import Sharing
     from spec.data import label_present
     from spec.machine import describe
@@ -134,7 +135,7 @@ def begin(options: Options, problem: "Problem", backend: "SharedBackend") -> "Sh
 
 
 def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[TrainSpec]") -> BaseException | None:
-    """Add each seed's runs to `run`, until Ctrl-C or an error, which is returned, ends it."""
+    """Add the results of each seed to `run`. If Ctrl-C or an error ends it early, return that."""
     from rich.console import Console
 
     from bench.sharing.results import summarise
@@ -142,9 +143,9 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
     from shared_bottom.checkpoint.format import CheckpointError
     from spec import DivergenceError
 
-    def say(what: str) -> None:
+    def say(message: str) -> None:
         done = f"{len(run.seeds)} of {len(trains)} seeds done"
-        Console(stderr=True).print(f"{what} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
+        Console(stderr=True).print(f"{message} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
 
     rows = draw(problem.data, run.gradient_rows)
     try:
@@ -152,7 +153,10 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
             seed, notes = run_seed(backend, problem, train, rows, say)
             run.seeds.append(seed)
             run.notes = sorted({*run.notes, *notes})
-    except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit(130) is what `fit` makes of Ctrl-C where it saves
+    except (
+        KeyboardInterrupt,
+        SystemExit,
+    ) as stop:  # while it saves checkpoints, `fit` turns Ctrl-C into SystemExit(130)
         if isinstance(stop, SystemExit) and stop.code != 130:
             raise
         run.stopped = "Ctrl-C"
@@ -167,10 +171,10 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
 
 
 def show(run: "Sharing", options: Options) -> None:
-    """Print the outcome and write the files. Raises OSError."""
+    """Print the comparison and write the files. Raises OSError."""
     from bench.sharing.report import print_sharing
     from bench.sharing.results import to_json
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     print_sharing(run)
     if options.json:

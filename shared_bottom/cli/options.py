@@ -35,17 +35,9 @@ class Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit(Common):
-    """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
+class FitFlags(Common):
+    """What `fit` takes besides the file and its fields."""
 
-    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
-    --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
-    --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
-    the loss is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
-    """
-
-    file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
-    """The experiment: tables [model], [train] and [data]."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A folder that is not there yet or is empty; with --resume, that of the run."""
     backend: Annotated[str | None, tyro.conf.arg(help=BACKEND_HELP)] = None
@@ -57,6 +49,20 @@ class Fit(Common):
     """Write TensorBoard events to DIR, too."""
     quiet: bool = False
     """Print nothing but warnings and errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(FitFlags):
+    """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
+
+    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
+    --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
+    --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
+    the loss is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
+    """
+
+    file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
+    """The experiment: tables [model], [train] and [data]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,32 +125,49 @@ def parse(arguments: Sequence[str]) -> Common:
     """The command that the arguments give. Raises ValueError in one line; SystemExit(0) once help is printed."""
     commands: dict[str, Any] = {"fit": Fit, "evaluate": Evaluate, "predict": Predict, "describe": Describe}
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
-    file = next((Path(text) for text in arguments[1:] if text.endswith(".toml")), None)
-    if file is not None and arguments[0] == "fit":
+    file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
+    if file is not None:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(file), arguments)
         fit = FitExperiment(file=missing, out=missing, experiment=experiment)
         choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit, description=Fit.__doc__)]
     union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
+    command: Common = ask(
+        union,
+        arguments,
+        prog=PROG,
+        description="The Shared-Bottom network: train, evaluate and predict from a table.",
+    )
+    if type(command) is Fit:  # no argument was an experiment to read
+        raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
+    if not isinstance(command, FitExperiment):
+        return command
+    if command.file != file:  # that was a flag's value, and the fields are not those of the file
+        raise ValueError(f"fit: expected one FILE.toml, got {str(file)!r} and {str(command.file)!r}")
+    return replace(command, experiment=absolute(command.experiment, Path()))
+
+
+def experiment_file(arguments: Sequence[str]) -> Path | None:
+    """The first FILE.toml among the arguments of `fit` that is not the value of one of its flags.
+
+    The flags that the file's fields are cannot be known before it is read; no field has the name of such a file.
+    """
+    nowhere = FitFlags(out=Path())
+    _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    return next((Path(text) for text in others if text.endswith(".toml") and not text.startswith("-")), None)
+
+
+def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
+    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            found: Common = tyro.cli(
-                union,
-                prog=PROG,
-                description="The Shared-Bottom network: train, evaluate and predict from a table.",
-                args=list(arguments),
-                config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff),
-            )
+            config = (tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
+            return tyro.cli(cls, args=list(arguments), config=config, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
         raise ValueError(usage(said.getvalue(), stop)) from None
-    if type(found) is Fit:  # no argument was an experiment to read
-        raise ValueError(f"fit: expected a FILE.toml, got {str(found.file)!r}")
-    if isinstance(found, FitExperiment):
-        return replace(found, experiment=absolute(found.experiment, Path()))
-    return found
 
 
 def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:

@@ -9,11 +9,11 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
+from shared_bottom.disk import check_output, whole_file
 from shared_bottom.folder import Trained, load, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
-from spec.files import check_output, whole_file
 from spec.model import TaskSpec
 from spec.params import Params
 from spec.validation import one_line, unique
@@ -61,7 +61,7 @@ def read(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) -> Iterat
 
 def names(trained: Trained, task: TaskSpec) -> list[str]:
     """The names of a task's columns."""
-    if task.kind == "multiclass":
+    if task.traits.label == "class":
         return [task.name, *(f"{task.name}_{value}" for value in trained.columns.classes[task.name])]
     return [task.name] if task.outputs == 1 else [f"{task.name}_{i}" for i in range(task.outputs)]
 
@@ -72,7 +72,7 @@ def predicted(trained: Trained, predictions: Params) -> dict[str, Any]:
     for task in trained.model.tasks:
         values = trained.columns.restore(task.name, predictions[task.name])
         arrays: list[Any] = list(values.reshape(len(values), -1).T)
-        if task.kind == "multiclass":
+        if task.traits.label == "class":
             classes = trained.columns.classes[task.name]
             arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
         table |= dict(zip(names(trained, task), map(pa.array, arrays), strict=True))

@@ -12,6 +12,7 @@ from sklearn.metrics import confusion_matrix, r2_score, roc_auc_score, roc_curve
 
 from shared_bottom.reports.rows import Rows
 from shared_bottom.reports.style import DENSE, FAINT, INK, note, panels
+from spec.tasks import Label
 
 BINS = 10
 """Of a reliability curve, each with as many rows."""
@@ -25,27 +26,27 @@ Draw = Callable[[Axes, Rows, str], None]
 
 def roc(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
     """The receiver operating characteristic of each binary task, and the area under it; rows count by weight."""
-    return _figure("binary", rows, colour, _roc, ("false positive rate", "true positive rate"))
+    return _figure("truth", rows, colour, _roc, ("false positive rate", "true positive rate"))
 
 
 def calibration(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
     """The share of positives against the mean prediction, in ten bins of as many rows each; without weights."""
-    return _figure("binary", rows, colour, _calibration, ("predicted", "share of positives"))
+    return _figure("truth", rows, colour, _calibration, ("predicted", "share of positives"))
 
 
 def confusion(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
     """Of each class's rows, by weight, the share that is predicted to be of each class."""
-    return _figure("multiclass", rows, colour, _confusion, ("predicted class", "class"))
+    return _figure("class", rows, colour, _confusion, ("predicted class", "class"))
 
 
 def _figure(
-    kind: str, rows: Sequence[Rows], colour: Mapping[str, str], draw: Draw, labels: tuple[str, str]
+    label: Label, rows: Sequence[Rows], colour: Mapping[str, str], draw: Draw, axis_labels: tuple[str, str]
 ) -> Figure | None:
-    own = [row for row in rows if row.task.kind == kind]
-    if not own:
+    drawn = [row for row in rows if row.task.traits.label == label]
+    if not drawn:
         return None
-    figure, axes = panels([row.task.name for row in own], *labels, height=0.9)
-    for place, row in zip(axes, own, strict=False):
+    figure, axes = panels([row.task.name for row in drawn], *axis_labels, height=0.9)
+    for place, row in zip(axes, drawn, strict=False):
         if reason := _nothing(row):
             note(place, reason)
         else:
@@ -95,7 +96,8 @@ def _confusion(axes: Axes, row: Rows, colour: str) -> None:
 
 def regression(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
     """Predicted against true values of each output of each regression task, with R²; R² counts rows by weight."""
-    pairs = [(row, i) for row in rows if row.task.kind == "regression" for i in range(min(row.task.outputs, OUTPUTS))]
+    numeric = [row for row in rows if row.task.traits.label == "number"]
+    pairs = [(row, i) for row in numeric for i in range(min(row.task.outputs, OUTPUTS))]
     if not pairs:
         return None
     names = [row.task.name if row.task.outputs == 1 else f"{row.task.name}[{i}]" for row, i in pairs]

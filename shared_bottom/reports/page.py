@@ -13,12 +13,13 @@ import numpy as np
 
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import Rows
-from shared_bottom.run.metrics import HIGHER_IS_BETTER, UndefinedMetricWarning, evaluate_rows
+from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate_rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
 from spec.params import parameter_count, parameter_shapes
 from spec.results import History
+from spec.tasks import METRICS
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -103,7 +104,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
         f"{train.schedule.kind} schedule",
         "Balancing": train.balancing.kind,
         "Execution": f"{history.execution} on {history.device}, {train.precision}",
-        "Steps": f"{steps:,} of up to {train.batch_size:,} rows, {length:,} an epoch",
+        "Steps": f"{steps:,} of up to {train.batch_size:,} rows" + (f", {length:,} an epoch" if length else ""),
         "Epochs": f"{epochs} of {train.epochs}" + (f", the best {history.best_epoch}" if history.best_epoch else ""),
         "Time": str(timedelta(seconds=round(seconds))) if seconds >= 60 else f"{seconds:.1f} s",
     }
@@ -138,7 +139,7 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
         return epochs.index(history.best_epoch)
     if not np.isfinite(values).any():
         return None
-    return int(np.nanargmax(values) if HIGHER_IS_BETTER[metric] else np.nanargmin(values))
+    return int(np.nanargmax(values) if METRICS[metric] else np.nanargmin(values))
 
 
 def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:

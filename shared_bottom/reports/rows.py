@@ -54,7 +54,10 @@ def rows_by_task(
             continue
         label, predicted = np.asarray(labels[name]), np.asarray(predictions[name])
         rows = len(label)
-        shapes = {"labels": (label, task.kind == "regression"), "predictions": (predicted, task.kind != "binary")}
+        shapes = {
+            "labels": (label, task.traits.label_per_output),
+            "predictions": (predicted, task.traits.prediction_per_output),
+        }
         for field, (array, wide) in shapes.items():
             expected = (rows, task.outputs) if wide else (rows,)
             if array.shape != expected and not (

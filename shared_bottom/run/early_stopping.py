@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shared_bottom.run.metrics import HIGHER_IS_BETTER, METRICS, counted_labels
+from shared_bottom.run.metrics import counted_labels
 from spec.data import Dataset
 from spec.model import ModelSpec, TaskSpec
+from spec.tasks import LOSSES, METRICS
 from spec.training import EarlyStopping
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -36,7 +37,9 @@ class Monitor:
             )
         self._tasks = [tasks[stopping.monitor]] if stopping.monitor in tasks else list(tasks.values())
         self._total = stopping.monitor == "loss" and "loss" not in tasks
-        shared = [name for name in METRICS[self._tasks[0].kind] if all(name in METRICS[t.kind] for t in self._tasks)]
+        shared = [
+            name for name in self._tasks[0].traits.metrics if all(name in task.traits.metrics for task in self._tasks)
+        ]
         if stopping.metric is not None and (self._total or stopping.metric not in shared):
             expected = "none" if self._total or not shared else f"one of {', '.join(shared)}"
             raise ValueError(
@@ -44,15 +47,17 @@ class Monitor:
             )
         self._metric = stopping.metric
         if stopping.monitor in tasks and self._metric is None:
-            self._metric = next(iter(METRICS[self._tasks[0].kind]))
-        self.higher = not self._total if self._metric is None else HIGHER_IS_BETTER[self._metric]
+            self._metric = self._tasks[0].traits.metrics[0]
+        self.higher = not self._total if self._metric is None else METRICS[self._metric]
         labels = {task.name: counted_labels(task, validation) for task in self._tasks}
         empty = [name for name, (label, _) in labels.items() if not len(label)]
         if self._total:
             self._tasks = [task for task in self._tasks if task.name not in empty]
         elif empty:
             raise ValueError(f"early_stopping: expected a label of task {empty[0]!r} in a validation row, got none")
-        self._variance = {task.name: _variance(*labels[task.name]) for task in self._tasks if task.kind == "regression"}
+        self._variance = {
+            task.name: _variance(*labels[task.name]) for task in self._tasks if task.traits.label == "number"
+        }
 
     def value(self, metrics: Metrics) -> float:
         """The epoch's value; NaN if a metric that it is made of is."""
@@ -67,15 +72,16 @@ class Monitor:
         return best is None or (value > best if self.higher else value < best)
 
     def _loss(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
-        return metrics["rmse"] ** 2 if task.kind == "regression" else metrics["log_loss"]
+        loss = LOSSES[task.loss]
+        return metrics[loss.metric] ** loss.power
 
     def _score(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
         if self._metric is not None:
             return metrics[self._metric]
-        if task.kind == "regression":
+        if task.name in self._variance:
             variance = self._variance[task.name]
             return 1.0 - metrics["rmse"] ** 2 / variance if variance else float("nan")
-        return metrics[next(iter(METRICS[task.kind]))]
+        return metrics[task.traits.metrics[0]]
 
 
 def _variance(label: np.ndarray, weight: np.ndarray | None) -> float:

@@ -1,6 +1,6 @@
 """Each task's metrics, by scikit-learn, on the rows that have its label and weighted by the rows' weights.
 
-binary      auc, log_loss        multiclass  accuracy, log_loss        regression  rmse, mae
+Which metrics a kind of task has, and which direction is better, stands in `spec.tasks`.
 """
 
 import warnings
@@ -9,28 +9,23 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
 
-from spec.data import Dataset, label_present
+from spec.data import Dataset, label_present, label_shape
 from spec.model import ModelSpec, TaskSpec
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
-METRICS: dict[str, dict[str, Metric]] = {
-    "binary": {
-        "auc": lambda label, p, weight: roc_auc_score(label, p, sample_weight=weight),
-        "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=[0, 1]),
-    },
-    "multiclass": {
-        "accuracy": lambda label, p, weight: accuracy_score(label, p.argmax(axis=1), sample_weight=weight),
-        "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=range(p.shape[1])),
-    },
-    "regression": {
-        "rmse": lambda label, y, weight: mean_squared_error(label, y, sample_weight=weight) ** 0.5,
-        "mae": lambda label, y, weight: mean_absolute_error(label, y, sample_weight=weight),
-    },
+METRICS: dict[str, Metric] = {
+    "auc": lambda label, p, weight: roc_auc_score(label, p, sample_weight=weight),
+    "accuracy": lambda label, p, weight: accuracy_score(label, p.argmax(axis=1), sample_weight=weight),
+    "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=_classes(p)),
+    "rmse": lambda label, y, weight: mean_squared_error(label, y, sample_weight=weight) ** 0.5,
+    "mae": lambda label, y, weight: mean_absolute_error(label, y, sample_weight=weight),
 }
-"""By kind of task; the first is its main one."""
+"""By name: from labels, predictions and the rows' weights."""
 
-HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
+
+def _classes(probabilities: np.ndarray) -> range:
+    return range(2 if probabilities.ndim == 1 else probabilities.shape[1])
 
 
 class UndefinedMetricWarning(UserWarning):
@@ -53,9 +48,9 @@ def counted(task: TaskSpec, data: Dataset) -> np.ndarray:
 
 
 def counted_labels(task: TaskSpec, data: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
-    """The labels (n,), or (n, outputs) for regression, of the n rows that count, and their weights (n,) if any."""
+    """The labels (n,), or (n, outputs) if each output has one, of the n rows that count; their weights (n,) if any."""
     counts = counted(task, data)
-    label = data.labels[task.name].reshape(data.rows, *((task.outputs,) if task.kind == "regression" else ()))
+    label = data.labels[task.name].reshape(label_shape(task, data.rows))
     return label[counts], None if data.sample_weight is None else data.sample_weight[counts]
 
 
@@ -64,15 +59,15 @@ def evaluate_rows(
 ) -> dict[str, float]:
     """One task's metrics of the n rows that count, as `counted_labels` gives them, from their predictions (n, …)."""
     predicted = predicted.astype(np.float64)
-    if task.kind == "multiclass":  # float32 probabilities add up to 1 but for their rounding
+    if task.traits.link == "softmax":  # float32 probabilities add up to 1 but for their rounding
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
-    found = {}
-    for name, metric in METRICS[task.kind].items():
+    values = {}
+    for name in task.traits.metrics:
         reason = _undefined(name, label, predicted)
-        found[name] = float("nan") if reason else float(metric(label, predicted, weight))
+        values[name] = float("nan") if reason else float(METRICS[name](label, predicted, weight))
         if reason:
             warnings.warn(f"metric {task.name}.{name} is not defined: {reason}", UndefinedMetricWarning, stacklevel=4)
-    return found
+    return values
 
 
 def _undefined(metric: str, label: np.ndarray, predicted: np.ndarray) -> str | None:

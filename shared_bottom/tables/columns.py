@@ -54,13 +54,13 @@ class FittedColumns:
     @model_validator(mode="after")
     def _of_the_columns(self) -> "FittedColumns":
         outputs = {
-            kind: {t.name: t.outputs for t in self.tasks if t.kind == kind} for kind in ("multiclass", "regression")
+            label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
         expected = {
             "numeric": [column.name for column in self.data.numeric],
             "vocabularies": [column.name for column in self.data.categorical if column.buckets is None],
-            "classes": list(outputs["multiclass"]),
-            "labels": list(outputs["regression"]),
+            "classes": list(outputs["class"]),
+            "labels": list(outputs["number"]),
         }
         for field, names in expected.items():
             if set(names) != getattr(self, field).keys():
@@ -68,10 +68,10 @@ class FittedColumns:
         for name in self.indicators:
             if name not in self.numeric:
                 raise ValueError(f"indicators: expected numeric columns among {list(self.numeric)}, got {name!r}")
-        for field, kind in (("classes", "multiclass"), ("labels", "regression")):
+        for field, label in (("classes", "class"), ("labels", "number")):
             for name, values in getattr(self, field).items():
-                if len(values) != outputs[kind][name]:
-                    raise ValueError(f"{field}.{name}: expected {outputs[kind][name]} entries, got {len(values)}")
+                if len(values) != outputs[label][name]:
+                    raise ValueError(f"{field}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
         return self
 
     def model(self, network: NetworkSpec) -> ModelSpec:

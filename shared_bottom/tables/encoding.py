@@ -74,7 +74,7 @@ class Encoder:
         return encoded
 
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
-        if task.kind == "regression":
+        if task.traits.label == "number":
             numbers = [block.numbers(name, label.transform) for name in label.columns]
             if label.standardise:
                 scales = self._columns.labels[task.name]
@@ -82,7 +82,7 @@ class Encoder:
             return np.stack(numbers, axis=1)
         (name,) = label.columns
         texts = block.texts(name)
-        if task.kind == "multiclass":
+        if task.traits.label == "class":
             classes = self._classes[task.name]
             return looked_up(texts, lambda value: classes.get(value, -1), -1, np.int32)
         if label.positive is not None:

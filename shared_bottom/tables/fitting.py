@@ -50,11 +50,11 @@ class Moments:
 def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
     """Fit all columns on the rows of `blocks`. Raises ValueError for a column that they cannot be fitted on."""
     data = experiment.data
-    regression = [task.name for task in experiment.model.tasks if task.kind == "regression"]
-    others = [task for task in experiment.model.tasks if task.kind != "regression"]
+    numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
+    others = [task for task in experiment.model.tasks if task.traits.label != "number"]
     categorical = [column for column in data.categorical if column.buckets is None]
     numbers = {column.name: Moments() for column in data.numeric}
-    labels = {task: [Moments() for _ in data.labels[task].columns] for task in regression}
+    labels = {task: [Moments() for _ in data.labels[task].columns] for task in numeric_tasks}
     values: dict[str, Counter[str]] = {column.name: Counter() for column in categorical}
     classes: dict[str, Counter[str]] = {task.name: Counter() for task in others}
     for block in blocks:
@@ -90,8 +90,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
             column.name: tuple(sorted(v for v, rows in values[column.name].items() if rows >= column.minimum_count))
             for column in categorical
         },
-        classes={task.name: found[task.name] for task in others if task.kind == "multiclass"},
-        labels={task: scales(task) for task in regression},
+        classes={task.name: found[task.name] for task in others if task.traits.label == "class"},
+        labels={task: scales(task) for task in numeric_tasks},
     )
 
 
@@ -116,7 +116,7 @@ def _classes(where: str, task: TaskSpec, label: LabelColumn, count: Counter[str]
         if count.keys().isdisjoint(classes):
             raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {some}")
         return classes
-    if task.kind == "multiclass" and len(found) != task.outputs:
+    if task.traits.label == "class" and len(found) != task.outputs:
         raise ValueError(
             f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(found)}: {some}"
         )

@@ -133,17 +133,17 @@ def _blocks(
 
 
 def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
-    columns = task.outputs if task.kind == "regression" else 1
+    columns = task.outputs if task.traits.label_per_output else 1
     if len(label.columns) != columns:
         raise ValueError(f"{field}.columns: expected {columns} for the {task.kind} task, got {len(label.columns)}")
     options = {
-        "positive": ("binary", label.positive is not None),
-        "classes": ("multiclass", bool(label.classes)),
-        "transform": ("regression", label.transform != "none"),
-        "standardise": ("regression", label.standardise),
+        "positive": ("truth", label.positive is not None),
+        "classes": ("class", bool(label.classes)),
+        "transform": ("number", label.transform != "none"),
+        "standardise": ("number", label.standardise),
     }
-    for option, (kind, given) in options.items():
-        if given and task.kind != kind:
+    for option, (kind_of_label, given) in options.items():
+        if given and task.traits.label != kind_of_label:
             raise ValueError(
                 f"{field}.{option}: expected none for the {task.kind} task, got {getattr(label, option)!r}"
             )

@@ -14,6 +14,7 @@ from backends import batches
 from backends.jax import optimizers as jax_optimizers
 from backends.jax import training as jax_training
 from backends.layout import layout_of
+from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
 from backends.torch import training as torch_training
@@ -23,7 +24,7 @@ from tests.helpers.parity import example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}
-CACHES = [module.__dict__[name] for module in (torch_training, jax_training) for name in ("make_run", "make_gradient")]
+CACHES = [torch_training.compiled_run, jax_training.compiled_run, jax_training.make_gradient]
 
 MODEL = example_model("tied", trunk=(8, 8))
 TRAIN = TrainSpec(
@@ -203,7 +204,7 @@ def task_weights_in_the_specs_order(patch):
 def other_layout(network, change):
     """One backend builds another layout than that of the model."""
     return lambda patch: patch.setattr(
-        network, "layout", SimpleNamespace(layout_of=lambda model: change(layout_of(model)), Dense=None, Layout=None)
+        network, "layout", SimpleNamespace(layout_of=lambda model: change(layout_of(model)), Stack=None)
     )
 
 
@@ -213,7 +214,8 @@ def no_offsets(layout):
 
 
 def last_trunk_layer_linear(layout):
-    return replace(layout, trunk=(*layout.trunk[:-1], replace(layout.trunk[-1], hidden=False)))
+    *first, last = layout.trunk.layers
+    return replace(layout, trunk=replace(layout.trunk, layers=(*first, replace(last, hidden=False))))
 
 
 def tied_dropout_keys_alike(layout):
@@ -225,22 +227,22 @@ def tied_dropout_keys_alike(layout):
     return replace(layout, heads=tuple(alike(head) for head in layout.heads))
 
 
-def hashing(network, keep):
+def hashing(layers, keep):
     """One backend's dropout asks another function than the spec's `keep`."""
     return lambda patch: patch.setattr(
-        network, "random", SimpleNamespace(keep=functools.partial(keep, network.random.keep))
+        layers, "random", SimpleNamespace(keep=functools.partial(keep, layers.random.keep))
     )
 
 
 def unscaled_dropout(patch):
-    original = torch_model.Dense.dropout
-    patch.setattr(torch_model.Dense, "dropout", lambda self, x, key: original(self, x, key) * (1.0 - self.rate))
+    original = torch_layers.Dropout.forward
+    patch.setattr(torch_layers.Dropout, "forward", lambda self, x, key: original(self, x, key) * (1.0 - self.rate))
 
 
 def embeddings_before_numbers(patch):
-    original = torch_model.SharedBottom.embed
+    original = torch_model.Network.embed
     width = MODEL.numeric
-    patch.setattr(torch_model.SharedBottom, "embed", lambda *arguments: original(*arguments).roll(-width, dims=1))
+    patch.setattr(torch_model.Network, "embed", lambda *arguments: original(*arguments).roll(-width, dims=1))
 
 
 def parameters(change):
