@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.jax.gradients import merge
 from backends.jax.model import SharedBottom
-from backends.jax.scope import scope
+from backends.jax.settings import scope
 from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.params import Params, check_params
