@@ -1,4 +1,4 @@
-"""What a backend changes in the process, it changes for the time of a call: products in full float32, compile caches."""
+"""What a backend changes in the process holds for the time of a call: products in full float32, compile caches."""
 
 import contextlib
 import json
