@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from backends.layout import Layout
-from backends.stacks import Stack
+from backends.stacks import TiedStack
 from spec.data import Dataset, label_present, label_shape
 from spec.training import Precision
 
@@ -101,7 +101,7 @@ def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
         yield np.resize(np.arange(start, min(start + size, rows)), size)
 
 
-def _encode_head(head: Stack, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def _encode_head(head: TiedStack, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…)."""
     row_weight = np.ones(data.rows)
     if data.sample_weight is not None:  # shares are ratios: with a largest weight of 1 no sum overflows

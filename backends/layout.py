@@ -7,13 +7,13 @@ parameters laid end to end, in the order that `Layout.tensors` gives, and a nati
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from backends.stacks import Stack, Table, alike, tie, tie_tables
+from backends.stacks import EmbeddingTable, TiedStack, alike, tie, tie_tables
 from spec.model import ModelSpec, TaskSpec
 from spec.params import Params, parameter_shapes, stacks
 
@@ -26,6 +26,8 @@ class Tensor:
     start: int
     stop: int
     parts: tuple[str, ...]
+    shared: bool
+    """Whether it is all tasks': an embedding table, or a part of the trunk."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,9 @@ class Layout:
     """The network as a backend builds it. Its tensors are called tables.0.embedding, trunk.0.kernel, heads.0.1.bias."""
 
     model: ModelSpec
-    tables: tuple[Table, ...]
-    trunk: Stack
-    heads: tuple[Stack, ...]
+    tables: tuple[EmbeddingTable, ...]
+    trunk: TiedStack
+    heads: tuple[TiedStack, ...]
     tensors: Mapping[str, Tensor]
 
     @property
@@ -45,20 +47,14 @@ class Layout:
 
     @property
     def shared_size(self) -> int:
-        """Of these, how many are all tasks': embeddings and trunk, which come first."""
-        return self.last_shared_tensors[-1].stop
+        """Of these, how many are all tasks'. They come first."""
+        return sum(tensor.stop - tensor.start for tensor in self.tensors.values() if tensor.shared)
 
     @property
     def last_shared_kernel(self) -> slice:
         """Where the kernel of the last layer that all tasks share is."""
-        kernel = self.last_shared_tensors[0]
+        *_, kernel = (tensor for name, tensor in self.tensors.items() if tensor.shared and name.endswith(".kernel"))
         return slice(kernel.start, kernel.stop)
-
-    @property
-    def last_shared_tensors(self) -> list[Tensor]:
-        """The tensors of the last layer that all tasks share, the kernel first."""
-        last = f"{self.trunk.name}.{len(self.trunk.layers) - 1}."
-        return [tensor for name, tensor in self.tensors.items() if name.startswith(last)]
 
     @property
     def tasks(self) -> tuple[TaskSpec, ...]:
@@ -111,30 +107,14 @@ class Layout:
 def layout_of(model: ModelSpec) -> Layout:
     """The layout of a model."""
     trunk, *heads = stacks(model)
-    tied_trunk = tie("trunk", [trunk], model)
+    tables, tied_trunk = tie_tables(model), tie("trunk", [trunk], model)
     tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads)))
-    tables = tie_tables(model)
+    shared: list[EmbeddingTable | TiedStack] = [*tables, tied_trunk]
     tensors: dict[str, Tensor] = {}
     start = 0
-    for name, shape, parts in (*_table_tensors(tables, model), *_stack_tensors((tied_trunk, *tied_heads))):
-        stop = start + math.prod(shape)
-        tensors[name] = Tensor(shape, start, stop, parts)
-        start = stop
+    for tied in (*shared, *tied_heads):
+        for name, shape, parts in tied.tensors:
+            stop = start + math.prod(shape)
+            tensors[name] = Tensor(shape, start, stop, parts, shared=tied in shared)
+            start = stop
     return Layout(model, tables, tied_trunk, tied_heads, tensors)
-
-
-NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
-"""A tensor's name, its shape, and the spec's parameters that it ties together."""
-
-
-def _table_tensors(tables: Sequence[Table], model: ModelSpec) -> Iterator[NamedShape]:
-    for i, table in enumerate(tables):
-        parts = tuple(f"embeddings.{model.categorical[column].name}" for column in table.columns)
-        yield f"tables.{i}.embedding", (table.rows, table.dimension), parts
-
-
-def _stack_tensors(stacks: Iterable[Stack]) -> Iterator[NamedShape]:
-    for stack in stacks:
-        for i, dense in enumerate(stack.layers):
-            for part, shape in dense.shapes.items():
-                yield f"{stack.name}.{i}.{part}", shape, tuple(f"{s.name}.{i}.{part}" for s in stack.members)

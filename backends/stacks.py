@@ -16,17 +16,29 @@ from spec.params import layer_shapes
 from spec.random import layer_key
 from spec.tasks import TaskTraits
 
+NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
+"""An array's name, its shape, and the spec's parameters that it ties together."""
+
 
 @dataclass(frozen=True)
-class Table:
+class EmbeddingTable:
     """Embedding tables of one dimension below each other: (rows, dimension)."""
 
+    name: str
     dimension: int
     rows: int
     columns: tuple[int, ...]
     """Which categorical columns look here."""
+    features: tuple[str, ...]
+    """The names of these columns."""
     offsets: tuple[int, ...]
     """The row at which the table of each column starts."""
+
+    @property
+    def tensors(self) -> Iterator[NamedShape]:
+        """Its one array."""
+        parts = tuple(f"embeddings.{feature}" for feature in self.features)
+        yield f"{self.name}.embedding", (self.rows, self.dimension), parts
 
 
 @dataclass(frozen=True)
@@ -45,13 +57,20 @@ class Dense:
 
 
 @dataclass(frozen=True)
-class Stack:
+class TiedStack:
     """Stacks of the spec that are tied together, or one alone: the trunk, or the heads of like tasks."""
 
     name: str
     """What its tensors' names begin with."""
     members: tuple[params.Stack, ...]
     layers: tuple[Dense, ...]
+
+    @property
+    def tensors(self) -> Iterator[NamedShape]:
+        """Its arrays, layer by layer."""
+        for i, dense in enumerate(self.layers):
+            for part, shape in dense.shapes.items():
+                yield f"{self.name}.{i}.{part}", shape, tuple(f"{member.name}.{i}.{part}" for member in self.members)
 
     @property
     def tied(self) -> bool:
@@ -84,7 +103,7 @@ def alike(heads: Iterable[params.Stack]) -> Iterator[list[params.Stack]]:
     yield from groups.values()
 
 
-def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> Stack:
+def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> TiedStack:
     """Equal stacks of the spec as one."""
     axis = (len(members),) if len(members) > 1 else ()
     layers = []
@@ -93,16 +112,18 @@ def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> Stack:
         keys = tuple(layer_key(layer.name) for layer in tied)
         shapes = {part: (*axis, *shape) for part, shape in layer_shapes(first, model).items()}
         layers.append(Dense(first.inputs, first.outputs, first.hidden, axis, keys, shapes))
-    return Stack(name, tuple(members), tuple(layers))
+    return TiedStack(name, tuple(members), tuple(layers))
 
 
-def tie_tables(model: ModelSpec) -> tuple[Table, ...]:
+def tie_tables(model: ModelSpec) -> tuple[EmbeddingTable, ...]:
     """The embedding tables, those of one dimension as one."""
     columns: dict[int, list[int]] = {}
     for column, feature in enumerate(model.categorical):
         columns.setdefault(feature.dimension, []).append(column)
     tables = []
-    for dimension, members in columns.items():
-        starts = np.cumsum([0, *(model.categorical[column].vocabulary for column in members)]).tolist()
-        tables.append(Table(dimension, starts[-1], tuple(members), tuple(starts[:-1])))
+    for i, (dimension, members) in enumerate(columns.items()):
+        features = [model.categorical[column] for column in members]
+        *starts, rows = np.cumsum([0, *(feature.vocabulary for feature in features)]).tolist()
+        names = tuple(feature.name for feature in features)
+        tables.append(EmbeddingTable(f"tables.{i}", dimension, rows, tuple(members), names, tuple(starts)))
     return tuple(tables)

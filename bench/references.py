@@ -160,9 +160,19 @@ class Loop:
         return np.array(losses) if self._item else torch.stack(losses).numpy(force=True)
 
 
+def supports(case: Case) -> bool:
+    """Whether the loop can train the case. It has no balancing and no dropout, whose masks come from the spec."""
+    return (
+        case.model.dropout == 0
+        and isinstance(case.train.balancing, Fixed)
+        and hasattr(torch.optim, type(case.train.optimizer).__name__)
+        and all(task.loss in TASK_LOSSES for task in case.model.tasks)
+    )
+
+
 def contestants(case: Case, device: str) -> list[Contestant]:
-    """The loop that a case is compared with; none with dropout, whose masks are the spec's own, or balancing."""
-    if case.model.dropout or not isinstance(case.train.balancing, Fixed):
+    """The loop that a case is compared with; none where the loop cannot train what the backends train."""
+    if not supports(case):
         return []
     loader = case.reference == REFERENCES[0]
     build = functools.partial(Loop, case, loader=loader, device=device)

@@ -13,7 +13,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.tasks import TASK_KINDS, TaskKind, TaskTraits
+from spec.tasks import LOSSES, TASK_KINDS, TaskKind, TaskTraits
 from spec.validation import STRICT, Count, Fraction, Identifier, Many, NonNegative, Some, Width, unique
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -68,6 +68,11 @@ class TaskSpec:
     def loss(self) -> str:
         """Its loss, an entry of `spec.tasks.LOSSES`."""
         return self.traits.loss
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of its kind, the main one first, and that of its loss."""
+        return tuple(dict.fromkeys((*self.traits.metrics, LOSSES[self.loss].metric)))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -37,23 +37,24 @@ class Stack:
     layers: tuple[Layer, ...]
     task: TaskSpec | None = None
     """Whose head it is; None if all tasks share it."""
+    reads_inputs: bool = False
+    """Whether its first layer takes the network's inputs."""
 
 
 def stacks(model: ModelSpec) -> tuple[Stack, ...]:
     """Every stack of layers in network order: the trunk, then each task's head."""
 
-    def stack(name: str, widths: tuple[int, ...], hidden: int, task: TaskSpec | None = None) -> Stack:
-        layers = (
+    def layers(name: str, widths: tuple[int, ...], hidden: int) -> tuple[Layer, ...]:
+        return tuple(
             Layer(f"{name}.{i}", inputs, outputs, hidden=i < hidden)
             for i, (inputs, outputs) in enumerate(pairwise(widths))
         )
-        return Stack(name, tuple(layers), task)
 
-    trunk = stack("trunk", (model.input_width, *model.trunk), len(model.trunk))
-    heads = (
-        stack(f"tasks.{task.name}", (model.trunk[-1], *task.hidden, task.outputs), len(task.hidden), task)
-        for task in model.tasks
-    )
+    trunk = Stack("trunk", layers("trunk", (model.input_width, *model.trunk), len(model.trunk)), reads_inputs=True)
+    heads = []
+    for task in model.tasks:
+        name, widths = f"tasks.{task.name}", (model.trunk[-1], *task.hidden, task.outputs)
+        heads.append(Stack(name, layers(name, widths, len(task.hidden)), task))
     return (trunk, *heads)
 
 

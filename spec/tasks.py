@@ -27,7 +27,7 @@ class TaskTraits:
     loss: str
     """The default, an entry of LOSSES."""
     metrics: tuple[str, ...]
-    """Entries of METRICS; the first is the main one."""
+    """By name, entries of HIGHER_IS_BETTER; the first is the main one."""
 
     @property
     def label_per_output(self) -> bool:
@@ -73,5 +73,5 @@ LOSSES: dict[str, LossTraits] = {
     "cross_entropy": LossTraits(metric="log_loss", likelihood_scale=1.0),
 }
 
-METRICS: dict[str, bool] = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
-"""Whether a higher value is better; `shared_bottom.run.metrics` computes them."""
+HIGHER_IS_BETTER: dict[str, bool] = {"auc": True, "accuracy": True, "log_loss": False, "rmse": False, "mae": False}
+"""By the name of a metric; `shared_bottom.run.metrics` computes them."""

@@ -2,7 +2,7 @@
 
 Every hyperparameter is a field with an explicit value, because the frameworks' defaults differ. Defaults and meaning
 are those of torch.optim; each class gives the update as a formula, with g the gradient (clipped, and with weight decay
-added as L2 where the class says so), p the parameter and lr the learning rate of the step.
+added as L2 unless `decoupled_decay`), p the parameter and lr the learning rate of the step.
 """
 
 import math
@@ -36,6 +36,7 @@ class SGD:
     momentum: Fraction = 0.0
     nesterov: Flag = False
     weight_decay: NonNegative = 0.0
+    decoupled_decay: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> "SGD":
@@ -62,6 +63,7 @@ class Adam:
     beta2: Fraction = 0.999
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+    decoupled_decay: ClassVar[bool] = False
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
@@ -75,6 +77,7 @@ class AdamW:
     beta2: Fraction = 0.999
     eps: Positive = 1e-8
     weight_decay: NonNegative = 1e-2
+    decoupled_decay: ClassVar[bool] = True
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
@@ -87,6 +90,7 @@ class Adagrad:
     initial_accumulator: NonNegative = 0.0
     eps: Positive = 1e-10
     weight_decay: NonNegative = 0.0
+    decoupled_decay: ClassVar[bool] = False
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
 
 
@@ -103,6 +107,7 @@ class RMSprop:
     eps: Positive = 1e-8
     momentum: Fraction = 0.0
     weight_decay: NonNegative = 0.0
+    decoupled_decay: ClassVar[bool] = False
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -129,7 +134,7 @@ class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
     The rows are looked at when an epoch ends. It is the best if the monitored value is better than all before, in the
-    direction that the metric calls for: auc and accuracy up, log_loss, rmse, mae and the loss down. NaN never is.
+    direction that the metric calls for: auc and accuracy up, errors and losses down. NaN never is.
     """
 
     monitor: str = "loss"

@@ -30,17 +30,17 @@ def unloaded(*shape: int) -> nnx.Param[Any]:
 class Embedding(nnx.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
-    def __init__(self, table: stacks.Table, model: ModelSpec) -> None:
+    def __init__(self, table: stacks.EmbeddingTable, model: ModelSpec) -> None:
         self.columns = table.columns
-        self.alone = len(self.columns) == len(model.categorical)
+        self.serves_all = len(self.columns) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension)
         self.offsets = table.offsets
 
     def __call__(self, categorical: Int[Array, "rows features"]) -> dict[int, Float[Array, "rows width"]]:
-        """The embeddings of the columns that look here, by column; side by side under 0 if all columns do."""
-        ids = categorical if self.alone else categorical[:, jnp.array(self.columns)]
+        """The embeddings of the columns that look here, by column; if all do, side by side under the first."""
+        ids = categorical if self.serves_all else categorical[:, jnp.array(self.columns)]
         embedded = self.embedding[ids + jnp.array(self.offsets, jnp.int32)]  # (rows, columns, dimension)
-        if self.alone:
+        if self.serves_all:
             return {0: embedded.reshape(len(embedded), -1)}
         return dict(zip(self.columns, jnp.unstack(embedded, axis=1), strict=True))
 

@@ -18,7 +18,7 @@ class Network(nnx.Module):
     def __init__(self, model: ModelSpec) -> None:
         self.layout = layout.layout_of(model)
 
-        def stack(tied: stacks.Stack) -> nnx.List[Dense]:
+        def stack(tied: stacks.TiedStack) -> nnx.List[Dense]:
             return nnx.List([Dense(dense, model) for dense in tied.layers])
 
         self.tables = nnx.List([Embedding(table, model) for table in self.layout.tables])
@@ -42,9 +42,8 @@ class Network(nnx.Module):
         dropout_key: Int[Array, ""] | None = None,
     ) -> list[Float[Array, "*members rows outputs"]]:
         """The same by head of the layout, tied tasks in one array: what training takes."""
-        x = self.embed(numeric, categorical)
-        x = through(self.trunk, x, dropout_key)
-        return [through(head, x, dropout_key) for head in self.heads]
+        inputs = self.head_inputs(self.embed(numeric, categorical), dropout_key)
+        return [through(head, x, dropout_key) for head, x in zip(self.heads, inputs, strict=True)]
 
     def embed(
         self, numeric: Float[Array, "rows columns"] | None, categorical: Int[Array, "rows features"] | None
@@ -57,6 +56,13 @@ class Network(nnx.Module):
         parts = [] if numeric is None else [numeric]
         parts += [columns[column] for column in sorted(columns)]
         return jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+    def head_inputs(
+        self, x: Float[Array, "rows width"], dropout_key: Int[Array, ""] | None
+    ) -> list[Float[Array, "rows width"]]:
+        """What each head of the layout takes: the shared part's output, the same for all of them."""
+        shared = through(self.trunk, x, dropout_key)
+        return [shared] * len(self.heads)
 
     def bind(self, tensors: Mapping[str, Array]) -> "Network":
         """A network with the layout's tensors as its parameters: what functional_call is to PyTorch."""

@@ -48,7 +48,7 @@ def transformation(optimizer: Optimizer) -> optax.GradientTransformationExtraArg
     """From the clipped gradient to the direction of the step, to be scaled by the learning rate."""
     decay = optax.add_decayed_weights(optimizer.weight_decay) if optimizer.weight_decay else optax.identity()
     direction = DIRECTIONS[optimizer.kind](optimizer)
-    steps = (direction, decay) if isinstance(optimizer, AdamW) else (decay, direction)
+    steps = (direction, decay) if optimizer.decoupled_decay else (decay, direction)
     return optax.with_extra_args_support(optax.chain(*steps))
 
 

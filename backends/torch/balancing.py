@@ -1,7 +1,7 @@
-"""The rules of `spec.balancing`: the losses, the gradient of a step, and what the rule keeps. The formulas stand there.
+"""The methods of `spec.balancing`, where the formulas stand: losses and gradient of a step, and what is kept for later.
 
-Numbers that are one a task are in the layout's order. Where the factors move, the losses are followed by those that
-each task's loss counted by.
+Arrays with one number for each task are in the layout's order. Where the factors change from step to step, the losses
+are followed by the factor that each task's loss was multiplied by.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from backends.torch.model import Network
 from spec.balancing import GRADNORM_FLOOR, DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 
 Balance = dict[str, Float[Tensor, " tasks"]]
-"""What a rule keeps between steps, by the names of its `state`."""
+"""What a method keeps between steps, by the names of its `state`."""
 Weights = Float[Tensor, " tasks"]
 Balanced = tuple[Float[Tensor, " losses"], Float[Tensor, " parameters"], Balance]
 

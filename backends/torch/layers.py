@@ -29,19 +29,19 @@ def unloaded(*shape: int) -> nn.Parameter:
 class Embedding(nn.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
-    def __init__(self, table: stacks.Table, model: ModelSpec, device: torch.device) -> None:
+    def __init__(self, table: stacks.EmbeddingTable, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
         self.columns = list(table.columns)
-        self.alone = len(self.columns) == len(model.categorical)
+        self.serves_all = len(self.columns) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension)
         self.offsets: Tensor
         self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows features"]) -> dict[int, Float[Tensor, "rows width"]]:
-        """The embeddings of the columns that look here, by column; side by side under 0 if all columns do."""
-        ids = categorical if self.alone else categorical[:, self.columns]
+        """The embeddings of the columns that look here, by column; if all do, side by side under the first."""
+        ids = categorical if self.serves_all else categorical[:, self.columns]
         embedded = F.embedding(ids + self.offsets, self.embedding)  # (rows, columns, dimension)
-        return {0: embedded.flatten(1)} if self.alone else dict(zip(self.columns, embedded.unbind(1), strict=True))
+        return {0: embedded.flatten(1)} if self.serves_all else dict(zip(self.columns, embedded.unbind(1), strict=True))
 
 
 class LayerNorm(nn.Module):

@@ -20,7 +20,7 @@ class Network(nn.Module):
         self.layout = layout.layout_of(model)
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
 
-        def stack(tied: stacks.Stack) -> nn.ModuleList:
+        def stack(tied: stacks.TiedStack) -> nn.ModuleList:
             return nn.ModuleList(Dense(dense, model, device) for dense in tied.layers)
 
         self.tables = nn.ModuleList(Embedding(table, model, device) for table in self.layout.tables)
@@ -44,9 +44,9 @@ class Network(nn.Module):
         dropout_key: Int[Tensor, ""] | None = None,
     ) -> list[Float[Tensor, "*members rows outputs"]]:
         """The same by head of the layout, tied tasks in one array: what training takes."""
-        x = self.embed(numeric, categorical)
-        x = through(self.trunk, x, dropout_key)
-        return [through(cast(Iterable[nn.Module], head), x, dropout_key) for head in self.heads]
+        inputs = self.head_inputs(self.embed(numeric, categorical), dropout_key)
+        stacks = (cast(Iterable[nn.Module], head) for head in self.heads)
+        return [through(stack, x, dropout_key) for stack, x in zip(stacks, inputs, strict=True)]
 
     def embed(
         self, numeric: Float[Tensor, "rows columns"] | None, categorical: Int[Tensor, "rows features"] | None
@@ -59,6 +59,13 @@ class Network(nn.Module):
         parts = [] if numeric is None else [numeric]
         parts += [columns[column] for column in sorted(columns)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def head_inputs(
+        self, x: Float[Tensor, "rows width"], dropout_key: Int[Tensor, ""] | None
+    ) -> list[Float[Tensor, "rows width"]]:
+        """What each head of the layout takes: the shared part's output, the same for all of them."""
+        shared = through(self.trunk, x, dropout_key)
+        return [shared] * len(self.heads)
 
     def bind(self, params: Float[Tensor, " parameters"]) -> list[nn.Parameter]:
         """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order."""

@@ -36,10 +36,10 @@ def update(
     """
     if clip_norm is not None:
         gradient = clip_by_norm(gradient, clip_norm)
-    if optimizer.weight_decay and not isinstance(optimizer, AdamW):
+    if optimizer.weight_decay and not optimizer.decoupled_decay:
         gradient = gradient + optimizer.weight_decay * params
     direction, slots = DIRECTIONS[optimizer.kind](optimizer, gradient, slots, debias)
-    if optimizer.weight_decay and isinstance(optimizer, AdamW):
+    if optimizer.weight_decay and optimizer.decoupled_decay:
         direction = direction + optimizer.weight_decay * params
     return params - learning_rate * direction, slots
 

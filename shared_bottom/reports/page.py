@@ -19,7 +19,7 @@ from spec.machine import Machine, describe
 from spec.model import ModelSpec
 from spec.params import parameter_count, parameter_shapes
 from spec.results import History
-from spec.tasks import METRICS
+from spec.tasks import HIGHER_IS_BETTER
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -139,7 +139,7 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
         return epochs.index(history.best_epoch)
     if not np.isfinite(values).any():
         return None
-    return int(np.nanargmax(values) if METRICS[metric] else np.nanargmin(values))
+    return int(np.nanargmax(values) if HIGHER_IS_BETTER[metric] else np.nanargmin(values))
 
 
 def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:

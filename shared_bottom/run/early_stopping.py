@@ -7,7 +7,7 @@ import numpy as np
 from shared_bottom.run.metrics import counted_labels
 from spec.data import Dataset
 from spec.model import ModelSpec, TaskSpec
-from spec.tasks import LOSSES, METRICS
+from spec.tasks import HIGHER_IS_BETTER, LOSSES
 from spec.training import EarlyStopping
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -37,9 +37,7 @@ class Monitor:
             )
         self._tasks = [tasks[stopping.monitor]] if stopping.monitor in tasks else list(tasks.values())
         self._total = stopping.monitor == "loss" and "loss" not in tasks
-        shared = [
-            name for name in self._tasks[0].traits.metrics if all(name in task.traits.metrics for task in self._tasks)
-        ]
+        shared = [name for name in self._tasks[0].metrics if all(name in task.metrics for task in self._tasks)]
         if stopping.metric is not None and (self._total or stopping.metric not in shared):
             expected = "none" if self._total or not shared else f"one of {', '.join(shared)}"
             raise ValueError(
@@ -47,8 +45,8 @@ class Monitor:
             )
         self._metric = stopping.metric
         if stopping.monitor in tasks and self._metric is None:
-            self._metric = self._tasks[0].traits.metrics[0]
-        self.higher = not self._total if self._metric is None else METRICS[self._metric]
+            self._metric = self._tasks[0].metrics[0]
+        self.higher = not self._total if self._metric is None else HIGHER_IS_BETTER[self._metric]
         labels = {task.name: counted_labels(task, validation) for task in self._tasks}
         empty = [name for name, (label, _) in labels.items() if not len(label)]
         if self._total:
@@ -81,7 +79,7 @@ class Monitor:
         if task.name in self._variance:
             variance = self._variance[task.name]
             return 1.0 - metrics["rmse"] ** 2 / variance if variance else float("nan")
-        return metrics[task.traits.metrics[0]]
+        return metrics[task.metrics[0]]
 
 
 def _variance(label: np.ndarray, weight: np.ndarray | None) -> float:

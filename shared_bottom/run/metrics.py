@@ -14,7 +14,7 @@ from spec.model import ModelSpec, TaskSpec
 
 Metric = Callable[[np.ndarray, np.ndarray, np.ndarray | None], float]
 
-METRICS: dict[str, Metric] = {
+METRIC_FUNCTIONS: dict[str, Metric] = {
     "auc": lambda label, p, weight: roc_auc_score(label, p, sample_weight=weight),
     "accuracy": lambda label, p, weight: accuracy_score(label, p.argmax(axis=1), sample_weight=weight),
     "log_loss": lambda label, p, weight: log_loss(label, p, sample_weight=weight, labels=_classes(p)),
@@ -62,9 +62,9 @@ def evaluate_rows(
     if task.traits.link == "softmax":  # float32 probabilities add up to 1 but for their rounding
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
     values = {}
-    for name in task.traits.metrics:
+    for name in task.metrics:
         reason = _undefined(name, label, predicted)
-        values[name] = float("nan") if reason else float(METRICS[name](label, predicted, weight))
+        values[name] = float("nan") if reason else float(METRIC_FUNCTIONS[name](label, predicted, weight))
         if reason:
             warnings.warn(f"metric {task.name}.{name} is not defined: {reason}", UndefinedMetricWarning, stacklevel=4)
     return values
