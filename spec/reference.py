@@ -3,20 +3,16 @@
 python -m spec.reference > docs/reference.md
 """
 
+import dataclasses
 import inspect
 import json
-from typing import Any, get_args
+from collections.abc import Iterator
+from typing import Any, get_args, get_type_hints
 
-from spec import balancing, model, table, training
 from spec.files import json_schema
-
-CLASSES = (
-    *(model.ModelSpec, model.CategoricalFeature, model.TaskSpec),
-    *(training.TrainSpec, *get_args(training.Optimizer), training.Schedule, training.EarlyStopping),
-    *get_args(balancing.Balancing),
-    *(table.TableExperiment, table.TableSpec, table.NumericColumn, table.CategoricalColumn, table.LabelColumn),
-)
-"""In the order of the page. A NetworkSpec is a ModelSpec without its inputs, and stands there."""
+from spec.model import ModelSpec, NetworkSpec
+from spec.table import TableExperiment
+from spec.training import TrainSpec
 
 ROUND = {2**31: "2³¹", 2**32: "2³²"}
 """Bounds that nobody recognises by their digits."""
@@ -31,8 +27,25 @@ classes may stand, `kind` chooses. This page is made from the classes: `python -
 
 
 def reference() -> str:
-    """The page."""
-    return "\n".join([INTRODUCTION, *(_section(cls) for cls in CLASSES)])
+    """The page: each class that a file may name, and then those that its fields may hold."""
+    return "\n".join([INTRODUCTION, *(_section(cls) for cls in documented())])
+
+
+def documented() -> list[type[Any]]:
+    """The classes of the page. A NetworkSpec is a ModelSpec without its inputs, and stands there."""
+    classes = dict.fromkeys(cls for top in (ModelSpec, TrainSpec, TableExperiment) for cls in _classes(top))
+    return [cls for cls in classes if cls is not NetworkSpec]
+
+
+def _classes(annotation: Any) -> Iterator[type[Any]]:
+    """The dataclasses in a type: itself, and those of its fields."""
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        yield annotation
+        for annotation_of_field in get_type_hints(annotation).values():
+            yield from _classes(annotation_of_field)
+    else:
+        for argument in get_args(annotation):
+            yield from _classes(argument)
 
 
 def _section(cls: type[Any]) -> str:
