@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared_bottom.tables import census_income
-from shared_bottom.tables.census_income import fingerprint
+from shared_bottom.tables import census_files
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
 from tests.helpers.census_files import TEST, TRAIN, Install, table
 
@@ -110,7 +109,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         folder.mkdir(exist_ok=True)
         for name, text in {TRAIN: train or table(6), TEST: test or table(9)}.items():
             content = text.encode()
-            monkeypatch.setitem(census_income.OFFICIAL, name, fingerprint(content))
+            monkeypatch.setitem(census_files.OFFICIAL, name, census_files.fingerprint(content))
             path = folder / (f"{name}.gz" if zipped else name)
             path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
         return folder
