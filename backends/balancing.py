@@ -1,8 +1,9 @@
 """What balancing keeps from step to step, and what a step's number tells it: see `spec.balancing`.
 
-A balance is these numbers by name, one a task in the spec's order: those that the optimizer learns (`log_variance`) and
-its slots for them (`log_variance.mu`), and the rule's own state. In a backend the learned ones stand at the end of the
-parameters' vector, behind the network's, so that slots, clipping and decay are theirs without a word.
+A balance is a dict of arrays with one number for each task, in the spec's order: the numbers that the optimizer learns
+(`log_variance`), the optimizer's slots for them (`log_variance.mu`), and what the balancing keeps besides. In a backend
+the learned numbers stand at the end of the parameters' vector, behind the network's, so that they are clipped, decayed
+and given slots like any parameter.
 """
 
 from collections.abc import Mapping
@@ -21,10 +22,10 @@ from spec.training import TrainSpec
 
 def initial_balance(train: TrainSpec, tasks: int) -> Params:
     """The balance before the first step, without the slots of learned numbers, which the optimizer starts."""
-    own = train.balancing
-    start = own.initial_log_variance if isinstance(own, UncertaintyWeighting) else 0.0
-    balance = {name: np.full(tasks, start, train.precision) for name in (*own.learned, *own.state)}
-    if isinstance(own, GradNorm):
+    balancing = train.balancing
+    start = balancing.initial_log_variance if isinstance(balancing, UncertaintyWeighting) else 0.0
+    balance = {name: np.full(tasks, start, train.precision) for name in (*balancing.learned, *balancing.state)}
+    if isinstance(balancing, GradNorm):
         balance["factor"] += 1.0
     return balance
 
@@ -37,11 +38,12 @@ def to_vectors(
     All in the layout's order of tasks.
     """
     place = layout.task_places
-    balance = {name: own[np.argsort(place)] for name, own in balance.items()}
+    balance = {name: numbers[np.argsort(place)] for name, numbers in balance.items()}
     learned = train.balancing.learned
     vector = np.concatenate([params, *(balance[name] for name in learned)])
     slots = {
-        slot: np.concatenate([own, *(balance[f"{name}.{slot}"] for name in learned)]) for slot, own in slots.items()
+        slot: np.concatenate([network, *(balance[f"{name}.{slot}"] for name in learned)])
+        for slot, network in slots.items()
     }
     return vector, slots, {name: balance[name] for name in train.balancing.state}
 
@@ -50,16 +52,17 @@ def balance_of(layout: Layout, train: TrainSpec, trainer: Trainer) -> Params:
     """The balance of a run in progress."""
     balance, learned = trainer.balance(), train.balancing.learned
     if learned:
-        for suffix, vector in (("", trainer.params()), *((f".{slot}", own) for slot, own in trainer.slots().items())):
-            parts = np.split(vector[layout.size :], len(learned))
-            balance |= {name + suffix: part for name, part in zip(learned, parts, strict=True)}
+        vectors = {"": trainer.params()} | {f".{slot}": vector for slot, vector in trainer.slots().items()}
+        for suffix, vector in vectors.items():
+            numbers = np.split(vector[layout.size :], len(learned))
+            balance |= {name + suffix: array for name, array in zip(learned, numbers, strict=True)}
     return {name: balance[name][layout.task_places] for name in balance_names(train)}
 
 
 def balance_names(train: TrainSpec) -> list[str]:
     """What a balance consists of."""
-    own, slots = train.balancing, train.optimizer.slots
-    return [*own.learned, *own.state, *(f"{name}.{slot}" for name in own.learned for slot in slots)]
+    balancing, slots = train.balancing, train.optimizer.slots
+    return [*balancing.learned, *balancing.state, *(f"{name}.{slot}" for name in balancing.learned for slot in slots)]
 
 
 def likelihood_scale(layout: Layout) -> list[float]:
@@ -68,7 +71,7 @@ def likelihood_scale(layout: Layout) -> list[float]:
 
 
 def balancing_inputs(train: TrainSpec, layout: Layout, steps: np.ndarray, epoch_steps: int) -> Batches:
-    """What the steps with these numbers (n,), from 0, bring for it besides their rows."""
+    """What balancing needs to know of the steps with these numbers (n,), counted from 0, besides their rows."""
     if isinstance(train.balancing, DynamicWeightAverage):
         return {"epoch_start": steps % epoch_steps == 0}
     if isinstance(train.balancing, PCGrad) and len(layout.tasks) > 1:

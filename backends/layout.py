@@ -32,7 +32,7 @@ class Table:
     columns: tuple[int, ...]
     """Which categorical columns look here."""
     offsets: tuple[int, ...]
-    """The row at which each column's own table starts."""
+    """The row at which the table of each column starts."""
 
 
 @dataclass(frozen=True)

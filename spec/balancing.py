@@ -1,7 +1,7 @@
 """How the tasks' losses are weighed against each other while the network trains.
 
-In all of them L_t is the task's own loss, w_t the task's weight of the spec, and a task without a label in a step has
-no part in that step. The history says by which factor each task's loss counted at each step.
+In all of them L_t is the loss of task t before any weight, w_t its weight in the spec, and a task without a label in a
+step has no part in that step. The history says by which factor each task's loss counted at each step.
 """
 
 from typing import ClassVar, Literal

@@ -77,7 +77,7 @@ class NetworkSpec:
     trunk: Some[Width]
     """Widths of the shared layers."""
     tasks: Some[TaskSpec]
-    """The targets, each with a head of its own."""
+    """The targets. The network has one head for each."""
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"

@@ -1,7 +1,7 @@
 """The parameter table: every parameter's name and shape, in network order, and its initial value.
 
-This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). How a backend
-lays parameters out inside is its own business.
+This table is what enters and leaves a backend, a checkpoint and a test. Kernels are stored (in, out). Inside a backend
+the parameters lie in another way, which nobody outside of it sees: see `backends.layout`.
 """
 
 import math

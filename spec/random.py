@@ -1,6 +1,6 @@
 """A counter-based hash: the one source of dropout masks, and of the orders that PCGrad projects in.
 
-Frameworks draw random numbers each in their own way, so no two of them drop the same elements. Here an element is kept
+Each framework draws random numbers in another way, so no two of them drop the same elements. Here an element is kept
 or dropped by an integer hash of (seed, step, layer, element): the same mask in NumPy, PyTorch and JAX, bit for bit,
 eager and compiled, whatever the device. No state enters the training step, so it stays a pure function.
 
@@ -55,9 +55,9 @@ def projection_order(seed: int, step: np.ndarray, tasks: Sequence[str]) -> np.nd
     Task t meets the others in the order of a hash of (seed, step, name of t, name of the other).
     """
     keys = np.array([layer_key(f"tasks.{task}") for task in tasks])
-    own = mix(keys ^ step_key(seed, step)[:, None])  # (steps, tasks)
-    order = np.argsort(mix(own[:, :, None] ^ keys), axis=-1, kind="stable")
-    return order[order != np.arange(len(tasks))[:, None]].reshape(*own.shape, -1).astype(np.int32)
+    task_keys = mix(keys ^ step_key(seed, step)[:, None])  # (steps, tasks)
+    order = np.argsort(mix(task_keys[:, :, None] ^ keys), axis=-1, kind="stable")
+    return order[order != np.arange(len(tasks))[:, None]].reshape(*task_keys.shape, -1).astype(np.int32)
 
 
 def dropout_mask(seed: int, step: int, layer: str, shape: tuple[int, int], rate: float) -> np.ndarray:

@@ -24,8 +24,8 @@ ROUND = {2**31: "2³¹", 2**32: "2³²"}
 INTRODUCTION = """\
 # Every field
 
-What a TOML file and the classes of `spec` may say. A file's `[model]` is a `ModelSpec`, `[train]` a `TrainSpec`; with a
-table of one's own, `[data]` is a `TableSpec` and gives the model its inputs, `numeric` and `categorical`. Where several
+What a TOML file and the classes of `spec` may say. A file's `[model]` is a `ModelSpec`, `[train]` a `TrainSpec`; with
+rows from a table, `[data]` is a `TableSpec` and gives the model its inputs, `numeric` and `categorical`. Where several
 classes may stand, `kind` chooses. This page is made from the classes: `python -m spec.reference > docs/reference.md`.
 """
 

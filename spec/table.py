@@ -66,7 +66,7 @@ class LabelColumn:
     classes: Many[str] = ()
     """multiclass: the values in the classes' order, others are missing. (): the training rows', in sorted order."""
     transform: Transform = "none"
-    """regression: what the network learns. Predictions are given back in the column's own unit."""
+    """regression: what the network learns. Predictions are given back in the unit of the column."""
     standardise: Flag = False
     """regression: subtract the training rows' mean and divide by their deviation, after the transform."""
 

@@ -133,7 +133,7 @@ class EarlyStopping:
     """
 
     monitor: str = "loss"
-    """What is watched: a task's name, or "mean" over all tasks, or "loss" by their own weights. A name goes first."""
+    """What is watched: a task by its name; else "mean" over all tasks, or "loss", weighted as in training."""
     metric: str | None = None
     """Which of the task's metrics, or for "mean" of every task's. None: the main one, the first in its list."""
     patience: Width = 3
@@ -165,7 +165,7 @@ class TrainSpec:
     epochs: Width = 10
     """Passes over the rows."""
     shuffle: Flag = True
-    """Draw the rows of each epoch in the order of `spec.data.row_order`; otherwise in their own."""
+    """Draw the rows of each epoch in the order of `spec.data.row_order`; otherwise as they stand."""
     seed: Seed = 0
     """Where initial parameters, row orders and dropout masks come from."""
     precision: Precision = "float32"

@@ -1,14 +1,17 @@
-"""What several test files share: both backends, and a small problem that has every kind of task and of missing data."""
+"""What several test files share: the backends, and a small problem that has every kind of task and of missing data."""
 
 import gzip
 import importlib.util
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backends.base import UnsupportedError
 from shared_bottom.tables import census_files
-from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
+from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, backend_names, presets
+from tests.helpers.backends import installed
 from tests.helpers.census_files import TEST, TRAIN, Install, table
 
 if importlib.util.find_spec("torch"):
@@ -30,10 +33,30 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
-@pytest.fixture(params=("torch", "jax"))
+@contextmanager
+def skip_what_a_backend_has_no_code_for():
+    """A backend that has less than the others says so itself: what it is not asked for, it need not show."""
+    try:
+        yield
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with skip_what_a_backend_has_no_code_for():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with skip_what_a_backend_has_no_code_for():
+        return (yield)
+
+
+@pytest.fixture(params=backend_names())
 def backend(request):
-    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    return load_backend(request.param)
+    return installed(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +67,12 @@ def file(tmp_path_factory):
     return write_experiment(tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(scope="session", params=("torch", "jax"))
+@pytest.fixture(scope="session", params=backend_names())
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
-    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    from tests.helpers.commands import fit, without_plots, write_experiment
+    from tests.helpers.commands import EXPERIMENT, fit, without_plots, write_experiment
 
+    installed(request.param).check_training(EXPERIMENT.train, EXPERIMENT.train.execution)
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         without_plots(patch)

@@ -1,4 +1,4 @@
-"""Parameters and Adam's slots to and from Flax's and optax's own state, to go on in a loop of one's own, and back."""
+"""Parameters and Adam's slots to and from Flax's and optax's states, to go on in a hand-written loop, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 
 from backends.jax.model import Network
-from backends.jax.training import scope
+from backends.jax.scope import scope
 from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.params import Params, check_params
@@ -58,8 +58,8 @@ def import_slots(model: ModelSpec, state: optax.OptState) -> tuple[dict[str, Par
 
 def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
     leaves = jax.tree.leaves(state, is_leaf=lambda part: isinstance(part, optax.ScaleByAdamState))
-    found = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
-    if len(found) != 1:
-        raise ValueError(f"state: expected that of one Adam optimizer, got {len(found)}")
-    import_params(model, found[0].mu)
-    return found[0]
+    states = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
+    if len(states) != 1:
+        raise ValueError(f"state: expected that of one Adam optimizer, got {len(states)}")
+    import_params(model, states[0].mu)
+    return states[0]

@@ -44,8 +44,8 @@ def task_losses(
 ) -> Float[Array, " tasks"]:
     """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
     losses = []
-    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
-        rows = LOSSES[head.loss](own, batch[f"labels.{i}"])
+    for i, (head, outputs) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.loss](outputs, batch[f"labels.{i}"])
         losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return jnp.hstack(losses)
 
@@ -58,4 +58,4 @@ def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array | np.nd
 def present_tasks(layout: Layout, batch: Mapping[str, Array]) -> Float[Array, " tasks"]:
     """1 for each task that has a label in the batch, else 0, in the layout's order."""
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
-    return jnp.hstack([own.sum(-1) > 0 for own in shares]).astype(shares[0].dtype)
+    return jnp.hstack([share.sum(-1) > 0 for share in shares]).astype(shares[0].dtype)

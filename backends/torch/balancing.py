@@ -96,7 +96,7 @@ def gradnorm(
 def pcgrad(
     balancing: PCGrad, network: Network, weights: Weights, params: Tensor, balance: Balance, batch: Batch
 ) -> Balanced:
-    """Each projected gradient as a combination of the tasks' own: their inner products are all that it needs."""
+    """Each projected gradient as a combination of the tasks' gradients: only their inner products are needed."""
     losses, gradients = task_gradients(network, params, batch)
     gradients = weights.unsqueeze(1) * gradients
     shared = gradients[:, : network.layout.shared_size]

@@ -43,7 +43,7 @@ def loss_and_gradient(
     network: Network, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Losses, Float[Tensor, " parameters"]]:
     """The losses of one batch, and the gradient of their total."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         losses_at = losses_of(network, batch)
 
         def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -51,13 +51,13 @@ def loss_and_gradient(
             return total_loss(losses, weights), losses
 
         tensors = network.layout.to_tensors(params)
-        found, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
-        gradients = [found[name] for name in tensors]
-    else:  # the same by the network's own parameters: without a compiler, torch.func takes twice the time
-        own = network.bind(params)
+        by_name, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
+        gradients = [by_name[name] for name in tensors]
+    else:  # without a compiler, torch.func takes twice the time of the module's parameters and torch.autograd
+        parameters = network.bind(params)
         losses = TaskLosses(network)(batch)
         total = total_loss(losses, weights)
-        gradients = list(torch.autograd.grad(total, own))
+        gradients = list(torch.autograd.grad(total, parameters))
     gradient = torch.cat([array.flatten() for array in gradients])
     return torch.hstack([total, losses]).detach(), gradient
 
@@ -67,13 +67,13 @@ def task_gradients(
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
     one_hot = torch.eye(len(network.layout.tasks)).to(params)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux
-        (found,) = vmap(pullback)(one_hot)
-        gradients = [found[name] for name in tensors]
+        (by_name,) = vmap(pullback)(one_hot)
+        gradients = [by_name[name] for name in tensors]
     else:
-        own = network.bind(params)
+        parameters = network.bind(params)
         losses = TaskLosses(network)(batch)
-        gradients = list(torch.autograd.grad(losses, own, one_hot, is_grads_batched=True))
+        gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
     return losses.detach(), torch.cat([array.flatten(1) for array in gradients], dim=1)

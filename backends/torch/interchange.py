@@ -1,4 +1,4 @@
-"""Parameters and Adam's slots to and from PyTorch's own state, to go on in a loop of one's own, and back."""
+"""Parameters and Adam's slots to and from PyTorch's state_dicts, to go on in a hand-written loop, and back."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,25 +42,25 @@ def export_slots(
     if slots.keys() != SLOTS.keys():
         raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
     native = {SLOTS[slot]: export_params(model, values) for slot, values in slots.items()}
-    own = {
+    by_index = {
         index: {"step": torch.tensor(float(step))} | {slot: tensors[name] for slot, tensors in native.items()}
         for index, name in enumerate(layout_of(model).tensors)
     }
-    return {**state, "state": own}
+    return {**state, "state": by_index}
 
 
 def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, Params], int]:
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that has not yet made a step."""
     _check(model, state)
-    own = state["state"]
+    by_index = state["state"]
     names = list(layout_of(model).tensors)
-    if any(slot not in own.get(index, {}) for index in range(len(names)) for slot in SLOTS.values()):
+    if any(slot not in by_index.get(index, {}) for index in range(len(names)) for slot in SLOTS.values()):
         raise ValueError("state: expected that of an Adam optimizer after a step, got another")
     slots = {
-        slot: import_params(model, {name: own[index][native] for index, name in enumerate(names)})
+        slot: import_params(model, {name: by_index[index][native] for index, name in enumerate(names)})
         for slot, native in SLOTS.items()
     }
-    return slots, int(own[0]["step"])
+    return slots, int(by_index[0]["step"])
 
 
 def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:

@@ -28,8 +28,8 @@ def cross_entropy(
     logits: Float[Tensor, "*members rows classes"], labels: Int[Tensor, "*members rows"]
 ) -> Float[Tensor, "*members rows"]:
     """Cross-entropy of the class."""
-    own = logits.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
-    return logits.logsumexp(-1) - own
+    chosen = logits.gather(-1, labels.long().unsqueeze(-1)).squeeze(-1)
+    return logits.logsumexp(-1) - chosen
 
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -44,8 +44,8 @@ def task_losses(
 ) -> Float[Tensor, " tasks"]:
     """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
     losses = []
-    for i, (head, own) in enumerate(zip(layout.heads, logits, strict=True)):
-        rows = LOSSES[head.loss](own, batch[f"labels.{i}"])
+    for i, (head, outputs) in enumerate(zip(layout.heads, logits, strict=True)):
+        rows = LOSSES[head.loss](outputs, batch[f"labels.{i}"])
         losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return torch.hstack(losses)
 
@@ -58,4 +58,4 @@ def total_loss(task_losses: Float[Tensor, " tasks"], weights: Float[Tensor, " ta
 def present_tasks(layout: Layout, batch: Mapping[str, Tensor]) -> Float[Tensor, " tasks"]:
     """1 for each task that has a label in the batch, else 0, in the layout's order."""
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
-    return torch.hstack([own.sum(-1) > 0 for own in shares]).to(shares[0].dtype)
+    return torch.hstack([share.sum(-1) > 0 for share in shares]).to(shares[0].dtype)

@@ -11,7 +11,8 @@ from shared_bottom.tables.census_income import COLUMNS, NUMERIC, TASKS, VOCABULA
 from spec import Dataset, presets
 
 TRAIN, TEST = OFFICIAL
-OFFICIAL_FOLDER = Path(__file__).parents[2] / "shared" / "data" / "census-income"
+OFFICIAL_FOLDER = Path(__file__).parents[3] / "shared" / "data" / "census-income"
+"""Beside the project's folder, because the files are not part of the project."""
 MONEY = ("wage_per_hour", "capital_gains", "capital_losses", "dividends_from_stocks")
 
 Install = Callable[..., Path]
