@@ -62,7 +62,7 @@ def backend(request):
 @pytest.fixture(scope="session")
 def file(tmp_path_factory):
     """The TOML of a small experiment, beside its tables."""
-    from tests.helpers.commands import write_experiment
+    from tests.helpers.cli import write_experiment
 
     return write_experiment(tmp_path_factory.mktemp("data"))
 
@@ -70,7 +70,7 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="session", params=backend_names())
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
-    from tests.helpers.commands import EXPERIMENT, fit, without_plots, write_experiment
+    from tests.helpers.cli import EXPERIMENT, fit, without_plots, write_experiment
 
     installed(request.param).check_training(EXPERIMENT.train, EXPERIMENT.train.execution)
     folder = tmp_path_factory.mktemp(request.param)

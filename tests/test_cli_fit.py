@@ -15,7 +15,7 @@ from shared_bottom.folder import read_trained
 from shared_bottom.tables.rows import read_table_experiment
 from spec import SGD, load_backend, parameter_shapes, to_toml
 from tests.helpers.checkpoints import steps_saved
-from tests.helpers.commands import (
+from tests.helpers.cli import (
     EXPERIMENT,
     changed,
     contents,
