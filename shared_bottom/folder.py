@@ -1,11 +1,11 @@
-"""The folder of a run.
+"""The folder of a run, which the command line writes and reads.
 
-    experiment.toml   the experiment as it ran, its paths absolute
+    experiment.toml   the experiment as it ran, with absolute paths
     checkpoints/      see docs/checkpoints.md
-    model/            columns.json, model.json, params.safetensors: all that predicting takes, whichever the framework
+    model/            columns.json, model.json and params.safetensors: all that a backend needs to predict
     report.html, plots/, metrics.jsonl
 
-Each is there whole or not at all.
+Each file, and the folder model/ as a whole, is either complete or does not exist.
 """
 
 import shutil
@@ -37,45 +37,59 @@ COLUMNS, NETWORK, PARAMS = "columns.json", "model.json", "params.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained network, and what its inputs and outputs are in a table."""
+    """A trained network, and how the columns of a table become its inputs and its outputs become predictions."""
 
     columns: FittedColumns
     model: ModelSpec
     params: Params
+    """The trained parameters by name, as `spec.params` describes them."""
 
     def predict(self, backend: Backend, rows: Dataset, device: Device) -> Params:
-        """`Backend.predict` of a block of a table, of which there may be many, each with a number of rows of its own.
+        """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
 
-        Rows are repeated up to a power of two, because a backend may compile anew for each number of rows.
+        backend: the backend that computes them. It need not be the one that trained the network.
+        rows: the block, encoded. Labels and weights are not used.
+        device: where to compute.
+
+        A table has many blocks, whose numbers of rows differ, and a backend may compile again for each number of rows.
+        Therefore rows are repeated until their number is a power of two.
         """
-        index = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
-        padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(index)
+        repeated = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
+        padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(repeated)
         predictions = backend.predict(self.model, self.params, padded, device=device)
         return {task: values[: rows.rows] for task, values in predictions.items()}
 
 
-def load(name: str | None) -> Backend:
-    """The backend of that name; without one, the first that is installed. Raises ValueError or ImportError."""
-    missing = []
-    for choice in backend_names() if name is None else [name]:
+def choose_backend(name: str | None) -> Backend:
+    """The backend with this name or, if it is None, the first backend whose framework is installed.
+
+    Raises ValueError if there is no such backend, and ImportError if its framework, or that of any backend, is not
+    installed.
+    """
+    import_errors = []
+    for candidate in backend_names() if name is None else [name]:
         try:
-            return load_backend(choice)
+            return load_backend(candidate)
         except ImportError as error:
-            missing.append(str(error))
-    raise ImportError("; ".join(missing))
+            import_errors.append(str(error))
+    raise ImportError("; ".join(import_errors))
 
 
 @contextmanager
 def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
-    """The folder `path`, made if it is missing, for one run.
+    """A context in which a run writes into its folder.
 
-    If the block ends in an error before a step was saved, the folder is again as it was before, its parents too.
-    Raises ValueError if it holds something else than the run to resume, or cannot be written.
+    path: the folder. It is made if it does not exist, and so are its parents.
+    resume: whether the folder may contain a run, to be resumed. If not, it must be new or empty.
+
+    If the block ends with an error before any checkpoint was saved, everything that was made is removed, parents
+    included. Only if the error is a DivergenceError all files stay. Raises ValueError if the folder contains
+    something else or cannot be written.
     """
-    there, new = path.exists(), [folder for folder in (path, *path.parents) if not folder.exists()]
-    if there and not path.is_dir():
+    missing_folders = [folder for folder in (path, *path.parents) if not folder.exists()]
+    if path.exists() and not path.is_dir():
         raise ValueError(f"--out: expected a folder, got the file {str(path)!r}")
-    used = there and any(path.iterdir())
+    used = path.exists() and any(path.iterdir())
     if used and not resume:
         raise ValueError(f"--out: expected a new or an empty folder, or --resume, got {str(path)!r}")
     if used and not (path / EXPERIMENT).is_file():
@@ -91,15 +105,19 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
         raise
     except BaseException:
         if not used and not checkpoint_paths(path / CHECKPOINTS):
-            for own in path.iterdir():
-                shutil.rmtree(own) if own.is_dir() else own.unlink()
-            for folder in new:
+            for entry in path.iterdir():
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+            for folder in missing_folders:
                 folder.rmdir()
         raise
 
 
 def write_trained(folder: Path, trained: Trained) -> None:
-    """Writes model/ in `folder`, in the place of an earlier one. Raises OSError."""
+    """Write the folder model/ of a run, in place of an earlier one. Raises OSError if it cannot be written.
+
+    folder: the folder of the run.
+    trained: the network to write.
+    """
     contents = {
         COLUMNS: to_json(trained.columns).encode(),
         NETWORK: to_json(trained.model).encode(),
@@ -109,7 +127,11 @@ def write_trained(folder: Path, trained: Trained) -> None:
 
 
 def read_trained(folder: Path) -> Trained:
-    """What model/ in `folder` holds. Raises ValueError in one line that names the file, or OSError."""
+    """The trained network in the folder of a run.
+
+    Raises ValueError, in one line that names the file, if there is none or if a file is damaged or does not fit the
+    others, and OSError if a file cannot be read.
+    """
     path = readable_folder(folder / MODEL)
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")

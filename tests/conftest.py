@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from backends.base import UnsupportedError
-from shared_bottom.tables import census_income
-from shared_bottom.tables.census_income import fingerprint
+from shared_bottom.tables import census_files
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, backend_names, presets
 from tests.helpers.backends import installed
 from tests.helpers.census_files import TEST, TRAIN, Install, table
@@ -63,7 +62,7 @@ def backend(request):
 @pytest.fixture(scope="session")
 def file(tmp_path_factory):
     """The TOML of a small experiment, beside its tables."""
-    from tests.helpers.commands import write_experiment
+    from tests.helpers.cli import write_experiment
 
     return write_experiment(tmp_path_factory.mktemp("data"))
 
@@ -71,7 +70,7 @@ def file(tmp_path_factory):
 @pytest.fixture(scope="session", params=backend_names())
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
-    from tests.helpers.commands import EXPERIMENT, fit, without_plots, write_experiment
+    from tests.helpers.cli import EXPERIMENT, fit, without_plots, write_experiment
 
     installed(request.param).check_training(EXPERIMENT.train, EXPERIMENT.train.execution)
     folder = tmp_path_factory.mktemp(request.param)
@@ -133,7 +132,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         folder.mkdir(exist_ok=True)
         for name, text in {TRAIN: train or table(6), TEST: test or table(9)}.items():
             content = text.encode()
-            monkeypatch.setitem(census_income.OFFICIAL, name, fingerprint(content))
+            monkeypatch.setitem(census_files.OFFICIAL, name, census_files.fingerprint(content))
             path = folder / (f"{name}.gz" if zipped else name)
             path.write_bytes(gzip.compress(content, mtime=0) if zipped else content)
         return folder

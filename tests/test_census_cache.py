@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from pyarrow import csv
 
-from shared_bottom.tables import census_income
-from shared_bottom.tables.census_income import fingerprint, load
+from shared_bottom.tables import census_files, census_income
+from shared_bottom.tables.census_files import fingerprint
+from shared_bottom.tables.census_income import load
 from spec.files import cache_folder
 from tests.helpers.census_files import (
     TEST,
@@ -119,7 +120,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     for variable in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(variable, "127.0.0.1")
     with Server() as server:
-        monkeypatch.setattr(census_income, "URL", f"http://127.0.0.1:{server.server_port}/census-income-mld/")
+        monkeypatch.setattr(census_files, "URL", f"http://127.0.0.1:{server.server_port}/census-income-mld/")
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -172,7 +173,7 @@ class TestDownload:
             load()
 
     def test_no_server(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(census_income, "URL", "http://127.0.0.1:1/")
+        monkeypatch.setattr(census_files, "URL", "http://127.0.0.1:1/")
         with pytest.raises(OSError, match=rf"http://127\.0\.0\.1:1/{TRAIN}\.gz: expected a file to download.*refused"):
             load()
 

@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import OneHotEncoder
 
-from shared_bottom.tables import census_income
-from shared_bottom.tables.census_income import NUMERIC, VOCABULARIES, Census, fingerprint, load, synthetic
+from shared_bottom.tables import census_files, census_income
+from shared_bottom.tables.census_files import fingerprint
+from shared_bottom.tables.census_income import NUMERIC, VOCABULARIES, Census, load, synthetic
 from spec import Dataset
 from tests.helpers.census_files import (
     MONEY,
@@ -22,9 +23,9 @@ from tests.helpers.census_files import (
     TEST,
     TRAIN,
     Install,
+    assert_fits_the_preset,
     assert_same,
     column,
-    fits_the_preset,
     held_out,
     numeric,
     row,
@@ -35,7 +36,7 @@ from tests.helpers.census_files import (
 class TestParsing:
     def test_the_arrays_fit_the_preset(self, install: Install) -> None:
         census = load(install())
-        fits_the_preset(census)
+        assert_fits_the_preset(census)
         assert (census.train.rows, census.validation.rows, census.test.rows) == (6, 4, 5)
         assert list(census.vocabularies) == list(VOCABULARIES)
         assert set(census.vocabularies.values()) == {3}
@@ -112,7 +113,7 @@ class TestRejectedFiles:
         with pytest.raises(FileNotFoundError) as error:
             load(folder)
         assert f"{folder}: expected {name}.gz or {name}" in str(error.value)
-        assert census_income.OFFICIAL[name] in str(error.value)
+        assert census_files.OFFICIAL[name] in str(error.value)
 
     @pytest.mark.parametrize("name", [TRAIN, TEST])
     @pytest.mark.parametrize("size", [0, 1, 100])
@@ -164,14 +165,14 @@ class TestRejectedFiles:
             load(path.parent)
         message = str(error.value)
         assert message.startswith(f"{path}: ")
-        assert census_income.OFFICIAL[name] in message
+        assert census_files.OFFICIAL[name] in message
         assert fingerprint(content) in message
 
 
 class TestSynthetic:
     def test_it_fits_the_preset_and_has_the_real_vocabularies(self) -> None:
         census = synthetic(4000)
-        fits_the_preset(census)
+        assert_fits_the_preset(census)
         assert (census.train.rows, census.validation.rows, census.test.rows) == (4000, 1000, 1000)
         assert census.vocabularies == VOCABULARIES
         assert np.asarray(census.train.categorical).max(axis=0).tolist() == [n - 1 for n in VOCABULARIES.values()]
@@ -182,7 +183,7 @@ class TestSynthetic:
 
     def test_one_row_will_do(self) -> None:
         census = synthetic(1)
-        fits_the_preset(census)
+        assert_fits_the_preset(census)
         assert (census.train.rows, census.validation.rows, census.test.rows) == (1, 1, 1)
 
     @pytest.mark.parametrize("rows", [0, -1])
@@ -214,7 +215,7 @@ def census(tmp_path_factory: pytest.TempPathFactory) -> Census:
 @pytest.mark.skipif(not OFFICIAL_FOLDER.is_dir(), reason=f"the official files are not in {OFFICIAL_FOLDER}")
 class TestOfficialFiles:
     def test_rows_and_columns(self, census: Census) -> None:
-        fits_the_preset(census)
+        assert_fits_the_preset(census)
         assert (census.train.rows, census.validation.rows, census.test.rows) == (199_523, 49_881, 49_881)
         assert numeric(census.train).shape[1] == 7
         assert np.asarray(census.train.categorical).shape[1] == 31

@@ -8,7 +8,7 @@ from shared_bottom.folder import read_trained
 from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
 from spec.flops import layer_flops, step_flops
 from spec.params import layers
-from tests.helpers.commands import run, write_experiment
+from tests.helpers.cli import run, write_experiment
 
 MODEL = ModelSpec(
     numeric=1200,

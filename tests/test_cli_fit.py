@@ -15,7 +15,7 @@ from shared_bottom.folder import read_trained
 from shared_bottom.tables.rows import read_table_experiment
 from spec import SGD, load_backend, parameter_shapes, to_toml
 from tests.helpers.checkpoints import steps_saved
-from tests.helpers.commands import (
+from tests.helpers.cli import (
     EXPERIMENT,
     changed,
     contents,
@@ -230,18 +230,18 @@ def test_tensorboards_events_are_asked_for_before_there_is_work(tmp_path, capsys
 
 
 def test_both_frameworks_are_named_if_neither_is_installed(monkeypatch):
-    from shared_bottom.folder import load
+    from shared_bottom.folder import choose_backend
 
     def missing(name):
         raise ImportError(f"no {name}")
 
     monkeypatch.setattr("shared_bottom.folder.load_backend", missing)
     with pytest.raises(ImportError, match=r"^no jax; no torch$"):
-        load(None)
+        choose_backend(None)
 
 
 def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
-    from shared_bottom.folder import load
+    from shared_bottom.folder import choose_backend
 
     pytest.importorskip("torch")
 
@@ -251,4 +251,4 @@ def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
         return load_backend(name)
 
     monkeypatch.setattr("shared_bottom.folder.load_backend", without_jax)
-    assert load(None).name == "torch"
+    assert choose_backend(None).name == "torch"

@@ -19,7 +19,7 @@ from spec import (
     UncertaintyWeighting,
 )
 from spec import to_toml as toml
-from tests.helpers.commands import EXPERIMENT
+from tests.helpers.cli import EXPERIMENT
 
 ROOT = Path(__file__).parents[1]
 KINDS = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad, "rmsprop": RMSprop}

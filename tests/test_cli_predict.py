@@ -15,7 +15,7 @@ from shared_bottom.folder import read_trained
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.rows import read_rows
 from spec import load_backend, to_json
-from tests.helpers.commands import LABELS, contents, error, run, table, write
+from tests.helpers.cli import LABELS, contents, error, run, table, write
 
 OTHER = {"torch": "jax", "jax": "torch"}
 PREDICTED = ["click", "price_0", "price_1", "region", "region_east", "region_north", "region_south"]

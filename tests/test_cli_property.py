@@ -19,7 +19,7 @@ from shared_bottom.cli import main
 from shared_bottom.run.metrics import UndefinedMetricWarning
 from spec import to_toml
 from tests.helpers.broken import broken_json, broken_table, broken_toml, damaged, odd_flags
-from tests.helpers.commands import EXPERIMENT, fit, table, without_plots, write_experiment
+from tests.helpers.cli import EXPERIMENT, fit, table, without_plots, write_experiment
 
 CASES = {"describe": 1000, "fit": 300, "predict": 450, "evaluate": 200, "model": 300}
 """By what is broken, how many of each. A case's own seed is its name."""

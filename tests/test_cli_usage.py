@@ -12,7 +12,7 @@ import pytest
 from shared_bottom import cli
 from shared_bottom.folder import read_trained
 from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, to_json, to_toml
-from tests.helpers.commands import error, run, table, write
+from tests.helpers.cli import error, run, table, write
 
 ROOT = Path(__file__).parents[1]
 

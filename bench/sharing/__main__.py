@@ -84,9 +84,9 @@ def main() -> None:
         limit_threads(options.threads)
         from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
-        from shared_bottom.folder import load
+        from shared_bottom.folder import choose_backend
 
-        backend = cast(SharedBackend, load(options.backend))
+        backend = cast(SharedBackend, choose_backend(options.backend))
         problem = read_problem(options.file, options.data_dir)
         backend.resolve_device(problem.train.device)
         backend.check_training(problem.train, problem.train.execution)

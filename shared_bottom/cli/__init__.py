@@ -1,4 +1,4 @@
-"""The command line: fit, evaluate, predict, describe."""
+"""The command line, with the commands fit, evaluate, predict and describe."""
 
 import signal
 import sys
@@ -11,11 +11,13 @@ from shared_bottom.cli.options import Common, parse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the arguments (the process's own, if not given) name.
+    """Run a command.
 
-    An error of the user's, the disk's, the memory's or the installation is one line on standard error and
-    SystemExit(2), a loss that is not finite SystemExit(1), SIGTERM and Ctrl-C 143 and 130. With --debug among the
-    arguments, errors are raised.
+    arguments: the name of the command and its arguments; if None, those of the process.
+
+    If the input is wrong, a file cannot be read or written, a package is not installed or the memory is exhausted, one
+    line is printed on standard error and SystemExit(2) is raised. The exit code is 1 if the loss is not finite, 143
+    after SIGTERM and 130 after Ctrl-C. With --debug among the arguments, the error itself is raised instead.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
@@ -35,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def function_of(command: Common) -> Callable[[Any], None]:
-    """What runs it. Imported when asked for, so that help and usage errors do not wait."""
+    """The function that runs a command.
+
+    The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
+    """
     from shared_bottom.cli import describe, evaluate, fit, options, predict
 
     functions: dict[type[Common], Callable[[Any], None]] = {
@@ -48,7 +53,7 @@ def function_of(command: Common) -> Callable[[Any], None]:
 
 
 def text_of(error: Exception) -> str:
-    """The error in one line."""
+    """The message of an error in one line."""
     from spec.validation import one_line
 
     if isinstance(error, MemoryError):
@@ -58,9 +63,9 @@ def text_of(error: Exception) -> str:
 
 @contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Warnings as lines without the place in the code that they come from."""
+    """Within the block, a warning is printed as one line, without the file and the line of code that raised it."""
 
-    def show(message: Warning | str, category: type[Warning], *place: Any, **options: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *location: Any, **options: Any) -> None:
         print(f"warning: {message}", file=sys.stderr)
 
     with warnings.catch_warnings():
@@ -70,13 +75,16 @@ def plain_warnings() -> Iterator[None]:
 
 @contextmanager
 def stopped_by(number: signal.Signals) -> Iterator[None]:
-    """The signal ends the command with an exit code of its own, and what is half written is taken away."""
+    """Within the block, the signal raises SystemExit with the exit code 128 + its number.
+
+    Unlike the death of the process, an exception lets the code that writes a file remove what is half written.
+    """
 
     def stop(*_: Any) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(number, stop)
+    previous_handler = signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(number, before)
+        signal.signal(number, previous_handler)

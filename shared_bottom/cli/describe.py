@@ -1,4 +1,4 @@
-"""describe: the network as a table of its layers."""
+"""The command describe: prints a network as a table of its layers."""
 
 import math
 import tomllib
@@ -15,13 +15,17 @@ from spec.params import layers, parameter_shapes
 
 
 def describe(options: Describe) -> None:
-    """Prints the network of an experiment or of a run's folder."""
+    """Print the network of an experiment or of a run's folder."""
     model, batch_size = network(options.path)
     print_network(model, batch_size)
 
 
 def network(path: Path) -> tuple[ModelSpec, int]:
-    """The network, and the rows of a training step. Reads the table if only that says how wide the inputs are."""
+    """The network, and the number of rows in a training step.
+
+    path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
+    table the training rows are read, because the number of inputs and the sizes of the vocabularies depend on them.
+    """
     if path.is_dir():
         return read_trained(path).model, read(path / EXPERIMENT).train.batch_size
     if not _has_table(path):
@@ -34,12 +38,16 @@ def network(path: Path) -> tuple[ModelSpec, int]:
 def _has_table(path: Path) -> bool:
     try:
         return "data" in tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # what is wrong with it, who reads it says
+    except ValueError:  # the function that reads the file next says what is wrong with it
         return False
 
 
 def print_network(model: ModelSpec, batch_size: int) -> None:
-    """Prints each embedding table and layer: shape, parameters, operations of a step; and all together."""
+    """Print the shape, the parameters and the operations per training step of each embedding table and layer.
+
+    model: the network.
+    batch_size: the number of rows in a training step.
+    """
     sizes = {name: math.prod(shape) for name, shape in parameter_shapes(model).items()}
     flops = layer_flops(model, batch_size)
     rows = []
@@ -47,8 +55,8 @@ def print_network(model: ModelSpec, batch_size: int) -> None:
         name = f"embeddings.{feature.name}"
         rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}", f"{sizes[name]:,}", "–"])
     for layer in layers(model):
-        own = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
-        rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{own:,}", f"{flops[layer.name]:,}"])
+        layer_size = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
+        rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])
     hidden = "linear" + (", layer norm" if model.normalization == "layer" else "") + f", {model.activation}"
     hidden += f", dropout {model.dropout:g}" if model.dropout else ""
     inputs = f"{model.numeric} numeric inputs, {len(model.categorical)} embeddings"

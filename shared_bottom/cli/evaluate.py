@@ -1,4 +1,4 @@
-"""evaluate: the metrics of a trained model on tables with labels."""
+"""The command evaluate: computes the metrics of a trained network on tables with labels."""
 
 import json
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import Metrics, print_metrics
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import load, read_trained
+from shared_bottom.folder import choose_backend, read_trained
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import stream_rows
@@ -21,9 +21,13 @@ from spec.params import Params
 
 
 def evaluate(options: Evaluate) -> None:
-    """Predicts batch by batch; predictions and labels are kept, for a metric needs all of them."""
+    """Print the metrics of a run's network on the rows of tables, and write them to a file if one is given.
+
+    The inputs are read and predicted a batch at a time. Predictions and labels of all rows are held in memory, because
+    a metric such as the AUC needs all of them at once.
+    """
     check_output("--json", options.json)
-    trained, backend = read_trained(options.folder), load(options.backend)
+    trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
@@ -33,32 +37,43 @@ def evaluate(options: Evaluate) -> None:
         predictions.append(trained.predict(backend, rows, options.device))
         labels.append(rows.labels)
         weights.append(rows.sample_weight)
-    counts = [len(next(iter(part.values()))) for part in labels]
+    row_counts = [len(next(iter(batch.values()))) for batch in labels]
+    given_weights = [weight for weight in weights if weight is not None]
     data = Dataset(
-        numeric=np.empty((sum(counts), 0)),
+        numeric=np.empty((sum(row_counts), 0)),
         labels=_joined(labels),
-        sample_weight=None if columns.data.weight is None else np.concatenate([w for w in weights if w is not None]),
+        sample_weight=np.concatenate(given_weights) if given_weights else None,
     )
-    metrics = own_metrics(columns, model, _joined(predictions), data)
+    metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
     if options.json:
-        finite = {
-            task: {name: value if math.isfinite(value) else None for name, value in own.items()}
-            for task, own in metrics.items()
+        finite = {  # JSON has no NaN
+            task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
+            for task, task_metrics in metrics.items()
         }
         write_whole(options.json, json.dumps({"rows": data.rows, "metrics": finite}, indent=2).encode() + b"\n")
     print_metrics(f"{data.rows:,} rows of {', '.join(paths)}", metrics)
 
 
-def own_metrics(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:
-    """The metrics by task, those of regression in the label columns' own units."""
-    labels = own_units(columns, data.labels)
-    return metrics_of(model, own_units(columns, predictions), replace(data, labels=labels))
+def metrics_in_column_units(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:
+    """The metrics by task and name, those of regression tasks in the units of their label columns.
+
+    columns: what was learnt about the table's columns.
+    model: the network.
+    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
+    data: the labels and the weights of these rows.
+    """
+    labels = in_column_units(columns, data.labels)
+    return metrics_of(model, in_column_units(columns, predictions), replace(data, labels=labels))
 
 
-def own_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
-    """Predictions or labels by task, those of regression in the label columns' own units."""
-    return {task: columns.restore(task, value) for task, value in values.items()}
+def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
+    """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
+
+    columns: what was learnt about the table's columns, which includes the scales of the labels.
+    values: the predictions or the labels, by task.
+    """
+    return {task: columns.restore(task, array) for task, array in values.items()}
 
 
-def _joined(parts: Sequence[Mapping[str, np.ndarray]]) -> Params:
-    return {task: np.concatenate([part[task] for part in parts]) for task in parts[0]}
+def _joined(batches: Sequence[Mapping[str, np.ndarray]]) -> Params:
+    return {task: np.concatenate([batch[task] for batch in batches]) for task in batches[0]}

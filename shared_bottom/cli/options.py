@@ -1,7 +1,10 @@
-"""What the commands take, and how their arguments are parsed.
+"""The arguments of the commands, and how they are parsed.
 
-The fields of a TOML file's experiment are flags of `fit`, named by their place in the file; the file's own values are
-their defaults. So the file is found and read first, and tyro parses with it.
+The docstrings of these classes and of their fields are the texts that `--help` prints.
+
+Every field of the experiment in a TOML file is a flag of `fit`, named by its place in the file, and the value in the
+file is the flag's default. Therefore the file is looked for among the arguments and read first, and then tyro parses
+all arguments with the experiment as the default.
 """
 
 import contextlib
@@ -28,7 +31,7 @@ BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """What every command takes."""
+    """The arguments that every command takes."""
 
     debug: bool = False
     """Show the traceback of an error, which is one line otherwise."""
@@ -171,48 +174,71 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
 
 
 def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:
-    """The experiment with those parts of [train] that the arguments choose another kind of, and the other arguments.
+    """Apply the flags that choose the class of a field of [train], such as --train.optimizer.kind.
 
-    tyro would make a subcommand of each choice; so made beforehand, a part's fields are flags like all others. Raises
-    ValueError for an unknown kind.
+    experiment: the experiment in the file.
+    arguments: the arguments of `fit`.
+
+    Returns the experiment with the chosen optimizer and balancing, and with early stopping if any of its flags is
+    given, each with default values; and the arguments without the flags that were applied. tyro would make such a
+    choice a subcommand; if it is made beforehand, the fields of the chosen class are flags like all others. Raises
+    ValueError if a kind is unknown.
     """
-    rest = [part for argument in arguments for part in (argument.split("=", 1) if ".kind=" in argument else [argument])]
-    own: dict[str, Any] = {}
-    if any(argument.startswith("--train.early-stopping.") for argument in rest):
-        own["early_stopping"] = experiment.train.early_stopping or EarlyStopping()
+    remaining = [
+        word for argument in arguments for word in (argument.split("=", 1) if ".kind=" in argument else [argument])
+    ]
+    chosen: dict[str, Any] = {}
+    if any(argument.startswith("--train.early-stopping.") for argument in remaining):
+        chosen["early_stopping"] = experiment.train.early_stopping or EarlyStopping()
     for field, union in {"optimizer": Optimizer, "balancing": Balancing}.items():
-        kinds, flag = {cls().kind: cls for cls in get_args(union)}, f"--train.{field}.kind"
-        if flag in rest[:-1]:
-            place = rest.index(flag)
-            _, kind = rest.pop(place), rest.pop(place)
-            if kind not in kinds:
-                raise ValueError(f"{flag}: expected one of {', '.join(kinds)}, got {kind!r}")
+        classes, flag = {cls().kind: cls for cls in get_args(union)}, f"--train.{field}.kind"
+        if flag in remaining[:-1]:
+            position = remaining.index(flag)
+            _, kind = remaining.pop(position), remaining.pop(position)
+            if kind not in classes:
+                raise ValueError(f"{flag}: expected one of {', '.join(classes)}, got {kind!r}")
             if kind != getattr(experiment.train, field).kind:
-                own[field] = kinds[kind]()
-    return replace(experiment, train=replace(experiment.train, **own)), rest
+                chosen[field] = classes[kind]()
+    return replace(experiment, train=replace(experiment.train, **chosen)), remaining
 
 
 def read(file: Path) -> TableExperiment:
-    """The experiment in a file, its paths made absolute. Raises ValueError in one line, or OSError."""
+    """The experiment in a file, with absolute paths.
+
+    Raises ValueError, in one line, if its content is not a valid experiment, and OSError if it cannot be read.
+    """
     from shared_bottom.tables.rows import read_table_experiment
 
     return absolute(read_table_experiment(file), file.parent)
 
 
 def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
-    """The experiment with paths that do not depend on where it is read, those that do being relative to `folder`."""
+    """The experiment with absolute paths.
 
-    def found(paths: Iterable[str]) -> tuple[str, ...]:
+    experiment: the experiment, whose paths may be relative.
+    folder: the folder that they are relative to.
+    """
+
+    def absolute_paths(paths: Iterable[str]) -> tuple[str, ...]:
         return tuple(str((folder / path).absolute()) for path in paths)
 
     data = experiment.data
-    data = replace(data, train=found(data.train), validation=found(data.validation), test=found(data.test))
+    data = replace(
+        data,
+        train=absolute_paths(data.train),
+        validation=absolute_paths(data.validation),
+        test=absolute_paths(data.test),
+    )
     return replace(experiment, data=data)
 
 
-def usage(said: str, stop: BaseException) -> str:
-    """What tyro says in a box, of lines or of ASCII, as one line: its first paragraph, or the spec's own words."""
-    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(said).plain.splitlines()[1:]]
+def usage(printed: str, stop: BaseException) -> str:
+    """An error of tyro in one line.
+
+    printed: what tyro printed, which is a box drawn by lines or by ASCII characters. The result is its first paragraph.
+    stop: the exception that tyro raised. If a class of the spec rejected a value, the result is the spec's message.
+    """
+    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(printed).plain.splitlines()[1:]]
     lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
     line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
     cause: BaseException | None = stop

@@ -1,4 +1,4 @@
-"""Tables on standard output, and the metrics as one."""
+"""Prints tables on standard output, the metrics among them."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,14 +7,20 @@ from rich.console import Console
 from rich.table import Table
 
 WIDTH = 100
-"""Where there is no terminal; one that is wider is used."""
+"""The width of a table in characters if standard output is not a terminal, or is a narrower one."""
 
 Metrics = dict[str, dict[str, float]]
-"""By task and name."""
+"""The metrics by task and by name."""
 
 
 def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]], totals: Sequence[str] = ()) -> None:
-    """Prints the rows; the first column is text, the others are numbers. totals: a last row, apart."""
+    """Print a table whose first column is text and whose other columns are numbers.
+
+    title: a line above the table, if not empty.
+    names: the names of the columns.
+    rows: the cells of each row.
+    totals: the cells of a last row, which a line separates from the others; () for none.
+    """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=bool(totals))
     for i, name in enumerate(names):
         footer = totals[i] if totals else ""
@@ -23,13 +29,20 @@ def print_table(title: str, names: Sequence[str], rows: Iterable[Sequence[str]],
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, WIDTH)
-    if title:  # not the table's own, which would fold it at the table's width
+    if title:  # printed here, because rich would wrap the title of a table at the table's width
         console.print(title, soft_wrap=True)
     console.print(table)
 
 
 def print_metrics(title: str, metrics: Metrics) -> None:
-    """Prints the metrics, a task a row."""
-    names = list(dict.fromkeys(name for own in metrics.values() for name in own))
-    rows = [[task, *(f"{own[name]:#.5g}" if name in own else "" for name in names)] for task, own in metrics.items()]
+    """Print a table of metrics, with a row for each task and a column for each metric.
+
+    title: a line above the table.
+    metrics: the metrics. A task need not have all of them.
+    """
+    names = list(dict.fromkeys(name for task_metrics in metrics.values() for name in task_metrics))
+    rows = [
+        [task, *(f"{task_metrics[name]:#.5g}" if name in task_metrics else "" for name in names)]
+        for task, task_metrics in metrics.items()
+    ]
     print_table(title, ["task", *names], rows)

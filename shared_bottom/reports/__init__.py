@@ -1,4 +1,4 @@
-"""What a person opens after a training run: a report with plots, its figures as lines of JSON, TensorBoard's files."""
+"""What a person looks at after a training run: a report with plots, lines of JSON, a TensorBoard file."""
 
 from shared_bottom.reports.events import check_events, write_events
 from shared_bottom.reports.report import write_report

@@ -1,4 +1,4 @@
-"""A run's curves as a TensorBoard event file."""
+"""The curves of a run as an event file of TensorBoard."""
 
 import importlib
 import io
@@ -11,12 +11,13 @@ from shared_bottom.reports.epochs import loss_curves
 from spec.results import History
 
 Scalars = dict[str, float]
+"""The values of one step, by the tags under which TensorBoard shows them."""
 FILE = "events.out.tfevents.history"
-"""Always the same, for TensorBoard would draw the curves of an earlier file besides."""
+"""The name is always the same, so that a new file replaces an earlier one: TensorBoard draws all files of a folder."""
 
 
 def check_events() -> None:
-    """Raises ImportError, with the command that installs it, if tensorboard is not installed."""
+    """Raises ImportError if tensorboard is not installed. The message names the command that installs it."""
     try:
         importlib.import_module("tensorboard")
     except ModuleNotFoundError as error:
@@ -27,11 +28,14 @@ def check_events() -> None:
 
 
 def write_events(folder: Path, history: History) -> None:
-    """Write the event file into `folder`, which is made if need be; whole or not at all.
+    """Write the event file of a run, whole or not at all.
 
-    Scalars: loss/total ("loss/all tasks" where a task is called total) and loss/<task> of each step; weight/<task> and
-    metrics/<task>/<metric> at each epoch's last step. Steps are counted from 1: at step n, n of them are done.
-    Raises ImportError as `check_events` does, and OSError.
+    folder: where to write it. It is made if it does not exist.
+    history: the run.
+
+    The scalars of each step are loss/total ("loss/all tasks" if a task has the name total) and loss/<task>. Those of
+    each epoch's last step are weight/<task> and metrics/<task>/<metric>. Steps are counted from 1. Raises ImportError
+    if tensorboard is not installed, and OSError if the file cannot be written.
     """
     check_events()
     from tensorboard.compat.proto.event_pb2 import Event
@@ -55,7 +59,7 @@ def _scalars(history: History) -> Iterator[tuple[int, Scalars]]:
         yield step, dict(zip(curves, losses, strict=True))
     for entry in history.epochs:
         step = entry["step"]
-        found = {f"weight/{task}": float(weight[step - 1]) for task, weight in history.task_weight.items()}
+        scalars = {f"weight/{task}": float(weight[step - 1]) for task, weight in history.task_weight.items()}
         for task, metrics in entry.get("metrics", {}).items():
-            found |= {f"metrics/{task}/{name}": value for name, value in metrics.items()}
-        yield step, found
+            scalars |= {f"metrics/{task}/{name}": value for name, value in metrics.items()}
+        yield step, scalars

@@ -1,4 +1,4 @@
-"""Labels against predictions, a panel for each task: how good they are, and where they are wrong."""
+"""Plots of predictions against labels, with a panel for each task, which show how good the predictions are."""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
@@ -10,107 +10,138 @@ from matplotlib.figure import Figure
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import confusion_matrix, r2_score, roc_auc_score, roc_curve
 
-from shared_bottom.reports.rows import Rows
+from shared_bottom.reports.rows import TaskRows
 from shared_bottom.reports.style import DENSE, FAINT, INK, note, panels
 from spec.tasks import Label
 
 BINS = 10
-"""Of a reliability curve, each with as many rows."""
+"""The number of bins of a reliability curve. All bins have the same number of rows."""
 OUTPUTS = 6
-"""Of a regression task that are drawn, the first ones."""
+"""The largest number of outputs of a regression task that are drawn. They are the first ones."""
 LABELLED = 10
-"""Classes up to which a confusion matrix has its numbers written in."""
+"""The largest number of classes for which a confusion matrix shows its numbers and the names of the classes."""
 
-Draw = Callable[[Axes, Rows, str], None]
+Draw = Callable[[Axes, TaskRows, str], None]
+"""A function that draws the panel of a task, in the task's colour."""
 
 
-def roc(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
-    """The receiver operating characteristic of each binary task, and the area under it; rows count by weight."""
+def roc(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | None:
+    """The receiver operating characteristic (ROC) of each binary task, and the area under it.
+
+    rows: the rows of each task. They count by their weights.
+    colour: the colour of each task.
+
+    The result is None if no task is binary.
+    """
     return _figure("truth", rows, colour, _roc, ("false positive rate", "true positive rate"))
 
 
-def calibration(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
-    """The share of positives against the mean prediction, in ten bins of as many rows each; without weights."""
+def calibration(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | None:
+    """The reliability curve of each binary task: the share of positives against the mean prediction, in ten bins.
+
+    rows: the rows of each task. Their weights do not count.
+    colour: the colour of each task.
+
+    The result is None if no task is binary.
+    """
     return _figure("truth", rows, colour, _calibration, ("predicted", "share of positives"))
 
 
-def confusion(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
-    """Of each class's rows, by weight, the share that is predicted to be of each class."""
+def confusion(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | None:
+    """The confusion matrix of each multiclass task: of each class's rows, the share that is predicted as each class.
+
+    rows: the rows of each task. They count by their weights.
+    colour: the colour of each task.
+
+    The result is None if no task is multiclass.
+    """
     return _figure("class", rows, colour, _confusion, ("predicted class", "class"))
 
 
 def _figure(
-    label: Label, rows: Sequence[Rows], colour: Mapping[str, str], draw: Draw, axis_labels: tuple[str, str]
+    label: Label, rows: Sequence[TaskRows], colour: Mapping[str, str], draw: Draw, axis_labels: tuple[str, str]
 ) -> Figure | None:
-    drawn = [row for row in rows if row.task.traits.label == label]
+    """A figure with a panel, drawn by `draw`, for each task that has this kind of label; None if no task has it."""
+    drawn = [task_rows for task_rows in rows if task_rows.task.traits.label == label]
     if not drawn:
         return None
-    figure, axes = panels([row.task.name for row in drawn], *axis_labels, height=0.9)
-    for place, row in zip(axes, drawn, strict=False):
-        if reason := _nothing(row):
-            note(place, reason)
+    figure, axes = panels([task_rows.task.name for task_rows in drawn], *axis_labels, height=0.9)
+    for panel, task_rows in zip(axes, drawn, strict=False):
+        if reason := _reason_not_to_draw(task_rows):
+            note(panel, reason)
         else:
-            draw(place, row, colour[row.task.name])
+            draw(panel, task_rows, colour[task_rows.task.name])
     return figure
 
 
-def _nothing(row: Rows) -> str | None:
-    if not len(row.label):
+def _reason_not_to_draw(rows: TaskRows) -> str | None:
+    if not len(rows.label):
         return "no row has a label"
-    return None if row.finite else "a prediction is not finite"
+    return None if rows.finite else "a prediction is not finite"
 
 
-def _roc(axes: Axes, row: Rows, colour: str) -> None:
-    if len(classes := np.unique(row.label)) < 2:
-        note(axes, f"all {len(row.label):,} labels are {classes[0]:g}")
+def _roc(axes: Axes, rows: TaskRows, colour: str) -> None:
+    if len(classes := np.unique(rows.label)) < 2:
+        note(axes, f"all {len(rows.label):,} labels are {classes[0]:g}")
         return
-    false, true, _ = roc_curve(row.label, row.predicted, sample_weight=row.weight)
-    area = roc_auc_score(row.label, row.predicted, sample_weight=row.weight)
+    false_positives, true_positives, _ = roc_curve(rows.label, rows.predicted, sample_weight=rows.weight)
+    area = roc_auc_score(rows.label, rows.predicted, sample_weight=rows.weight)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8, linestyle="--")
-    axes.plot(false, true, color=colour, label=f"AUC {area:.4f}", rasterized=len(false) > DENSE)
+    dense = len(false_positives) > DENSE
+    axes.plot(false_positives, true_positives, color=colour, label=f"AUC {area:.4f}", rasterized=dense)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     axes.legend(loc="lower right", fontsize=8, frameon=False, handlelength=1)
 
 
-def _calibration(axes: Axes, row: Rows, colour: str) -> None:
-    share, predicted = calibration_curve(row.label, row.predicted, n_bins=BINS, strategy="quantile", pos_label=1)
+def _calibration(axes: Axes, rows: TaskRows, colour: str) -> None:
+    share, predicted = calibration_curve(rows.label, rows.predicted, n_bins=BINS, strategy="quantile", pos_label=1)
     end = 1.08 * max(share.max(), predicted.max(), 1e-6)
     axes.plot([0, end], [0, end], color=FAINT, linewidth=0.8, linestyle="--")
     axes.plot(predicted, share, color=colour, marker="o", markersize=4)
     axes.set(xlim=(0, end), ylim=(0, end), aspect="equal")
 
 
-def _confusion(axes: Axes, row: Rows, colour: str) -> None:
-    classes = range(row.task.outputs)
-    found = row.predicted.argmax(axis=1)
-    shares = confusion_matrix(row.label, found, labels=classes, normalize="true", sample_weight=row.weight)
+def _confusion(axes: Axes, rows: TaskRows, colour: str) -> None:
+    classes = range(rows.task.outputs)
+    likeliest = rows.predicted.argmax(axis=1)
+    shares = confusion_matrix(rows.label, likeliest, labels=classes, normalize="true", sample_weight=rows.weight)
     axes.imshow(shares, cmap=_shades(colour), vmin=0, vmax=1)
     for spine in axes.spines.values():
         spine.set_visible(False)
     if len(classes) <= LABELLED:
-        axes.set(xticks=classes, yticks=classes, xticklabels=row.classes, yticklabels=row.classes)
+        axes.set(xticks=classes, yticks=classes, xticklabels=rows.classes, yticklabels=rows.classes)
         for i, j in product(classes, classes):
             ink = "white" if shares[i, j] > 0.6 else INK
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=7, color=ink)
 
 
-def regression(rows: Sequence[Rows], colour: Mapping[str, str]) -> Figure | None:
-    """Predicted against true values of each output of each regression task, with R²; R² counts rows by weight."""
-    numeric = [row for row in rows if row.task.traits.label == "number"]
-    pairs = [(row, i) for row in numeric for i in range(min(row.task.outputs, OUTPUTS))]
-    if not pairs:
+def regression(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | None:
+    """Predicted against true values, and R², for each output of each regression task.
+
+    rows: the rows of each task. R² counts them by their weights.
+    colour: the colour of each task.
+
+    The result is None if no task is a regression.
+    """
+    regression_rows = [task_rows for task_rows in rows if task_rows.task.traits.label == "number"]
+    outputs = [(task_rows, i) for task_rows in regression_rows for i in range(min(task_rows.task.outputs, OUTPUTS))]
+    if not outputs:
         return None
-    names = [row.task.name if row.task.outputs == 1 else f"{row.task.name}[{i}]" for row, i in pairs]
+    names = [
+        task_rows.task.name if task_rows.task.outputs == 1 else f"{task_rows.task.name}[{i}]"
+        for task_rows, i in outputs
+    ]
     figure, axes = panels(names, "true", "predicted", height=0.9)
-    for place, (row, i) in zip(axes, pairs, strict=False):
-        if reason := _nothing(row):
-            note(place, reason)
+    for panel, (task_rows, i) in zip(axes, outputs, strict=False):
+        if reason := _reason_not_to_draw(task_rows):
+            note(panel, reason)
         else:
-            _against(place, row.label[:, i].astype(np.float64), row.predicted[:, i], row.weight, colour[row.task.name])
+            true, predicted = task_rows.label[:, i].astype(np.float64), task_rows.predicted[:, i]
+            _scatter(panel, true, predicted, task_rows.weight, colour[task_rows.task.name])
     return figure
 
 
-def _against(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None, colour: str) -> None:
+def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None, colour: str) -> None:
     low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
     margin = 0.04 * (high - low) or 1.0
     limits = (low - margin, high + margin)
@@ -135,7 +166,7 @@ def _against(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.nda
         axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
 
 
-def _shades(colour: str, least: float = 0.0) -> LinearSegmentedColormap:
-    """From white, or a little more, to the task's colour."""
-    r, g, b, _ = LinearSegmentedColormap.from_list("shades", ["white", colour])(least)
+def _shades(colour: str, start: float = 0.0) -> LinearSegmentedColormap:
+    """A colour map that ends at `colour` and begins at white or, if `start` > 0, at that share of the way from it."""
+    r, g, b, _ = LinearSegmentedColormap.from_list("shades", ["white", colour])(start)
     return LinearSegmentedColormap.from_list("shades", [to_hex((r, g, b)), colour])

@@ -1,4 +1,4 @@
-"""The report's page: what stands in report.html.j2."""
+"""The HTML page of a report, and the values that the template report.html.j2 puts into it."""
 
 import base64
 import math
@@ -12,7 +12,7 @@ import jinja2
 import numpy as np
 
 from shared_bottom.reports.epochs import steps_per_epoch
-from shared_bottom.reports.rows import Rows
+from shared_bottom.reports.rows import TaskRows
 from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate_rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
@@ -24,37 +24,40 @@ from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 LARGE = 150_000
-"""Bytes of an SVG from which on the page may take the PNG instead."""
+"""The size in bytes above which an SVG is replaced by the PNG, if that is smaller."""
 NAMED = 8
-"""Tasks up to which the summary names each."""
+"""The largest number of tasks that the summary names."""
 
 
 class Picture(NamedTuple):
-    """A plot in both formats."""
+    """A plot in both formats, and the text below it."""
 
     name: str
     caption: str
     width: int
-    """CSS pixels."""
+    """The width on the page, in CSS pixels."""
     png: bytes
     svg: bytes
 
     @property
     def source(self) -> str:
-        """A data URI: of the SVG, which is sharp at any size, or if it is large and the PNG is smaller, of that."""
-        svg = len(self.svg) <= max(len(self.png), LARGE)
-        kind, content = ("svg+xml", self.svg) if svg else ("png", self.png)
+        """A data URI of the SVG, which is sharp at any size, or of the PNG if the SVG is large and the PNG smaller."""
+        use_svg = len(self.svg) <= max(len(self.png), LARGE)
+        kind, content = ("svg+xml", self.svg) if use_svg else ("png", self.png)
         return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 class MetricRow(NamedTuple):
-    """A metric of a task, in words."""
+    """A row of the table of metrics: one metric of one task, its values as text."""
 
     task: str
     metric: str
     last: str
+    """The value for the validation rows after the last epoch."""
     best: str
+    """The value for the validation rows after the best epoch, and which epoch that is."""
     evaluated: str
+    """The value for the rows that the report was evaluated on."""
 
 
 def page(
@@ -62,13 +65,19 @@ def page(
     model: ModelSpec,
     train: TrainSpec,
     history: History,
-    rows: list[Rows],
+    rows: list[TaskRows],
     evaluated_on: str,
     evaluated: int,
     extra: dict[str, str],
     pictures: list[Picture],
 ) -> str:
-    """The HTML. evaluated: the number of rows that were evaluated."""
+    """The page as HTML.
+
+    title, model, train, history, evaluated_on, extra: as for `shared_bottom.reports.write_report`.
+    rows: the rows of each task that were evaluated.
+    evaluated: the number of rows that were given to be evaluated, with or without labels.
+    pictures: the plots, in the order in which they are shown.
+    """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -89,15 +98,15 @@ def page(
 
 
 def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, str]:
-    """What was trained, how, and how long it took."""
+    """What was trained, how it was trained and how long that took: the names and the values of the summary."""
     tasks = ", ".join(f"{task.name} ({task.kind})" for task in model.tasks[:NAMED])
-    more = len(model.tasks) - NAMED
+    unnamed = len(model.tasks) - NAMED
     inputs = [f"{model.numeric} numeric"] * bool(model.numeric)
     inputs += [f"{len(model.categorical)} categorical"] * bool(model.categorical)
     steps, epochs, length = len(history.step_loss), len(history.epochs), steps_per_epoch(history)
     seconds = sum(entry["seconds"] for entry in history.epochs)
-    found = {
-        "Tasks": tasks + (f" and {more} more" if more > 0 else ""),
+    values = {
+        "Tasks": tasks + (f" and {unnamed} more" if unnamed > 0 else ""),
         "Inputs": ", ".join(inputs),
         "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameter_count(model):,} parameters",
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
@@ -109,19 +118,22 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
         "Time": str(timedelta(seconds=round(seconds))) if seconds >= 60 else f"{seconds:.1f} s",
     }
     if epochs:
-        found["Loss"] = f"{number(history.epochs[-1]['loss'])} over the last epoch"
-    return found
+        values["Loss"] = f"{number(history.epochs[-1]['loss'])} over the last epoch"
+    return values
 
 
-def metric_rows(history: History, rows: list[Rows]) -> Iterator[MetricRow]:
-    """Each task's metrics: at the last epoch, at the best, and of the rows that were evaluated."""
+def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
+    """The rows of the table of metrics: after the last epoch, after the best epoch, and for the evaluated rows.
+
+    history: the run.
+    rows: the evaluated rows of each task.
+    """
     entries = [entry for entry in history.epochs if "metrics" in entry]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UndefinedMetricWarning)  # the table shows a dash
+        warnings.simplefilter("ignore", UndefinedMetricWarning)  # the table shows a dash for such a metric
         evaluated = {row.task.name: evaluate_rows(row.task, row.label, row.predicted, row.weight) for row in rows}
-    known = entries[-1]["metrics"] if entries else evaluated
-    for task, own in known.items():
-        for name in own:
+    for task, metrics in (entries[-1]["metrics"] if entries else evaluated).items():
+        for name in metrics:
             values = [entry["metrics"][task][name] for entry in entries]
             best = best_epoch(history, name, [entry["epoch"] for entry in entries], values)
             yield MetricRow(
@@ -134,7 +146,13 @@ def metric_rows(history: History, rows: list[Rows]) -> Iterator[MetricRow]:
 
 
 def best_epoch(history: History, metric: str, epochs: list[int], values: list[float]) -> int | None:
-    """The index of the epoch that early stopping chose; without it, of the metric's own best."""
+    """The index in `epochs` of the epoch that early stopping chose, or if it chose none, of the epoch best by a metric.
+
+    history: the run.
+    metric: the name of the metric.
+    epochs: the epochs that have metrics, counted from 1.
+    values: the values of the metric after these epochs. If none of them is finite, the result is None.
+    """
     if history.best_epoch in epochs:
         return epochs.index(history.best_epoch)
     if not np.isfinite(values).any():
@@ -143,17 +161,21 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
 
 
 def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:
-    """Each layer or table, in network order: its name, the shape of its kernel, and its number of parameters."""
-    found: dict[str, tuple[str, int]] = {}
+    """The layers and the embedding tables of a network, in its order.
+
+    Each entry has the name, the shape of the kernel or of the table, and the number of parameters, in which a layer's
+    bias and normalization are included.
+    """
+    layers: dict[str, tuple[str, int]] = {}
     for name, shape in parameter_shapes(model).items():
         layer = name.rsplit(".norm.", 1)[0].removesuffix(".kernel").removesuffix(".bias")
-        kernel, count = found.get(layer, (" × ".join(map(str, shape)), 0))
-        found[layer] = kernel, count + math.prod(shape)
-    return [(layer, kernel, count) for layer, (kernel, count) in found.items()]
+        kernel, count = layers.get(layer, (" × ".join(map(str, shape)), 0))
+        layers[layer] = kernel, count + math.prod(shape)
+    return [(layer, kernel, count) for layer, (kernel, count) in layers.items()]
 
 
 def environment_table(machine: Machine) -> dict[str, str]:
-    """The machine in words."""
+    """The machine on which the report was made, and the versions of the installed software."""
     memory = f", {machine.memory_bytes / 2**30:.0f} GiB of memory" if machine.memory_bytes else ""
     return machine.versions | {
         "system": machine.system,
@@ -162,5 +184,5 @@ def environment_table(machine: Machine) -> dict[str, str]:
 
 
 def number(value: float) -> str:
-    """Five digits; a dash for what is not defined."""
+    """A number with five significant digits, or a dash if it is not finite."""
     return f"{value:.5g}" if math.isfinite(value) else "–"

@@ -1,4 +1,4 @@
-"""The report of a run: a page that needs no other file, its plots, and its figures by epoch."""
+"""The report of a run: a web page that needs no other file, the plots as files, and the numbers of each epoch."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from shared_bottom.disk import write_whole
 from shared_bottom.reports import curves, outcomes
 from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.page import Picture, page
-from shared_bottom.reports.rows import Rows, rows_by_task
+from shared_bottom.reports.rows import TaskRows, rows_by_task
 from shared_bottom.reports.style import colours, render
 from spec.model import ModelSpec
 from spec.results import History
@@ -32,15 +32,23 @@ def write_report(
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
 ) -> None:
-    """Write report.html, metrics.jsonl, plots/<name>.png and plots/<name>.svg into `folder`, made if need be.
+    """Write report.html, metrics.jsonl, plots/<name>.png and plots/<name>.svg.
 
-    labels: by task, as in a Dataset; a missing one is left out. predictions: by task, as `Backend.predict` gives them.
-    Both may be empty: then there are only the run's curves. sample_weight: (N,). classes: by multiclass task, the
-    classes' names, which are their numbers if not given. evaluated_on: what those rows are.
-    extra: pairs of a name and a value that the summary begins with, such as the backend and the training rows.
+    folder: where to write them. It is made if it does not exist.
+    title: the heading of the page.
+    model, train: the network, and how it was trained.
+    history: the run.
+    labels: the labels of N rows by task, as in a `Dataset`. A row whose label is missing does not count for the task.
+    predictions: the predictions for these rows by task, as `Backend.predict` returns them. If labels and predictions
+    are empty, the report has only the curves of the run.
+    sample_weight: the weights of these rows, (N,), or None.
+    classes: the names of the classes by multiclass task. If they are not given, the numbers of the classes are used.
+    evaluated_on: what these rows are, such as "validation rows".
+    extra: names and values that the summary begins with, such as the backend and the number of training rows.
 
-    All is made before the first file is written, each whole or not at all.
-    Raises ValueError, naming the argument, if labels and predictions do not fit the model; and OSError.
+    Everything is computed before the first file is written, and each file is written whole or not at all. Raises
+    ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
+    be written.
     """
     rows = rows_by_task(model, labels, predictions, sample_weight, classes)
     pictures: list[Picture] = []
@@ -58,25 +66,31 @@ def write_report(
 
 
 class Plot(NamedTuple):
-    """A figure, what its files are called, and what stands below it."""
+    """A figure, the name of its files, and the text below it."""
 
     name: str
     caption: str
     figure: Figure
 
 
-def plots(model: ModelSpec, history: History, rows: list[Rows], evaluated_on: str) -> Iterator[Plot]:
-    """The figures that this run gives rise to, in the order of the page."""
+def plots(model: ModelSpec, history: History, rows: list[TaskRows], evaluated_on: str) -> Iterator[Plot]:
+    """The plots of a run, in the order in which the page shows them. Plots that would be empty are left out.
+
+    model: the network.
+    history: the run.
+    rows: the rows of each task that were evaluated.
+    evaluated_on: what these rows are, in words for the captions.
+    """
     colour = colours(task.name for task in model.tasks)
-    end = " Dotted: the best epoch." if history.best_epoch else ""
-    drawn = [
+    dotted = " Dotted: the best epoch." if history.best_epoch else ""
+    candidates = [
         (
             "losses",
             f"Loss of each step, in all and by task (before its weight), with a running mean if there are many; "
-            f"vertical lines part the epochs. Off the scale are losses that are not finite or beyond 1e100.{end}",
+            f"vertical lines part the epochs. Off the scale are losses that are not finite or beyond 1e100.{dotted}",
             curves.losses(history) if len(history.step_loss) else None,
         ),
-        ("metrics", f"Metrics of the validation rows at each epoch's end.{end}", curves.metrics(history)),
+        ("metrics", f"Metrics of the validation rows at each epoch's end.{dotted}", curves.metrics(history)),
         (
             "task_weights",
             "Each task's factor in the total loss.",
@@ -105,4 +119,4 @@ def plots(model: ModelSpec, history: History, rows: list[Rows], evaluated_on: st
             outcomes.regression(rows, colour),
         ),
     ]
-    yield from (Plot(name, caption, figure) for name, caption, figure in drawn if figure is not None)
+    yield from (Plot(name, caption, figure) for name, caption, figure in candidates if figure is not None)

@@ -1,4 +1,4 @@
-"""The rows that a report looks at, task by task: those with a label and a weight."""
+"""The rows that a report evaluates for each task: those that have a label of the task and a weight above 0."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -10,22 +10,22 @@ from spec.data import Dataset
 from spec.model import ModelSpec, TaskSpec
 
 
-class Rows(NamedTuple):
-    """A task's n rows."""
+class TaskRows(NamedTuple):
+    """The n rows that are evaluated for one task."""
 
     task: TaskSpec
     label: np.ndarray
     """(n,), or (n, outputs) for regression."""
     predicted: np.ndarray
-    """float64: binary (n,) probability, regression (n, outputs), multiclass (n, outputs) probabilities."""
+    """float64. binary: (n,), the probability. regression: (n, outputs). multiclass: (n, outputs), probabilities."""
     weight: np.ndarray | None
-    """(n,)."""
+    """(n,), or None if the rows have no weights."""
     classes: tuple[str, ...]
-    """multiclass: their names, in order."""
+    """multiclass: the names of the classes, in order."""
 
     @property
     def finite(self) -> bool:
-        """Whether every prediction is."""
+        """Whether every prediction is finite."""
         return bool(np.isfinite(self.predicted).all())
 
 
@@ -35,20 +35,27 @@ def rows_by_task(
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None,
     classes: Mapping[str, Sequence[str]] | None = None,
-) -> list[Rows]:
-    """The tasks that have labels and predictions, in the order of the model.
+) -> list[TaskRows]:
+    """The rows to evaluate for each task that has labels and predictions, in the order of the model's tasks.
 
-    Raises ValueError if a task has the one and not the other, or if arrays do not fit the task or each other.
+    model: the network whose tasks they are.
+    labels: the labels of N rows by task, as in a `Dataset`. Rows without a label of the task are left out.
+    predictions: the predictions for the same rows by task, as `Backend.predict` returns them.
+    sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
+    classes: the names of the classes by multiclass task. A task that is not in it has the numbers of its classes.
+
+    Raises ValueError, which names the argument, if a task has labels but no predictions or predictions but no labels,
+    if there is no such task, or if an array has the wrong shape.
     """
     tasks = {task.name: task for task in model.tasks}
-    for field, arrays, others in (("labels", labels, predictions), ("predictions", predictions, labels)):
+    for field, arrays, arrays_of_other in (("labels", labels, predictions), ("predictions", predictions, labels)):
         for name in arrays:
             if name not in tasks:
                 raise ValueError(f"{field}: expected tasks among {', '.join(tasks)}, got {name!r}")
-        for name in others:
+        for name in arrays_of_other:
             if name not in arrays:
                 raise ValueError(f"{field}: expected an array for task {name!r}, got none")
-    found = []
+    evaluated = []
     for name, task in tasks.items():
         if name not in labels:
             continue
@@ -58,16 +65,17 @@ def rows_by_task(
             "labels": (label, task.traits.label_per_output),
             "predictions": (predicted, task.traits.prediction_per_output),
         }
-        for field, (array, wide) in shapes.items():
-            expected = (rows, task.outputs) if wide else (rows,)
+        for field, (array, per_output) in shapes.items():
+            expected = (rows, task.outputs) if per_output else (rows,)
             if array.shape != expected and not (
-                field == "labels" and wide and label.shape == (rows,) and task.outputs == 1
+                field == "labels" and per_output and label.shape == (rows,) and task.outputs == 1
             ):
                 raise ValueError(f"{field}[{name!r}]: expected shape {expected}, got {array.shape}")
         if sample_weight is not None and sample_weight.shape != (rows,):
             raise ValueError(f"sample_weight: expected shape {(rows,)}, got {sample_weight.shape}")
         data = Dataset(numeric=np.empty((rows, 0)), labels={name: label}, sample_weight=sample_weight)
-        own, weight = counted_labels(task, data)
-        names = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
-        found.append(Rows(task, own, predicted[counted(task, data)].astype(np.float64), weight, names))
-    return found
+        evaluated_label, weight = counted_labels(task, data)
+        evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
+        class_names = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
+        evaluated.append(TaskRows(task, evaluated_label, evaluated_prediction, weight, class_names))
+    return evaluated

@@ -1,4 +1,4 @@
-"""How plots look: one colour a task, one panel a task, and as many panels as stay readable."""
+"""How the plots look: each task has one colour and one panel, and a figure has only as many panels as stay readable."""
 
 import io
 import math
@@ -11,14 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-"""Okabe & Ito's colours (Color Universal Design, 2008), without black and yellow, which is pale on white."""
+"""The colours of Okabe & Ito (Color Universal Design, 2008), without black, and without yellow, which is too pale."""
 INK, FAINT = "#222222", "#D0D0D0"
+"""The colours of what belongs to no task: lines and texts, and what must not attract attention."""
 PANELS = 66
-"""Most panels of a figure: 11 rows of 6, so that 64 tasks and their total are all there."""
+"""The largest number of panels in a figure: 11 rows of 6, which is enough for 64 tasks and the total."""
 DENSE = 2000
-"""Points beyond which a line is an image within the SVG: as a path it would be larger, and slow to open."""
+"""If a line has more points, it is an image within the SVG. As a path it would be larger, and slow to open."""
 WIDTH, DPI = 10.0, 130
-"""Inches, and dots an inch of images."""
+"""The width of a figure in inches, and the resolution of the PNG in dots per inch."""
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -26,25 +27,33 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": "#888888",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "agg.path.chunksize": 10_000,  # a line of a million points is too much at once
+    "agg.path.chunksize": 10_000,  # matplotlib can fail to draw a line of a million points in one piece
     "axes.formatter.useoffset": False,
     "figure.constrained_layout.w_pad": 0.08,
     "svg.fonttype": "none",
-    "svg.hashsalt": "reports",  # so that the same run gives the same file
+    "svg.hashsalt": "reports",  # fixed, so that the same run always gives the same file
 }
 
 
 def colours(tasks: Iterable[str]) -> dict[str, str]:
-    """Each task's colour, in the order of the model; after six they come again, and the panels' titles tell."""
+    """The colour of each task, by its name.
+
+    There are six colours. From the seventh task on they are repeated, and only the titles of the panels tell the tasks
+    apart.
+    """
     return dict(zip(tasks, cycle(PALETTE), strict=False))
 
 
 def panels(
     names: Sequence[str], x: str, y: str, *, height: float = 0.62, sharey: bool = False
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a panel for each name, its title; of more than PANELS names the first, and a line that says so.
+    """An empty figure with several panels, and the axes of its panels.
 
-    x, y: the axes' labels, which stand below and to the left of them all. height: of a panel, as a share of its width.
+    names: the title of each panel. If there are more than PANELS, only the first ones have a panel, and the figure's
+    title says so.
+    x, y: the labels of the axes. Only the lowest and the leftmost panels have them.
+    height: the height of a panel, as a share of its width.
+    sharey: whether all panels have the same y axis.
     """
     shown = names[:PANELS]
     columns = min(len(shown), 6 if len(shown) > 16 else 3 if len(shown) in (5, 6, 9) else 4)
@@ -54,20 +63,20 @@ def panels(
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(width * columns, rows * (width * height + 0.3)), layout="constrained")
         axes = list(figure.subplots(rows, columns, squeeze=False, sharey=sharey).flat)
-        for i, (name, own) in enumerate(zip(shown, axes, strict=False)):
-            own.set_title(name, fontsize=7 if small else 9)
-            own.tick_params(labelsize=6 if small else 8, color="#888888")
-            own.locator_params(nbins=3 if small else 6)
-            own.set(xlabel=x if i + columns >= len(shown) else "", ylabel=y if i % columns == 0 else "")
-        for own in axes[len(shown) :]:
-            own.remove()
+        for i, (name, panel) in enumerate(zip(shown, axes, strict=False)):
+            panel.set_title(name, fontsize=7 if small else 9)
+            panel.tick_params(labelsize=6 if small else 8, color="#888888")
+            panel.locator_params(nbins=3 if small else 6)
+            panel.set(xlabel=x if i + columns >= len(shown) else "", ylabel=y if i % columns == 0 else "")
+        for unused in axes[len(shown) :]:
+            unused.remove()
         if len(names) > PANELS:
             figure.suptitle(f"the first {PANELS} of {len(names)}", fontsize=9)
     return figure, axes[: len(shown)]
 
 
 def note(axes: Axes, text: str) -> None:
-    """A line in the middle of a panel that has nothing else to show."""
+    """Write a text into the middle of a panel that has nothing else to show."""
     axes.text(
         0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#666666", fontsize=8, wrap=True
     )
@@ -75,11 +84,11 @@ def note(axes: Axes, text: str) -> None:
 
 
 def render(figure: Figure) -> tuple[bytes, bytes]:
-    """The figure as a PNG and as an SVG. Its layout is final then."""
+    """The figure as a PNG and as an SVG. Its layout is fixed by this call, and cannot change any more."""
     png, svg = io.BytesIO(), io.BytesIO()
     with mpl.rc_context(STYLE):
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # done once, and not for each format
+        figure.set_layout_engine("none")  # so that the layout is computed once only, and not again for each format
         figure.savefig(png, format="png", dpi=DPI)
         figure.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})
     return png.getvalue(), svg.getvalue()

@@ -1,6 +1,9 @@
-"""A block of a table's rows as pyarrow has it, and its columns as numbers or texts, whatever type they came in.
+"""A block of rows from a table's file, and its columns converted to numbers or to texts.
 
-What a column cannot hold raises a ValueError of one line, with file, column, row and value.
+pyarrow decides the type of a column by the file's format and content, so the same values may arrive as strings,
+integers, floats, booleans or dictionaries. The rest of the package need not know: a `Block` gives every column as
+numbers or as texts. A value that cannot be converted raises a ValueError of one line, which names the file, the column,
+the row and the value.
 """
 
 from dataclasses import dataclass, replace
@@ -17,37 +20,43 @@ from spec.validation import one_line
 
 
 class Texts(NamedTuple):
-    """A column of texts."""
+    """A column of N texts, stored as its distinct values and an index into them for each row."""
 
     values: list[str | None]
-    """None for missing; some perhaps twice."""
+    """The values that occur, None for a missing one. After the conversion to text two of them may be equal."""
     codes: np.ndarray
-    """int (N,): the index in `values` of each row's, -1 for missing."""
+    """int (N,): each row's index in `values`, or -1 where the value is missing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Block:
-    """N rows of a file, as pyarrow arrays by column."""
+    """N consecutive rows of a file, as one pyarrow array for each column."""
 
     path: Path
+    """The file that the rows come from, for error messages."""
     row_numbers: np.ndarray
-    """int64 (N,): counted from 1 in the file, a CSV header not among them."""
+    """int64 (N,): each row's number in the file, counted from 1. The header of a CSV file is not counted."""
     columns: dict[str, Any]
+    """The pyarrow array of each column, by the column's name."""
     missing: frozenset[str]
+    """The texts that stand for a missing value."""
 
     @property
     def rows(self) -> int:
-        """N."""
+        """The number of rows, N."""
         return len(self.row_numbers)
 
     def filter(self, keep: np.ndarray) -> "Block":
-        """The rows where `keep` (N,) is true."""
+        """A block with only the rows for which `keep`, bool (N,), is true."""
         mask = pa.array(keep)
         columns = {name: column.filter(mask) for name, column in self.columns.items()}
         return replace(self, row_numbers=self.row_numbers[keep], columns=columns)
 
     def numbers(self, name: str, transform: Transform = "none") -> np.ndarray:
-        """A column's numbers: float64 (N,), NaN for missing. Raises for text, infinity, and log1p of -1 or less."""
+        """The numbers of column `name` after the transform: float64 (N,), with NaN where the value is missing.
+
+        Raises ValueError if a value is a text or infinite, or if it is -1 or less and the transform is log1p.
+        """
         numbers = self._to_float64(name)
         self.reject(name, np.isinf(numbers), "a finite number")
         if transform == "log1p":
@@ -56,26 +65,35 @@ class Block:
         return numbers
 
     def texts(self, name: str) -> Texts:
-        """A column's values as the texts that they are compared by. Raises for what has none, such as a list."""
+        """The values of column `name` in their canonical form, the texts by which values are compared.
+
+        Raises ValueError if the column's type has no such form, as for example a list has none.
+        """
         array = self.columns[name]
         try:
             if pa.types.is_dictionary(array.type) and len(array.dictionary) > len(array):
-                array = array.dictionary_decode()  # a whole file's values, of which few are here
+                # The dictionary holds the values of the whole file, and only a few of them occur in this block.
+                array = array.dictionary_decode()
             if not pa.types.is_dictionary(array.type):
                 array = array.dictionary_encode()
             values = array.dictionary.cast(pa.string()).to_pylist()
         except pa.ArrowException as error:
-            self._wrong_type(name, "text, numbers or booleans", error)
+            self._reject_type(name, "text, numbers or booleans", error)
         if pa.types.is_floating(array.dictionary.type):
             values = [None if value == "nan" else value for value in values]
         stripped = [None if value is None else value.strip() for value in values]
         texts = [None if value is None or value in self.missing else canonical(value) for value in stripped]
         return Texts(texts, array.indices.fill_null(-1).to_numpy(zero_copy_only=False))
 
-    def reject(self, name: str, bad: np.ndarray, expected: str) -> None:
-        """Raises ValueError with the first value of column `name` where `bad` (N,) is true."""
-        if bad.any():
-            row = int(np.argmax(bad))
+    def reject(self, name: str, invalid: np.ndarray, expected: str) -> None:
+        """Raise ValueError if any value of a column is invalid; the message shows the first such value.
+
+        name: the column.
+        invalid: bool (N,), true in the rows whose value is invalid.
+        expected: what a valid value is, in the words of the error message.
+        """
+        if invalid.any():
+            row = int(np.argmax(invalid))
             value = self.columns[name][row].as_py()
             raise ValueError(
                 f"{self.path}: column {name!r}, row {self.row_numbers[row]}: expected {expected}, got {value!r:.100}"
@@ -89,23 +107,23 @@ class Block:
             if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
                 array = pc.utf8_trim_whitespace(array)
                 array = pc.if_else(pc.is_in(array, pa.array(sorted(self.missing), array.type)), None, array)
-                if not _parses(array):
-                    self.reject(name, _first_text(array), "a number")
+                if not _parses_as_numbers(array):
+                    self.reject(name, _first_non_number(array), "a number")
             elif pa.types.is_temporal(array.type):
                 raise pa.ArrowNotImplementedError("a point in time is no number")
             array = array.cast(pa.float64(), safe=False)
         except pa.ArrowException as error:
-            self._wrong_type(name, "numbers", error)
+            self._reject_type(name, "numbers", error)
         return array.to_numpy(zero_copy_only=False)
 
-    def _wrong_type(self, name: str, expected: str, error: Exception) -> NoReturn:
-        found = self.columns[name].type
+    def _reject_type(self, name: str, expected: str, error: Exception) -> NoReturn:
+        arrow_type = self.columns[name].type
         raise ValueError(
-            f"{self.path}: column {name!r}: expected {expected}, got {found} ({one_line(error)})"
+            f"{self.path}: column {name!r}: expected {expected}, got {arrow_type} ({one_line(error)})"
         ) from error
 
 
-def _parses(array: Any) -> bool:
+def _parses_as_numbers(array: Any) -> bool:
     try:
         array.cast(pa.float64())
     except pa.ArrowInvalid:
@@ -113,10 +131,13 @@ def _parses(array: Any) -> bool:
     return True
 
 
-def _first_text(array: Any) -> np.ndarray:
-    """Where the first text is that is no number: bool (N,). There is one."""
+def _first_non_number(array: Any) -> np.ndarray:
+    """A mask, bool (N,), that is true at the first text which is not a number. There must be such a text.
+
+    pyarrow does not say where a cast failed, so the place is searched for by bisection.
+    """
     start, stop = 0, len(array)
     while stop - start > 1:
         middle = (start + stop) // 2
-        start, stop = (middle, stop) if _parses(array[start:middle]) else (start, middle)
+        start, stop = (middle, stop) if _parses_as_numbers(array[start:middle]) else (start, middle)
     return np.arange(len(array)) == start

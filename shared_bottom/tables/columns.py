@@ -1,7 +1,9 @@
-"""What is learnt of a table's columns: all that turns a file's row into the network's inputs, and a prediction back.
+"""What is learnt from a table's columns: all that is needed to turn a row of a file into the network's inputs, and a
+prediction back into the unit of its column.
 
-The training rows alone decide it; `shared_bottom.tables.rows.fit_columns` makes it. It is a spec like the others:
-`to_json` and `from_json` of `spec` write and read it without a loss, so that it can lie beside the trained parameters.
+It is learnt from the training rows alone, by `shared_bottom.tables.rows.fit_columns`. `FittedColumns` is a dataclass
+like those of `spec`: `spec.to_json` and `spec.from_json` write and read it without loss, so it can be stored in a file
+beside the trained parameters.
 """
 
 import dataclasses
@@ -19,40 +21,44 @@ from spec.random import MASK, mix
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
-WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
+"""A whole number that is written with a decimal point, such as 3.0."""
 BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+"""The canonical form of a boolean, by the other ways to write it."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Scale:
-    """A column's numbers in the training rows, after the transform."""
+    """The mean and the standard deviation of a column's numbers in the training rows, after the transform."""
 
     mean: Finite
     deviation: Positive
-    """√(Σ(x - mean)²/n); 1 if they are all the same, so that it can be divided by."""
+    """√(Σ(x - mean)²/n). It is 1 if all numbers are equal, so that one can divide by it."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class FittedColumns:
-    """A table's columns and what the training rows taught of them."""
+    """A table's columns, and what was learnt about them from the training rows."""
 
     data: TableSpec
     tasks: Some[TaskSpec]
     seed: Seed
-    """`train.seed`: with a row's number it decides which training rows are set aside for validation."""
+    """The field `train.seed`. Together with a row's number it decides whether a row of the training files is set aside
+    for validation."""
     numeric: dict[str, Scale]
-    """By numeric column."""
+    """By the name of the numeric column."""
     indicators: Many[str]
-    """The numeric columns with a second input of 0 and 1, in order: where the training rows have one missing."""
+    """The numeric columns of which a value is missing in the training rows, in order. The network has a second input
+    for each, which is 1 where the value is missing and 0 elsewhere."""
     vocabularies: dict[str, Many[str]]
-    """By categorical column (none for a hashed one): the values with the ids 1, 2, …"""
+    """By the name of the categorical column: the values whose ids are 1, 2, … A hashed column has no vocabulary."""
     classes: dict[str, Many[str]]
-    """By multiclass task: the values in the order of the classes."""
+    """By the name of the multiclass task: the values of the label, in the order of the classes."""
     labels: dict[str, Many[Scale]]
-    """By regression task: that of each label column."""
+    """By the name of the regression task: one scale for each label column."""
 
     @model_validator(mode="after")
-    def _of_the_columns(self) -> "FittedColumns":
+    def _entries_match_the_columns_and_tasks(self) -> "FittedColumns":
         outputs = {
             label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
@@ -75,22 +81,31 @@ class FittedColumns:
         return self
 
     def model(self, network: NetworkSpec) -> ModelSpec:
-        """`network` with the columns as its inputs: the numeric ones, their indicators, then the categorical ones."""
+        """The network with the columns as its inputs.
+
+        The numeric inputs are the numeric columns followed by the indicators of missing values; the categorical
+        features are the categorical columns. Both are in the order of the table's spec.
+        """
         features = []
         for column in self.data.categorical:
             values = len(self.vocabularies.get(column.name, ())) if column.buckets is None else column.buckets
             features.append(
                 CategoricalFeature(name=identifier(column.name), vocabulary=1 + values, dimension=column.dimension)
             )
-        fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        width = len(self.data.numeric) + len(self.indicators)
-        return ModelSpec(numeric=width, categorical=tuple(features), **fields)
+        network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
+        numeric_inputs = len(self.data.numeric) + len(self.indicators)
+        return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:
-        """A task's predictions in the label column's own unit: float64 (N, outputs), or (N,) for one output.
+        """Predictions of a task, or its labels, in the unit of the label column.
 
-        What `backend.predict` gives for a binary or multiclass task is returned as it is. Raises ValueError for an
-        unknown task.
+        task_name: the task. Only a regression task has a unit: for the other kinds, `predictions` is returned
+        unchanged.
+        predictions: as `Backend.predict` returns them for this task, or its labels in a `Dataset`: for a regression
+        task (N, outputs), or (N,) if it has one output.
+
+        For a regression task the result is float64 in the same shape. A value that is too large for a float64 becomes
+        infinite. Raises ValueError if there is no such task.
         """
         if task_name not in self.data.labels:
             raise ValueError(f"task_name: expected one of {', '.join(self.data.labels)}, got {task_name!r}")
@@ -99,32 +114,40 @@ class FittedColumns:
         label, restored = self.data.labels[task_name], np.asarray(predictions, np.float64)
         if label.standardise:
             scales = self.labels[task_name]
-            mean, deviation = (np.array([getattr(scale, part) for scale in scales]) for part in ("mean", "deviation"))
+            mean = np.array([scale.mean for scale in scales])
+            deviation = np.array([scale.deviation for scale in scales])
             restored = restored * deviation + mean
         if label.transform == "log1p":
-            with np.errstate(over="ignore"):  # what is too large for a float64 is infinite
+            with np.errstate(over="ignore"):
                 restored = np.expm1(restored)
         return restored
 
 
 def identifier(name: str) -> str:
-    """A column's name as a Python identifier: _ for each character that cannot be in one, and before a digit."""
+    """A column's name made into a Python identifier, as the names of the network's features must be.
+
+    Each character that an identifier cannot have becomes "_", and "_" is put before a digit at the beginning.
+    """
     name = "".join(character if f"_{character}".isidentifier() else "_" for character in name)
-    # CategoricalFeature takes no keyword, such as `class` and `from`, which tables do have.
+    # A table may well have columns named `class` or `from`, but a CategoricalFeature takes no Python keyword as a name.
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
 
 
 @functools.lru_cache(maxsize=2**16)
 def canonical(value: str) -> str:
-    """The text that a categorical value is compared by: 3, "3" and 3.0 are one value, and so are true and "True".
+    """The text by which a categorical value is compared: 3, "3" and 3.0 are one value, and so are true and "True".
 
-    An integer column with a missing value is often written as one of floats, and the same value must keep its id.
+    Files often store a column of integers as floats when a value is missing. A value must have the same id in both.
     """
     value = value.strip()
-    whole = WHOLE.fullmatch(value) if value.endswith("0") else None
+    whole = WHOLE_NUMBER.fullmatch(value) if value.endswith("0") else None
     return whole[1] if whole else BOOLEANS.get(value, value)
 
 
 def bucket(value: str, buckets: int) -> int:
-    """The id of a hashed column's value, in [1, buckets]: CRC-32 of its UTF-8, mixed. The same for ever, anywhere."""
+    """The id of a value in a hashed column with `buckets` buckets, in [1, buckets].
+
+    It is the CRC-32 of the value in UTF-8, mixed by `spec.random.mix`, so it is the same on every machine and in every
+    version of Python.
+    """
     return mix(zlib.crc32(value.encode()) & MASK) % buckets + 1

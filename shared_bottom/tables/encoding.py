@@ -1,4 +1,4 @@
-"""Rows of a table as the network takes them, by what was fitted."""
+"""The rows of a table, encoded as the arrays that the network takes, by what was learnt from the training rows."""
 
 from collections.abc import Callable
 
@@ -11,11 +11,11 @@ from spec.model import TaskSpec
 from spec.table import CategoricalColumn, LabelColumn, TableSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
-"""The values of a binary label, where `positive` names none."""
+"""The values that a binary label may have if its `positive` is not given."""
 
 
 def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
-    """The columns that are read: the inputs', and those of labels and weights with `labels`."""
+    """The columns that are read from a file, each once: those of the inputs and, if `labels`, of labels and weights."""
     names = list(data.inputs)
     if labels:
         names += [name for label in data.labels.values() for name in label.columns]
@@ -24,19 +24,26 @@ def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
 
 
 class Encoder:
-    """Encodes blocks. labels: whether they hold labels and weights too."""
+    """Encodes blocks of rows.
+
+    columns: what was learnt from the training rows.
+    labels: whether to encode labels and weights too. If so, the blocks must have their columns.
+    """
 
     def __init__(self, columns: FittedColumns, *, labels: bool) -> None:
         self._columns, self._labels = columns, labels
-        self._ids = {column.name: self._lookup(column) for column in columns.data.categorical}
-        self._classes = {
+        self._id_of_value = {column.name: self._lookup(column) for column in columns.data.categorical}
+        self._class_numbers = {
             task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
         }
 
     def __call__(self, block: Block) -> Dataset:
-        """Raises ValueError for a value that its column cannot hold."""
+        """The block's N rows: numeric float32, ids int32, labels and weights as `Dataset` describes them.
+
+        Raises ValueError if a value is not one that its column can have.
+        """
         data = self._columns.data
-        ids = [looked_up(block.texts(name), lookup, 0, np.int32) for name, lookup in self._ids.items()]
+        ids = [look_up(block.texts(name), lookup, 0, np.int32) for name, lookup in self._id_of_value.items()]
         labels, weight = {}, None
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
@@ -56,7 +63,7 @@ class Encoder:
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
-        """float32 (N, columns + indicators)."""
+        """float32 (N, numeric columns + indicators of missing values)."""
         columns = self._columns
         encoded = np.empty((block.rows, len(columns.data.numeric) + len(columns.indicators)), np.float32)
         indicator = len(columns.data.numeric)
@@ -74,6 +81,7 @@ class Encoder:
         return encoded
 
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
+        """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
             numbers = [block.numbers(name, label.transform) for name in label.columns]
             if label.standardise:
@@ -83,23 +91,29 @@ class Encoder:
         (name,) = label.columns
         texts = block.texts(name)
         if task.traits.label == "class":
-            classes = self._classes[task.name]
-            return looked_up(texts, lambda value: classes.get(value, -1), -1, np.int32)
+            class_numbers = self._class_numbers[task.name]
+            return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
         if label.positive is not None:
             positive = canonical(label.positive)
-            return looked_up(texts, lambda value: value == positive, np.nan, np.float32)
-        labels = looked_up(texts, lambda value: TRUTH.get(value, -1), np.nan, np.float32)
-        block.reject(name, labels == -1, "0, 1, false or true, where no `positive` is named")
-        return labels
+            return look_up(texts, lambda value: value == positive, np.nan, np.float32)
+        truth = look_up(texts, lambda value: TRUTH.get(value, -1), np.nan, np.float32)
+        block.reject(name, truth == -1, "0, 1, false or true, where no `positive` is named")
+        return truth
 
 
-def looked_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype: type) -> np.ndarray:
-    """`lookup` of each row's text, `missing` where there is none: (N,). Each value is looked up but once."""
-    found = [missing if value is None else lookup(value) for value in texts.values]
-    return np.array([*found, missing], dtype)[texts.codes]
+def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype: type) -> np.ndarray:
+    """What a function returns for the text of each row: (N,).
+
+    texts: a column of N texts.
+    lookup: the function. It is called once for each distinct value, not once for each row.
+    missing: what stands in the rows whose text is missing.
+    dtype: the type of the result's elements.
+    """
+    results = [missing if value is None else lookup(value) for value in texts.values]
+    return np.array([*results, missing], dtype)[texts.codes]  # the code -1 of a missing text selects the last element
 
 
 def _weight(block: Block, name: str) -> np.ndarray:
     weight = block.numbers(name)
-    block.reject(name, ~(weight >= 0), "a weight of 0 or more")  # NaN, a missing one, among them
+    block.reject(name, ~(weight >= 0), "a weight of 0 or more")  # written so that NaN, a missing weight, is rejected
     return weight

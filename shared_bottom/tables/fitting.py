@@ -1,4 +1,4 @@
-"""What the training rows teach of their columns, in one pass over their blocks."""
+"""Learns means, deviations, vocabularies and classes from the training rows, in one pass over their blocks."""
 
 import re
 from collections import Counter
@@ -11,23 +11,30 @@ from shared_bottom.tables.columns import FittedColumns, Scale, canonical
 from spec.model import TaskSpec
 from spec.table import LabelColumn, TableExperiment
 
+NAMED_VALUES = 10
+"""The largest number of values that an error message names."""
+
 
 class Moments:
-    """Mean and deviation of numbers that come in blocks, each block's own merged (Chan, Golub & LeVeque, 1983)."""
+    """The mean and the standard deviation of numbers that come in blocks.
+
+    The mean and the sum of squared deviations are computed within each block and then merged with those of the blocks
+    before it (Chan, Golub & LeVeque, 1983). Sums over all numbers would lose digits where the mean is large.
+    """
 
     def __init__(self) -> None:
         self.count, self.missing = 0, False
         self._mean = self._squares = 0.0
-        self._least, self._most = np.inf, -np.inf
+        self._smallest, self._largest = np.inf, -np.inf
 
     def add(self, numbers: np.ndarray) -> None:
-        """Take in more numbers: float64 (n,), NaN for missing."""
+        """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
         present = numbers[~np.isnan(numbers)]
         self.missing |= len(present) < len(numbers)
         if not len(present):
             return
-        self._least, self._most = min(self._least, present.min()), max(self._most, present.max())
-        with np.errstate(over="ignore", invalid="ignore"):  # `scale` looks
+        self._smallest, self._largest = min(self._smallest, present.min()), max(self._largest, present.max())
+        with np.errstate(over="ignore", invalid="ignore"):  # `scale` raises an error if the result is not finite
             mean = present.mean()
             delta, total = mean - self._mean, self.count + len(present)
             self._squares += ((present - mean) ** 2).sum() + delta**2 * (self.count * len(present) / total)
@@ -35,89 +42,107 @@ class Moments:
         self.count = total
 
     def scale(self, column: str) -> Scale:
-        """Raises ValueError, naming `column`, if there were no numbers, or too large ones."""
+        """The mean and the deviation of all numbers added so far.
+
+        Raises ValueError if there were none, or if they are so large that their squares are infinite. `column` is the
+        beginning of the error message.
+        """
         if not self.count:
             raise ValueError(f"{column}: expected at least one number in the training rows, got none")
-        if self._least == self._most:  # asked exactly, as the rounded mean of equal numbers can be off
-            return Scale(mean=float(self._most), deviation=1.0)
+        if self._smallest == self._largest:  # compared exactly, because the rounded mean of equal numbers can differ
+            return Scale(mean=float(self._largest), deviation=1.0)
         deviation = float(np.sqrt(self._squares / self.count))
         if not np.isfinite(deviation):
-            largest = max(abs(self._least), abs(self._most))
+            largest = max(abs(self._smallest), abs(self._largest))
             raise ValueError(f"{column}: expected numbers whose squares fit float64, got one of size {largest:g}")
         return Scale(mean=float(self._mean), deviation=deviation or 1.0)
 
 
 def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
-    """Fit all columns on the rows of `blocks`. Raises ValueError for a column that they cannot be fitted on."""
+    """Learn all columns of an experiment from the training rows.
+
+    experiment: the columns and the tasks whose labels they are.
+    blocks: the training rows, with the columns of inputs and labels.
+
+    Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
+    experiment names does not occur, or if the number of classes is not that of the task's outputs.
+    """
     data = experiment.data
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
-    others = [task for task in experiment.model.tasks if task.traits.label != "number"]
-    categorical = [column for column in data.categorical if column.buckets is None]
-    numbers = {column.name: Moments() for column in data.numeric}
-    labels = {task: [Moments() for _ in data.labels[task].columns] for task in numeric_tasks}
-    values: dict[str, Counter[str]] = {column.name: Counter() for column in categorical}
-    classes: dict[str, Counter[str]] = {task.name: Counter() for task in others}
+    other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
+    vocabulary_columns = [column for column in data.categorical if column.buckets is None]
+    numeric_moments = {column.name: Moments() for column in data.numeric}
+    label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
+    value_counts: dict[str, Counter[str]] = {column.name: Counter() for column in vocabulary_columns}
+    label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
     for block in blocks:
         for column in data.numeric:
-            numbers[column.name].add(block.numbers(column.name, column.transform))
-        for task, moments in labels.items():
-            for name, of_label in zip(data.labels[task].columns, moments, strict=True):
-                of_label.add(block.numbers(name, data.labels[task].transform))
-        for name, count in values.items():
-            _add(count, block.texts(name))
-        for task, count in classes.items():
-            _add(count, block.texts(data.labels[task].columns[0]))
+            numeric_moments[column.name].add(block.numbers(column.name, column.transform))
+        for task_name, moments_of_task in label_moments.items():
+            label = data.labels[task_name]
+            for name, moments in zip(label.columns, moments_of_task, strict=True):
+                moments.add(block.numbers(name, label.transform))
+        for name, counts in value_counts.items():
+            _count_rows(counts, block.texts(name))
+        for task_name, counts in label_counts.items():
+            _count_rows(counts, block.texts(data.labels[task_name].columns[0]))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
 
-    def scales(task: str) -> tuple[Scale, ...]:
-        return tuple(of.scale(where(name)) for name, of in zip(data.labels[task].columns, labels[task], strict=True))
+    def label_scales(task_name: str) -> tuple[Scale, ...]:
+        columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
+        return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
-    found = {
-        task.name: _classes(where(label.columns[0]), task, label, classes[task.name])
-        for task in others
-        for label in (data.labels[task.name],)
-    }
+    label_values = {}
+    for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
+        label = data.labels[task.name]
+        label_values[task.name] = _label_values(where(label.columns[0]), task, label, label_counts[task.name])
     return FittedColumns(
         data=data,
         tasks=experiment.model.tasks,
         seed=experiment.train.seed,
-        numeric={name: moments.scale(where(name)) for name, moments in numbers.items()},
-        indicators=tuple(name for name, moments in numbers.items() if moments.missing),
+        numeric={name: moments.scale(where(name)) for name, moments in numeric_moments.items()},
+        indicators=tuple(name for name, moments in numeric_moments.items() if moments.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
-            column.name: tuple(sorted(v for v, rows in values[column.name].items() if rows >= column.minimum_count))
-            for column in categorical
+            column.name: tuple(
+                sorted(value for value, rows in value_counts[column.name].items() if rows >= column.minimum_count)
+            )
+            for column in vocabulary_columns
         },
-        classes={task.name: found[task.name] for task in others if task.traits.label == "class"},
-        labels={task: scales(task) for task in numeric_tasks},
+        classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
+        labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
 
 
-def _add(count: Counter[str], texts: Texts) -> None:
+def _count_rows(counts: Counter[str], texts: Texts) -> None:
+    """Adds to `counts` how many rows have each value."""
     rows = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
-    for value, number in zip(texts.values, rows.tolist(), strict=True):
-        if value is not None and number:
-            count[value] += number
+    for value, rows_with_value in zip(texts.values, rows.tolist(), strict=True):
+        if value is not None and rows_with_value:
+            counts[value] += rows_with_value
 
 
-def _classes(where: str, task: TaskSpec, label: LabelColumn, count: Counter[str]) -> tuple[str, ...]:
-    """A multiclass task's classes. Raises ValueError where the training rows do not have what the spec says."""
-    if not count:
+def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str]) -> tuple[str, ...]:
+    """The values of a label in order, which are the classes of a multiclass task; integers are sorted as numbers.
+
+    Raises ValueError if the training rows do not have the values that the spec asks for.
+    """
+    if not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
-    whole = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in count)
-    found = sorted(count, key=lambda value: (int(value) if whole else 0, value))
-    some = ", ".join(map(repr, found[:10])) + (", …" if len(found) > 10 else "")
-    if label.positive is not None and canonical(label.positive) not in count:
-        raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {some}")
+    all_integers = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in counts)
+    values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
+    shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
+    if label.positive is not None and canonical(label.positive) not in counts:
+        raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
     if label.classes:
         classes = tuple(canonical(value) for value in label.classes)
-        if count.keys().isdisjoint(classes):
-            raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {some}")
+        if counts.keys().isdisjoint(classes):
+            raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {shown}")
         return classes
-    if task.traits.label == "class" and len(found) != task.outputs:
+    if task.traits.label == "class" and len(values) != task.outputs:
         raise ValueError(
-            f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(found)}: {some}"
+            f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(values)}: {shown}"
         )
-    return tuple(found)
+    return tuple(values)

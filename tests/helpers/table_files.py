@@ -29,7 +29,7 @@ COLUMNS = {
     "plan": ["b", "a", "c", "a", "b", "c"],
     "weight": [1.0, 2.0, 0.5, 1.0, 0.0, 3.0],
 }
-"""Six rows, of every kind of column and of label."""
+"""Six rows with every kind of input column and of label, and with missing values."""
 
 TASKS = (
     TaskSpec(name="click", kind="binary"),
@@ -39,21 +39,34 @@ TASKS = (
 
 
 def write(folder, name, columns=COLUMNS, *, header=True):
-    """Write `columns` into the file `name`, in the format that it says."""
+    """Write a small table into a file.
+
+    folder: the folder to write into.
+    name: the name of the file. Its ending decides the format: .parquet, .gz for compressed CSV, anything else for CSV.
+    columns: the values of each column, None for a missing one.
+    header: whether a CSV file begins with the names of the columns.
+    """
     path = folder / name
     if path.suffix == ".parquet":
         parquet.write_table(pa.table(columns), path)
         return
+    cells = (["" if value is None else value for value in values] for values in columns.values())
     with gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="") as file:
         rows = csv.writer(file)
         if header:
             rows.writerow(columns)
-        rows.writerows(zip(*(["" if v is None else v for v in values] for values in columns.values()), strict=True))
+        rows.writerows(zip(*cells, strict=True))
 
 
 def experiment(train=("train.csv",), *, tasks=TASKS, seed=0, **data):
-    """One that uses all of COLUMNS; `data` replaces fields of its TableSpec."""
-    own = {
+    """An experiment that uses all of COLUMNS.
+
+    train: the names of the training files.
+    tasks: the tasks of the network.
+    seed: the seed of training, which decides the rows that are set aside for validation.
+    data: other values of fields of the TableSpec.
+    """
+    defaults = {
         "numeric": (NumericColumn(name="age"), NumericColumn(name="paid", transform="log1p")),
         "categorical": (CategoricalColumn(name="city", dimension=2), CategoricalColumn(name="floor", dimension=3)),
         "labels": {
@@ -64,37 +77,46 @@ def experiment(train=("train.csv",), *, tasks=TASKS, seed=0, **data):
         "weight": "weight",
     }
     network = NetworkSpec(trunk=(4,), tasks=tasks)
-    return TableExperiment(model=network, train=TrainSpec(seed=seed), data=TableSpec(train=train, **(own | data)))
+    return TableExperiment(model=network, train=TrainSpec(seed=seed), data=TableSpec(train=train, **(defaults | data)))
 
 
 def simple(train=("train.csv",), *, kind="binary", outputs=1, label=None, inputs="x", **data):
-    """One with the numeric or categorical column x, and a task y of the column y."""
-    column = {"numeric": (NumericColumn(name="x"),)} if inputs == "x" else {"categorical": inputs}
+    """An experiment with few columns, and one task with the name y.
+
+    train: the names of the training files.
+    kind, outputs: the kind of the task and its number of outputs.
+    label: the label of the task; if None, the column y.
+    inputs: "x" for the numeric column x, or else a tuple of categorical columns.
+    data: other values of fields of the TableSpec.
+    """
+    columns = {"numeric": (NumericColumn(name="x"),)} if inputs == "x" else {"categorical": inputs}
     task = TaskSpec(name="y", kind=kind, outputs=outputs)
     labels = {"y": label or LabelColumn(columns=("y",))}
     return experiment(
         train,
         tasks=(task,),
-        **({"numeric": (), "categorical": (), "weight": None} | column | {"labels": labels} | data),
+        **({"numeric": (), "categorical": (), "weight": None} | columns | {"labels": labels} | data),
     )
 
 
-def encoded(folder, spec, part="all"):
-    """What is fitted on an experiment's training files, and their rows."""
+def encoded(folder, spec, subset="all"):
+    """What is learnt from the training files of the experiment `spec`, and a subset of their rows, encoded."""
     columns = fit_columns(spec, folder)
-    return columns, read_rows(columns, folder, spec.data.train, part)
+    return columns, read_rows(columns, folder, spec.data.train, subset)
 
 
 def with_data(spec, **data):
+    """The experiment `spec` with other values of some fields of its TableSpec."""
     return replace(spec, data=replace(spec.data, **data))
 
 
 def assert_equal(one, other):
-    """The same rows, bit for bit."""
+    """Assert that two data sets have the same rows, bit for bit."""
     for a, b in zip(arrays(one), arrays(other), strict=True):
         assert (a is None) == (b is None)
         assert a is None or (a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes())
 
 
 def arrays(data):
+    """All arrays of a data set; None for one that it does not have."""
     return [data.numeric, data.categorical, data.sample_weight, *data.labels.values()]

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a small table with every kind of task, its experiment, and a way to run."""
+"""What the tests of the command line share: a small table with labels of every kind, an experiment, and ways to run."""
 
 from contextlib import nullcontext
 from dataclasses import replace
@@ -49,35 +49,41 @@ EXPERIMENT = TableExperiment(
     ),
 )
 LABELS = ("click", "low", "high", "region", "weight")
+"""The columns that predicting does not need."""
 
 
 def table(rows, seed=0):
-    """Rows with a trend to learn, some numbers and labels missing."""
-    draw = np.random.default_rng(seed)
-    x, y, colour = draw.normal(size=rows), draw.exponential(2, rows), draw.integers(0, 3, rows)
-    low = np.exp(0.5 * x + draw.normal(0, 0.1, rows))
+    """A table of random rows whose labels depend on the inputs. Some numbers and some labels are missing.
+
+    rows: the number of rows.
+    seed: decides the random numbers, and in which thousand the ids begin.
+    """
+    generator = np.random.default_rng(seed)
+    x, y, colour = generator.normal(size=rows), generator.exponential(2, rows), generator.integers(0, 3, rows)
+    low = np.exp(0.5 * x + generator.normal(0, 0.1, rows))
     return pa.table(
         {
             "id": np.arange(rows) + 1000 * seed,
             "x": x,
-            "y": pa.array(y, mask=draw.random(rows) < 0.1),
+            "y": pa.array(y, mask=generator.random(rows) < 0.1),
             "colour": np.array(["red", "green", "blue"])[colour],
-            "click": pa.array(draw.logistic(size=rows) < x, mask=draw.random(rows) < 0.1),
+            "click": pa.array(generator.logistic(size=rows) < x, mask=generator.random(rows) < 0.1),
             "low": low,
             "high": low + y,
             "region": np.array(["north", "south", "east"])[(colour + (x > 0)) % 3],
-            "weight": draw.uniform(0.5, 2, rows),
+            "weight": generator.uniform(0.5, 2, rows),
         }
     )
 
 
 def write(path, content):
+    """Write a pyarrow table as CSV if the path ends in .csv, else as Parquet."""
     (csv.write_csv if path.suffix == ".csv" else parquet.write_table)(content, path)
     return path
 
 
 def write_experiment(folder, experiment=EXPERIMENT):
-    """The experiment's file and its tables in `folder`."""
+    """Write the TOML file of an experiment and its two tables into `folder`, and return the path of the TOML file."""
     folder.mkdir(exist_ok=True)
     write(folder / "train.csv", table(60))
     write(folder / "test.parquet", table(30, seed=1))
@@ -87,39 +93,40 @@ def write_experiment(folder, experiment=EXPERIMENT):
 
 
 def run(*arguments, code=0):
-    """Run the command line in this process, and see that it ends with this exit code."""
+    """Run the command line in this process, and assert that it ends with the exit code `code`."""
     with pytest.raises(SystemExit) if code else nullcontext() as caught:
         main([str(argument) for argument in arguments])
     assert not code or caught.value.code == code
 
 
 def error(capsys, *arguments, code=2):
-    """The one line in which a command says what is wrong."""
+    """Run a command that must fail, assert that it prints one line on standard error only, and return its message."""
     capsys.readouterr()
     run(*arguments, code=code)
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err.removeprefix("error: ").removesuffix("\n")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("error: ")
+    assert printed.err.count("\n") == 1
+    return printed.err.removeprefix("error: ").removesuffix("\n")
 
 
 def fit(file, out, backend, *arguments):
-    """Train with what starts fastest."""
+    """Run the command fit with the execution that takes the least time to start, and return the folder of the run."""
     flags = ("--backend", backend, "--train.execution", quickest(backend))
     run("fit", file, "--out", out, *flags, *arguments)
     return out
 
 
 def without_plots(monkeypatch):
-    """The report is written without plots, which would take most of a test's time."""
+    """Make the report be written without plots, because they would take most of a test's time."""
     monkeypatch.setattr("shared_bottom.reports.report.plots", lambda *_: iter(()))
 
 
 def contents(folder):
+    """The sorted names of the files and folders in a folder."""
     return sorted(path.name for path in Path(folder).iterdir())
 
 
 def changed(experiment, **fields):
-    """The experiment with other fields of its data."""
+    """The experiment with other values of some fields of its `data`."""
     return replace(experiment, data=replace(experiment.data, **fields))
