@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from backends.layout import layout_of
 from backends.torch.model import Network as TorchNetwork
 from spec import SGD, TaskSpec, TrainSpec, initial_params, load_backend, parameter_shapes, presets
-from tests.helpers.backends import BACKENDS, each_backend
+from tests.helpers.backends import each_backend
 from tests.helpers.parity import compare_params, example_data, example_model
 from tests.helpers.strategies import model_specs, repeatable
 
@@ -73,16 +73,16 @@ def test_the_modules_hold_the_initial_parameters_bit_for_bit(model):
             compare_params(params, built, rtol=0)
 
 
+@each_backend
 @settings(repeatable, max_examples=25)
-@given(model_specs())
-def test_gradients_have_the_names_and_shapes_of_the_parameters(model):
+@given(model=model_specs())
+def test_gradients_have_the_names_and_shapes_of_the_parameters(name, model):
     params, data = initial_params(model, seed=1), example_data(model, 3)
     shapes = parameter_shapes(model)
-    for name in BACKENDS:
-        _, gradients = load_backend(name).gradients(model, params, data, device="cpu")
-        assert list(gradients) == list(shapes), name
-        assert {key: value.shape for key, value in gradients.items()} == shapes, name
-        assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}, name
+    _, gradients = load_backend(name).gradients(model, params, data, device="cpu")
+    assert list(gradients) == list(shapes)
+    assert {key: value.shape for key, value in gradients.items()} == shapes
+    assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import load_cases
+from bench.parity.__main__ import choose
 from bench.parity.compare import compare_backends
 from spec import Experiment, GradNorm, UncertaintyWeighting, load_backend, presets, to_toml
+from tests.helpers.backends import BACKENDS
 
 
 def parity(*arguments):
@@ -73,6 +75,9 @@ def test_a_balance_beyond_tolerance_is_named(monkeypatch):
         (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml'"),
         (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),
         (["--plot", "."], "--plot: expected a file in a folder that can be written"),
+        (["--backend", "numpy"], f"--backend: expected one of {', '.join(BACKENDS)}, got 'numpy'"),
+        (["--against", "numpy"], f"--against: expected one of {', '.join(BACKENDS)}, got 'numpy'"),
+        (["--backend", "jax", "--against", "jax"], "--against: expected another backend than --backend, got 'jax'"),
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
         (["--json", "nowhere/report.json"], "--json: expected a file in a folder that can be written"),
         (["--plot", "nowhere/curves.png"], "--plot: expected a file in a folder that can be written"),
@@ -83,6 +88,26 @@ def test_bad_input_is_one_line_and_exit_code_2(arguments, said):
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {said}")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("backend", "against", "chosen"),
+    [
+        (None, None, ("a", "b")),
+        ("a", None, ("a", "b")),
+        ("b", None, ("b", "a")),
+        (None, "a", ("b", "a")),
+        (None, "c", ("a", "c")),
+        ("c", "b", ("c", "b")),
+    ],
+)
+def test_two_of_three_backends_are_chosen(backend, against, chosen):
+    assert choose(["a", "b", "c"], backend, against) == chosen
+
+
+def test_one_backend_alone_is_compared_with_nothing():
+    with pytest.raises(ValueError, match=r"^--against: expected two backends to compare, got a alone$"):
+        choose(["a"], None, None)
 
 
 BLOCKED = """

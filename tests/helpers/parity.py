@@ -120,10 +120,17 @@ def fit(name: str, model: ModelSpec, train: TrainSpec, data: Dataset, params=Non
     return load_backend(name).fit(model, train, data, params=params)
 
 
+def supported(train: TrainSpec, executions: Mapping[str, str]) -> None:
+    """Raises UnsupportedError, before anything runs, if one of these backends has no code for its execution of it."""
+    for name, execution in executions.items():
+        load_backend(name).check_training(train, execution)
+
+
 def both(
     pair: tuple[str, str], model: ModelSpec, train: TrainSpec, data: Dataset, *, rtol=RTOL, steps: int, **executions
 ) -> tuple[Fitted, Fitted]:
     """The runs of two backends, compared. executions: by backend, if not the one that it takes by itself."""
+    supported(train, {name: executions.get(name, "auto") for name in pair})
     one, other = (
         fit(name, model, train, data, execution=executions.get(name, "auto"), precision=train.precision)
         for name in pair

@@ -8,7 +8,7 @@ import numpy as np
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.numpy_eager.gradients import loss_and_gradient, task_weights
-from backends.numpy_eager.model import SharedBottom
+from backends.numpy_eager.model import Network
 from backends.numpy_eager.training import Trainer
 from spec.model import ModelSpec
 from spec.params import Params
@@ -33,13 +33,13 @@ class Backend(SharedBackend):
         """NumPy has no device of its own."""
         return device
 
-    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         vector = self.packed(model, params)
         self.resolve_device(device)
-        return SharedBottom(model, vector)
+        return Network(model, vector)
 
-    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+    def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         return network(**inputs)
 
@@ -47,7 +47,7 @@ class Backend(SharedBackend):
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
-        network = SharedBottom(model, params)
+        network = Network(model, params)
         return loss_and_gradient(network, task_weights(network), batch)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

@@ -7,16 +7,16 @@ from jaxtyping import Float
 
 from backends.numpy_eager.layers import Array
 from backends.numpy_eager.losses import task_losses
-from backends.numpy_eager.model import SharedBottom
+from backends.numpy_eager.model import Network
 
 Batch = Mapping[str, Array]
 
 
 def loss_and_gradient(
-    network: SharedBottom, weights: Float[Array, " tasks"], batch: Batch
+    network: Network, weights: Float[Array, " tasks"], batch: Batch
 ) -> tuple[Float[Array, " 1+tasks"], Float[Array, " parameters"]]:
     """The losses of one batch, the total first, and the gradient of the total."""
-    logits, pullback = network.forward(batch.get("numeric"), batch.get("categorical"), batch.get("dropout_key"))
+    logits, pullback = network.stacked_logits(batch.get("numeric"), batch.get("categorical"), batch.get("dropout_key"))
     losses, slopes = task_losses(network.layout, logits, batch)
     start, weighted = 0, []
     for head, slope in zip(network.layout.heads, slopes, strict=True):
@@ -28,6 +28,6 @@ def loss_and_gradient(
     return np.hstack([losses @ weights, losses]), gradient
 
 
-def task_weights(network: SharedBottom) -> Float[Array, " tasks"]:
+def task_weights(network: Network) -> Float[Array, " tasks"]:
     """The tasks' weights in the layout's order."""
     return np.array([task.weight for task in network.layout.tasks], network.params.dtype)

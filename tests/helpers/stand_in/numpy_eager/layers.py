@@ -53,18 +53,19 @@ class Dense:
 
     def __init__(self, name: str, dense: stacks.Dense, model: ModelSpec) -> None:
         self.name, self.hidden, self.model = name, dense.hidden, model
-        self.dropout_keys = np.array(dense.dropout_keys).reshape(*dense.heads, 1, 1)
+        self.norm = "norm.scale" in dense.shapes
+        self.dropout_keys = np.array(dense.dropout_keys).reshape(*dense.members, 1, 1)
 
     def __call__(
-        self, tensors: Mapping[str, Array], x: Float[Array, "*heads rows inputs"], dropout_key: Int[Array, ""] | None
-    ) -> tuple[Float[Array, "*heads rows outputs"], Pullback]:
+        self, tensors: Mapping[str, Array], x: Float[Array, "*members rows inputs"], dropout_key: Int[Array, ""] | None
+    ) -> tuple[Float[Array, "*members rows outputs"], Pullback]:
         """dropout_key: the step's key, or None to keep everything."""
         kernel, bias = tensors[f"{self.name}.kernel"], tensors[f"{self.name}.bias"]
         y = x @ kernel + bias[..., None, :]
         norm_pullback: Pullback | None = None
         slope = None
         if self.hidden:
-            if self.model.normalization == "layer":
+            if self.norm:
                 y, norm_pullback = layer_norm(f"{self.name}.norm", tensors, y)
             y, slope = ACTIVATIONS[self.model.activation](y)
             if dropout_key is not None and self.model.dropout > 0:
@@ -80,12 +81,14 @@ class Dense:
             gradients[f"{self.name}.kernel"] = x.swapaxes(-1, -2) @ gradient
             gradients[f"{self.name}.bias"] = gradient.sum(-2)
             of_input = gradient @ kernel.swapaxes(-1, -2)
-            # The heads of a tied stack all have the trunk's output for input: it has no axis of theirs.
+            # The members of tied heads all take the trunk's output, which has no axis of members.
             return of_input.sum(0) if of_input.ndim > x.ndim else of_input, gradients
 
         return y, pullback
 
-    def dropout(self, y: Float[Array, "*heads rows width"], key: Int[Array, ""]) -> Float[Array, "*heads rows width"]:
+    def dropout(
+        self, y: Float[Array, "*members rows width"], key: Int[Array, ""]
+    ) -> Float[Array, "*members rows width"]:
         """0 for the elements that the spec's hash drops, and 1 / (1 - rate) for the others."""
         element = np.arange(y.shape[-2] * y.shape[-1]).reshape(y.shape[-2:])
         kept = random.keep(int(key), self.dropout_keys, element, self.model.dropout)
@@ -93,9 +96,9 @@ class Dense:
 
 
 def layer_norm(
-    name: str, tensors: Mapping[str, Array], x: Float[Array, "*heads rows width"]
-) -> tuple[Float[Array, "*heads rows width"], Pullback]:
-    """Layer norm over the last axis, with a scale and a bias for each head of a tied stack."""
+    name: str, tensors: Mapping[str, Array], x: Float[Array, "*members rows width"]
+) -> tuple[Float[Array, "*members rows width"], Pullback]:
+    """Layer norm over the last axis, with a scale and a bias for each member of a tied layer."""
     scale, bias = tensors[f"{name}.scale"][..., None, :], tensors[f"{name}.bias"][..., None, :]
     centred = x - x.mean(-1, keepdims=True)
     inverse = 1.0 / np.sqrt(np.square(centred).mean(-1, keepdims=True) + LAYER_NORM_EPS)
@@ -108,3 +111,22 @@ def layer_norm(
         return inverse * (gradient - gradient.mean(-1, keepdims=True) - along), gradients
 
     return normal * scale + bias, pullback
+
+
+def through(
+    stack: list[Dense], tensors: Mapping[str, Array], x: Float[Array, "*members rows inputs"], key: Array | None
+) -> tuple[Float[Array, "*members rows outputs"], Pullback]:
+    """The output of layers that follow one another. key: the step's dropout key, or None to keep everything."""
+    pullbacks = []
+    for dense in stack:
+        x, of_layer = dense(tensors, x, key)
+        pullbacks.append(of_layer)
+
+    def pullback(gradient: Array) -> tuple[Array, Tensors]:
+        gradients: Tensors = {}
+        for of_layer in reversed(pullbacks):
+            gradient, of_parameters = of_layer(gradient)
+            gradients |= of_parameters
+        return gradient, gradients
+
+    return x, pullback

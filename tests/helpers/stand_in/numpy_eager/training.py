@@ -8,7 +8,7 @@ from backends.batches import Batches
 from backends.numpy_eager import optimizers
 from backends.numpy_eager.gradients import Batch, loss_and_gradient, task_weights
 from backends.numpy_eager.layers import Array
-from backends.numpy_eager.model import SharedBottom
+from backends.numpy_eager.model import Network
 from spec.model import ModelSpec
 from spec.training import SGD, StepSpec
 
@@ -29,7 +29,7 @@ class Trainer:
         assert isinstance(step_spec.optimizer, SGD)
         assert not balance
         self.optimizer, self.clip_norm = step_spec.optimizer, step_spec.clip_norm
-        self.network = SharedBottom(model, params)
+        self.network = Network(model, params)
         self.weights = task_weights(self.network)
         self._slots = optimizers.init(self.optimizer, self.network.params)
         self._slots |= {name: slot.copy() for name, slot in slots.items()}
