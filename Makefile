@@ -12,6 +12,7 @@ setup: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,peers,tensorboard,dev]'
+	$(RUN) -m pip download --quiet --constraint constraints.txt --no-deps --dest $(VENV)/wheels datasets
 	touch $@
 
 bench: $(INSTALLED)
