@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +24,40 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
 
-LONG = ("test_parity_executions", "test_bench", "test_docs", "test_parity_compiled", "test_parity_combinations")
+SLOW = (
+    "test_parity_executions",
+    "test_bench",
+    "test_docs",
+    "test_parity_compiled",
+    "test_parity_combinations",
+    "test_cli_property",
+    "test_parity_balancing",
+    "test_parity_curves",
+    "test_parity_initial",
+    "test_examples",
+    "test_kill",
+    "test_wheel",
+)
+"""The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest come first, so that of two processes none is left with one of them at the end."""
-    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+    """The slow files come first, so that of two processes none is left with one of them at the end."""
+    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def no_compilation_by_torch(request, monkeypatch):
+    """It takes ten seconds, so a test that asks for it is marked slow, and `make quick` stays quick."""
+    if "torch" in sys.modules and not request.node.get_closest_marker("slow"):
+
+        def refused(*_, **__):
+            pytest.fail("torch.compile takes ten seconds: mark this test with pytest.mark.slow")
+
+        monkeypatch.setattr("torch.compile", refused)
 
 
 @pytest.fixture(params=("torch", "jax"))

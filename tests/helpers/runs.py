@@ -2,10 +2,16 @@
 
 import os
 
+import pytest
+
 from spec import TrainSpec
 
 FAST = {"torch": "eager", "jax": "epoch"}
 """What ends first for a few steps."""
+executions = pytest.mark.parametrize(
+    "execution", ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch"))]
+)
+"""All three; what PyTorch compiles takes ten seconds."""
 
 
 def training(backend, **fields):
