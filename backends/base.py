@@ -1,7 +1,7 @@
 """What every backend does in the same way, whatever its framework: check, lay out, and call the framework's part."""
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -12,15 +12,18 @@ from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs
 from backends.layout import layout_of
 from backends.trainer import Trainer
 from spec.backend import Backend
+from spec.balancing import Balancing
 from spec.data import Dataset
 from spec.flops import step_flops
 from spec.model import ModelSpec
 from spec.params import Params, check_params
 from spec.tasks import Link
-from spec.training import Device, TrainSpec
+from spec.training import Device, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
+LOCK_STEPS = 320
+"""Steps of a typical run in lock step with another backend: those of the tutorial."""
 
 LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda outputs: outputs,
@@ -28,6 +31,10 @@ LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda logits: softmax(logits, axis=1),
 }
 """From a head's outputs (rows, outputs) to the task's predictions: see `spec.tasks.Link`."""
+
+
+class UnsupportedError(ValueError):
+    """A training run that makes sense and that this backend has no code for; another backend may have it."""
 
 
 class Cost(NamedTuple):
@@ -52,7 +59,11 @@ class SharedBackend(Backend):
     libraries: tuple[str, ...]
     """The packages that decide what it computes, as pip names them."""
     costs: ClassVar[Mapping[str, Cost]]
-    """By execution: what "auto" chooses by."""
+    """The executions that the backend has, and of each what "auto" chooses by."""
+    optimizers: ClassVar[Collection[str]] = tuple(optimizer.kind for optimizer in get_args(Optimizer))
+    """The kinds of optimizer that the backend has. A folder that has all of them need not say so."""
+    balancings: ClassVar[Collection[str]] = tuple(balancing.kind for balancing in get_args(Balancing))
+    """The kinds of balancing that the backend has. A folder that has all of them need not say so."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:
@@ -89,6 +100,23 @@ class SharedBackend(Backend):
 
         return min(self.costs, key=lambda execution: seconds(self.costs[execution]))
 
+    @property
+    def lock_step(self) -> str:
+        """The execution that ends a few hundred single steps first. A scan is not among them: it needs many at once."""
+        single = {execution: cost for execution, cost in self.costs.items() if execution != "epoch"}
+        return min(single, key=lambda execution: single[execution].first + LOCK_STEPS * single[execution].step)
+
+    def check_training(self, train: TrainSpec, execution: str) -> None:
+        """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution."""
+        for field, asked, supported in (
+            ("execution", execution, ("auto", *self.costs)),
+            ("optimizer", train.optimizer.kind, self.optimizers),
+            ("balancing", train.balancing.kind, self.balancings),
+        ):
+            if asked not in supported:
+                expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
+                raise UnsupportedError(f"{field}: expected {expected}, got {asked!r}")
+
     def trainer(
         self,
         model: ModelSpec,
@@ -99,7 +127,11 @@ class SharedBackend(Backend):
         slots: Mapping[str, np.ndarray] | None = None,
         balance: Params | None = None,
     ) -> Trainer:
-        """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given."""
+        """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given.
+
+        Raises UnsupportedError if the backend has no code for it.
+        """
+        self.check_training(train, execution)
         layout, native = layout_of(model), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
         vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)

@@ -11,37 +11,37 @@ from bench.options import Options, check, fail, limit_threads
 
 
 def main() -> None:
-    """Parse, check everything, then measure."""
+    """Parse the arguments, check everything, then measure."""
     options = tyro.cli(Options, prog="python -m bench")
     try:
         with tempfile.TemporaryDirectory() as folder:
             measure(options, Path(folder))
-    except KeyboardInterrupt:  # before there was anything to show
+    except KeyboardInterrupt:  # there is no row to show yet
         raise SystemExit(130) from None
 
 
 def measure(options: Options, folder: Path) -> None:
-    """The whole command. folder: for caches that are not to stay."""
+    """The whole command. folder: where caches are kept that are deleted at the end."""
     from bench.results import read_run, to_json
 
     try:
         check(options)
-        old = read_run("--compare", options.compare) if options.compare else None
-        if old and (old.case, old.threads) != (options.case, options.threads):
+        earlier = read_run("--compare", options.compare) if options.compare else None
+        if earlier and (earlier.case, earlier.threads) != (options.case, options.threads):
             expected = f"a run of case {options.case} with threads {options.threads}"
-            raise ValueError(f"--compare: expected {expected}, got one of {old.case} with {old.threads}")
+            raise ValueError(f"--compare: expected {expected}, got one of {earlier.case} with {earlier.threads}")
         caches = choose_caches(options.cold, folder)
         limit_threads(options.threads)
         from bench.run import prepare, run_each, run_one
 
-        plan, *others = prepare(options)
+        plans = prepare(options)
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    run = run_each(options, caches) if others else run_one(options, plan, caches)
+    run = run_each(options, plans, caches) if len(plans) > 1 else run_one(options, plans[0], caches)
 
     from bench.plots import plot_run
     from bench.report import compare, print_run
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     print_run(run)
@@ -52,14 +52,17 @@ def measure(options: Options, folder: Path) -> None:
             write_whole(options.plot, plot_run(run))
     except OSError as error:
         fail(error)
-    slower = compare(run, old, options.tolerance) if old else False
+    slower = compare(run, earlier, options.tolerance) if earlier else False
     if run.interrupted:
         raise SystemExit(130)
     raise SystemExit(1 if slower or run.disagreeing() else 0)
 
 
 def choose_caches(cold: bool, folder: Path) -> str:
-    """Where compiled code is kept on disk; before a framework is imported, which looks once."""
+    """Chooses where compiled code is kept on disk, and returns what the report says of it.
+
+    Must be called before a framework is imported, because each reads these variables only once.
+    """
     variables = {"TORCHINDUCTOR_CACHE_DIR": str(folder / "torch"), "JAX_COMPILATION_CACHE_DIR": str(folder / "jax")}
     if cold:
         os.environ |= variables

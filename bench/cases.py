@@ -1,4 +1,4 @@
-"""What is timed: networks, their training runs, rows."""
+"""What is timed: networks with their training runs and rows."""
 
 import dataclasses
 import functools
@@ -13,10 +13,11 @@ from spec import Dataset, ModelSpec, TaskSpec, TrainSpec, presets, read_experime
 TASKS = (1, 2, 4, 8, 16, 32, 64)
 BATCHES = (8, 32, 128, 512, 2048, 8192)
 STEPS = 32
-"""Steps of a call, and of an epoch where the rows are made for the bench."""
+"""Steps per call, and per epoch if the rows are generated for the bench."""
 CHECKED = 8
-"""In float32 the losses of two frameworks differ by 1e-5 or less at this step, and some dozens of steps later by 1e-3:
-Adam moves a weight whose gradient is all rounding as far as any other."""
+"""The step whose loss is compared. In float32 the losses of two frameworks differ by 1e-5 or less at this step, but by
+1e-3 some dozens of steps later, because Adam moves a weight whose gradient is only rounding error as far as any other.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,24 +26,24 @@ class Case:
 
     name: str
     variant: str = ""
-    """Which member of a family."""
+    """Which network it is, if the case is a family of networks: "8 tasks"."""
     rows_from: str
-    """Where the rows come from, for the report."""
+    """Where the rows come from, in words for the report."""
     model: ModelSpec
     train: TrainSpec
     data: Dataset
     test: Dataset | None = None
-    """Rows for a last evaluation."""
+    """Rows for the evaluation at the end."""
     steps: int = STEPS
-    """Steps of a call."""
+    """Steps per call."""
     checked: int = CHECKED
-    """The step, counted from 1, whose loss all that train the case must agree on."""
+    """The step, counted from 1, at which every row of the table must have the same loss."""
     reference: str = REFERENCES[1]
-    """The loop that it is compared with."""
+    """The loop that the backends are compared with."""
 
     @property
     def epoch_steps(self) -> int:
-        """Steps of an epoch."""
+        """Steps per epoch."""
         return self.train.steps_per_epoch(self.data.rows)
 
 
@@ -61,7 +62,7 @@ def tutorial() -> list[Case]:
 
 
 def census(data_dir: Path | None = None) -> list[Case]:
-    """Census-Income: the real rows of `data_dir`, or synthetic ones of the same columns and vocabularies."""
+    """Census-Income: the real rows in `data_dir`, or synthetic rows with the same columns and vocabularies."""
     rows = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
     return [
         Case(
@@ -82,7 +83,7 @@ def wide() -> list[Case]:
 
 
 def tasks() -> list[Case]:
-    """The tutorial's trunk with 1 to 64 heads of one shape: how the cost grows."""
+    """The tutorial's trunk with 1 to 64 heads of the same shape, which shows how the cost grows."""
 
     def model(count: int) -> ModelSpec:
         heads = tuple(TaskSpec(name=f"task_{i}", kind="regression", hidden=(32,), outputs=3) for i in range(count))
@@ -104,7 +105,7 @@ def batch() -> list[Case]:
 
 
 def from_file(path: Path) -> list[Case]:
-    """The experiment of a TOML file, on random rows that fit it. Raises ValueError."""
+    """The network and training of a TOML file, on random rows that fit them. Raises ValueError."""
     try:
         experiment = read_experiment(path)
     except OSError as error:
@@ -129,15 +130,15 @@ def _random(
 
 
 def load_cases(name: str, data_dir: Path | None, steps: int | None = None) -> list[Case]:
-    """A case, or a family of them, by name or by the path of a TOML file.
+    """A case, or a family of cases, by its name or by the path of a TOML file.
+
+    steps: steps per call; if None, as many as the case says.
 
     Raises ValueError, and OSError if a file of Census-Income is missing.
-
-    steps: of a call, if not the case's own.
     """
     check_case(name, data_dir)
-    make = functools.partial(census, data_dir) if name == "census" else CASES.get(name)
-    cases = make() if make else from_file(Path(name))
+    make_cases = functools.partial(census, data_dir) if name == "census" else CASES.get(name)
+    cases = make_cases() if make_cases else from_file(Path(name))
     if steps is None:
         return cases
     longest = min(case.epoch_steps for case in cases)
@@ -147,7 +148,7 @@ def load_cases(name: str, data_dir: Path | None, steps: int | None = None) -> li
 
 
 def check_case(name: str, data_dir: Path | None) -> None:
-    """Raises ValueError, naming the option, if there is no such case or no such folder."""
+    """Raises a ValueError that names the option if there is no such case or no such folder."""
     if name not in CASES and not name.endswith(".toml"):
         raise ValueError(f"--case: expected one of {', '.join(CASES)} or a FILE.toml, got {name!r}")
     if data_dir is not None and name != "census":

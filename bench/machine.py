@@ -1,4 +1,4 @@
-"""How much memory a piece of work took."""
+"""How much memory a piece of work needs."""
 
 import contextlib
 from pathlib import Path
@@ -7,16 +7,16 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 class PeakMemory:
-    """The most memory that the process had resident since this was made; Linux only."""
+    """Measures the peak of the process's resident memory since this object was created. Linux only."""
 
     def __init__(self) -> None:
         self._known = False
-        with contextlib.suppress(OSError):  # no /proc, or not ours to write: then nobody knows
-            CLEAR.write_text("5")  # sets the peak to what is resident now: proc(5)
+        with contextlib.suppress(OSError):  # /proc is missing or not writable: then the peak is unknown
+            CLEAR.write_text("5")  # resets the peak to the memory that is resident now: see proc(5)
             self._known = True
 
     def bytes(self) -> int | None:
-        """None where the system does not tell."""
+        """The peak in bytes; None if the system does not report it."""
         lines = STATUS.read_text(encoding="utf-8").splitlines() if self._known else []
         peaks = [int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")]
         return peaks[0] if peaks else None

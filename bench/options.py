@@ -1,18 +1,23 @@
-"""What the command line of the bench takes, and whether it makes sense."""
+"""The options of the bench's command line, and the checks of their values."""
 
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
+
+import tyro
+
+from spec import backend_names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Train a case and print what each execution costs and buys. Exit code 1 if the rows' losses do not agree."""
 
-    backend: str = "all"
-    """The framework: torch, jax, or all (each in a process of its own)."""
+    backend: Annotated[
+        str, tyro.conf.arg(help=f"One of {', '.join(backend_names())}; or all, each in a process of its own.")
+    ] = "all"
     case: str = "tutorial"
     """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
     of [train], execution and device are this command's."""
@@ -41,11 +46,10 @@ class Options:
 
 
 def check(options: Options) -> None:
-    """Raises ValueError naming the option, before anything is built."""
-    # Here, so that `--help` does not wait for them.
+    """Raises a ValueError that names the option, before anything is built."""
+    # Imported here, so that `--help` does not wait for them.
     from bench.cases import check_case
-    from spec import backend_names
-    from spec.files import check_output
+    from shared_bottom.disk import check_output
 
     names = [*backend_names(), "all"]
     if options.backend not in names:
@@ -63,19 +67,19 @@ def check(options: Options) -> None:
 
 
 def cores() -> list[int]:
-    """The cores that this process may use."""
+    """The processor cores that this process may use."""
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def check_threads(threads: int) -> None:
-    """Raises ValueError for more or fewer than the machine has."""
+    """Raises ValueError if there are not 1 to as many threads as cores."""
     available = len(cores())
     if not 1 <= threads <= available:
         raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {threads}")
 
 
 def fail(error: Exception) -> NoReturn:
-    """One line, and exit code 2."""
+    """Print the error in one line and exit with code 2."""
     from spec.validation import one_line
 
     print(f"error: {one_line(error)}", file=sys.stderr)
@@ -83,7 +87,11 @@ def fail(error: Exception) -> NoReturn:
 
 
 def limit_threads(threads: int) -> None:
-    """Before a framework is imported: JAX counts the cores that it may use when it starts, and knows no other knob."""
-    if hasattr(os, "sched_setaffinity"):  # elsewhere than on Linux, JAX takes all cores
+    """Let this process use only so many cores.
+
+    Must be called before a framework is imported: JAX counts the cores that it may use when it starts, and has no other
+    setting for it.
+    """
+    if hasattr(os, "sched_setaffinity"):  # only Linux has it; on other systems JAX uses all cores
         os.sched_setaffinity(0, cores()[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -10,33 +10,30 @@ from bench.cases import Case
 from bench.timing import Contestant
 from spec import Adam, ModelSpec, initial_params
 from spec.data import row_order
-from spec.params import Layer, layers
+from spec.params import Layer, stacks
 
-STEPS_PER_EXECUTION = {"jax": (1, 16, 128), "torch": (1,)}
-"""Keras's own knob: steps between two visits of Python. The best one counts; on PyTorch Keras takes no other than 1."""
 EPOCHS = 10
 """Epochs of a warm call: fit() itself takes milliseconds."""
 
 
 def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
-    """The network of a model with numeric inputs and relu, from Keras's layers, with the spec's parameters."""
-    inputs = keras.Input((model.numeric,))
-    outputs: dict[str, Any] = {}
+    """The network of a model with numeric inputs, from Keras's layers, with the spec's parameters."""
+    inputs = shared = keras.Input((model.numeric,))
+    outputs: list[Any] = []
 
     def dense(x: Any, layer: Layer) -> Any:
-        made = keras.layers.Dense(layer.outputs, activation="relu" if layer.hidden else None)
+        made = keras.layers.Dense(layer.outputs, activation=model.activation if layer.hidden else None)
         y = made(x)
         made.set_weights([params[f"{layer.name}.kernel"], params[f"{layer.name}.bias"]])
         return y
 
-    shared = inputs
-    for layer in layers(model):
-        if layer.name.startswith("trunk."):
-            shared = dense(shared, layer)
+    for stack in stacks(model):
+        x = functools.reduce(dense, stack.layers, shared)
+        if stack.task is None:
+            shared = x
         else:
-            _, task, _ = layer.name.split(".")
-            outputs[task] = dense(outputs.get(task, shared), layer)
-    return keras.Model(inputs, list(outputs.values()))
+            outputs.append(x)
+    return keras.Model(inputs, outputs)
 
 
 class KerasRunner:
@@ -81,7 +78,7 @@ class KerasRunner:
         return data.numeric[index].astype(precision), [label[index].astype(precision) for label in labels]
 
 
-def contestants(case: Case, backend: str, device: str) -> list[Contestant]:
+def contestants(case: Case, backend: str, device: str, steps_per_call: tuple[int, ...]) -> list[Contestant]:
     """Keras with each number of steps a call; Keras must run on this backend: see KERAS_BACKEND."""
     assert keras.backend.backend() == backend
     return [
@@ -92,5 +89,5 @@ def contestants(case: Case, backend: str, device: str) -> list[Contestant]:
             device=device,
             build=functools.partial(KerasRunner, case, steps),
         )
-        for steps in STEPS_PER_EXECUTION[backend]
+        for steps in steps_per_call
     ]

@@ -1,4 +1,4 @@
-"""A run as a picture: cost against the number of tasks, throughput against the batch, or a bar a row."""
+"""A run as a plot: cost against the number of tasks, throughput against the batch size, or one bar per row."""
 
 import io
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from bench.results import Row, Run
 
 
 def plot_run(run: Run) -> bytes:
-    """A PNG."""
+    """The plot as a PNG."""
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     rows = [row for row in run.rows if row.step_microseconds]
@@ -22,14 +22,14 @@ def plot_run(run: Run) -> bytes:
 
 
 def bars(axes: Axes, rows: list[Row]) -> None:
-    """µs a step, with the 10th and 90th percentile as whiskers."""
+    """One bar per row: µs per step, with the 10th and the 90th percentile as whiskers."""
     names = [row.name for row in rows]
     medians = [row.median for row in rows]
     spread = [[row.median - row.percentile(10) for row in rows], [row.percentile(90) - row.median for row in rows]]
     places = range(len(rows))
-    axes.barh(
-        places, medians, xerr=spread, color=[f"C{sorted({r.process for r in rows}).index(r.process)}" for r in rows]
-    )
+    processes = sorted({row.process for row in rows})
+    colours = [f"C{processes.index(row.process)}" for row in rows]
+    axes.barh(places, medians, xerr=spread, color=colours)
     for place, row in enumerate(rows):
         axes.text(row.percentile(90), place, f"  {row.median:,.0f}", va="center")
     axes.set_yticks(places, names)
@@ -38,19 +38,19 @@ def bars(axes: Axes, rows: list[Row]) -> None:
 
 
 def tasks(axes: Axes, rows: list[Row]) -> None:
-    """µs a step against the number of tasks."""
+    """µs per step against the number of tasks."""
     lines(axes, rows, lambda row: row.median)
     axes.set(xlabel="tasks", ylabel="µs a step")
 
 
 def batches(axes: Axes, rows: list[Row]) -> None:
-    """Rows a second against the rows of a step."""
+    """Rows per second against the batch size."""
     lines(axes, rows, lambda row: row.rows_per_second)
     axes.set(xlabel="rows a step", ylabel="rows a second")
 
 
 def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
-    """A line for each way to train, over the number in the variant's name."""
+    """One line per backend and execution, against the number in the name of the variant."""
     series: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
         size = int("".join(filter(str.isdigit, row.variant)))

@@ -1,4 +1,4 @@
-"""What a run prints."""
+"""What a run of the bench prints."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,28 +10,28 @@ from bench.results import LOSS_TOLERANCE, REFERENCES, Row, Run
 
 WIDTH = 100
 RUN_LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
-"""Steps for which "auto" is compared with the figures."""
+"""Numbers of steps for which the choice of "auto" is compared with the figures."""
 
 Column = tuple[str, Callable[[Row], str]]
 
 
 def print_run(run: Run) -> None:
-    """Two tables, what training costs and what compiling costs, and what follows from them."""
+    """Print a table of what training costs, a table of what compiling costs, and conclusions."""
     versions = ", ".join(f"{name} {version}" for name, version in run.machine.versions.items())
-    out = Console(width=max(Console().width, WIDTH), highlight=False)
-    foreign = any(row.backend != row.process for row in run.rows)
-    note = " (torch): a reference, in the other backend's process." if foreign else ""
-    out.print(f"{run.case}: {run.rows_from}.{note}")
-    out.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
-    family = any(row.variant for row in run.rows)
+    console = Console(width=max(Console().width, WIDTH), highlight=False)
+    foreign = sorted({f"({row.backend})" for row in run.rows if row.backend != row.process})
+    note = f" {', '.join(foreign)}: a reference, in another backend's process." if foreign else ""
+    console.print(f"{run.case}: {run.rows_from}.{note}")
+    console.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
+    is_family = any(row.variant for row in run.rows)
     names: list[Column] = [
         ("backend", lambda row: row.backend if row.backend == row.process else f"({row.backend})"),
         ("execution", lambda row: row.execution),
     ]
-    if family:
+    if is_family:
         names.append(("", lambda row: row.variant))
-    _table(
-        out,
+    _print_table(
+        console,
         "Once warm: the median of the repetitions, and from their 10th to their 90th percentile",
         run.rows,
         names,
@@ -44,9 +44,9 @@ def print_run(run: Run) -> None:
             ("× loop", lambda row: _optional(run.speed_up(row), "{:.2f}")),
         ],
     )
-    wrong = run.disagreeing()
-    _table(
-        out,
+    disagreeing = run.disagreeing()
+    _print_table(
+        console,
         "The start: building, and the first call of so many steps with its compiling",
         run.rows,
         names,
@@ -59,45 +59,51 @@ def print_run(run: Run) -> None:
             ("steps", lambda row: str(row.steps)),
             (
                 f"loss of\nstep {run.rows[0].checked}" if run.rows else "loss",
-                lambda row: f"{row.loss:.5f}" + (" ≠" if row in wrong else ""),
+                lambda row: f"{row.loss:.5f}" + (" ≠" if row in disagreeing else ""),
             ),
         ],
     )
     for line in conclusions(run):
-        out.print(line)
+        console.print(line)
 
 
 def conclusions(run: Run) -> Iterable[str]:
     """The sentences below the tables."""
     if run.interrupted:
         yield "Interrupted: what was measured so far."
-    wrong = run.disagreeing()
-    if len(run.rows) > 1 or wrong:
+    disagreeing = run.disagreeing()
+    if len(run.rows) > 1 or disagreeing:
         largest = max(run.loss_difference(row) for row in run.rows)
         yield (
             f"Losses differ by {largest:.1e} of the middle one at most; more than {LOSS_TOLERANCE:g} is no agreement"
-            + ("." if not wrong else f": ≠ marks {len(wrong)} of {len(run.rows)} rows, whose times are no result.")
+            + (
+                f": ≠ marks {len(disagreeing)} of {len(run.rows)} rows, whose times are no result."
+                if disagreeing
+                else "."
+            )
         )
     if not any(row.execution in REFERENCES for row in run.rows):
         yield "No loop to compare with: it needs PyTorch, fixed task weights, no dropout (its masks are the spec's)."
-    apart = run.apart()
-    if apart is not None:
-        yield f"The backends' own losses differ by {apart:.1e}."
+    difference = run.backend_difference()
+    if difference is not None:
+        yield f"The backends' own losses differ by {difference:.1e}."
     for process, auto in run.auto.items():
         fastest = ", ".join(f"{steps:,} {run.fastest(process, steps)}" for steps in auto)
-        taken = ", ".join(f"{steps:,} {execution}" for steps, execution in auto.items())
+        chosen = ", ".join(f"{steps:,} {execution}" for steps, execution in auto.items())
         yield f"{process}: what ends first for so many steps, compiling included: {fastest};"
-        yield f"{' ' * len(process)}  what auto takes: {taken}."
+        yield f"{' ' * len(process)}  what auto takes: {chosen}."
     for process, tasks in run.metrics.items():
-        found = ", ".join(f"{task} {name} {value:.4f}" for task, own in tasks.items() for name, value in own.items())
-        yield f"{process}, test rows after the whole training: {found}."
-    cold = (
-        "Cold: compile caches on disk were empty." if run.caches == "cold" else f"Compile caches on disk: {run.caches}"
-    )
-    yield cold
+        values = ", ".join(
+            f"{task} {name} {value:.4f}" for task, metrics in tasks.items() for name, value in metrics.items()
+        )
+        yield f"{process}, test rows after the whole training: {values}."
+    if run.caches == "cold":
+        yield "Cold: compile caches on disk were empty."
+    else:
+        yield f"Compile caches on disk: {run.caches}"
 
 
-def _table(out: Console, title: str, rows: list[Row], names: list[Column], figures: list[Column]) -> None:
+def _print_table(console: Console, title: str, rows: list[Row], names: list[Column], figures: list[Column]) -> None:
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for name, _ in names:
         table.add_column(name, no_wrap=True)
@@ -105,23 +111,23 @@ def _table(out: Console, title: str, rows: list[Row], names: list[Column], figur
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(cell(row) for _, cell in [*names, *figures]))
-    out.print(table)
+    console.print(table)
 
 
 def _optional(value: float | None, form: str, scale: float = 1.0) -> str:
     return "–" if value is None else form.format(value * scale)
 
 
-def compare(run: Run, old: Run, tolerance: float) -> bool:
-    """Print each row's time over that of the earlier run.
+def compare(run: Run, earlier: Run, tolerance: float) -> bool:
+    """Print the time of each row divided by its time in the earlier run.
 
-    Returns whether one is slower by more than `tolerance`, or none is in both.
+    Returns True if a row is slower by more than `tolerance`, or if no row is in both runs.
     """
-    before = {(row.name, row.device): row for row in old.rows if row.step_microseconds}
+    before = {(row.name, row.device): row for row in earlier.rows if row.step_microseconds}
     now = {(row.name, row.device): row for row in run.rows if row.step_microseconds}
     both = now.keys() & before.keys()
     only = f"{len(now) - len(both)} only here, {len(before) - len(both)} only there"
-    print(f"Against {old.started}: {len(both)} rows in both, {only}.")
+    print(f"Against {earlier.started}: {len(both)} rows in both, {only}.")
     slower = 0
     for key in filter(both.__contains__, now):
         ratio = now[key].median / before[key].median

@@ -1,7 +1,6 @@
 """A whole run: what is measured in this process, and how the processes of several backends are put together."""
 
 import dataclasses
-import functools
 import importlib.util
 import os
 import shlex
@@ -15,16 +14,20 @@ from typing import cast
 
 from rich.console import Console
 
-from backends.base import SharedBackend
+from backends.base import SharedBackend, UnsupportedError
 from bench.cases import Case, load_cases
 from bench.options import Options
 from bench.report import RUN_LENGTHS
-from bench.results import EXECUTIONS, REFERENCES, Run, merge, read_run
+from bench.results import REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from shared_bottom.run.metrics import evaluate
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.machine import describe
 from spec.training import Device
+
+KERAS = {"tensorflow": (1, 16, 128), "jax": (1, 16, 128), "torch": (1,)}
+"""By the frameworks that Keras trains on, in its own words: how many steps it makes between two visits of Python. The
+best one counts; on PyTorch it takes no other than 1. A backend of another name is not compared with Keras."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,24 +37,52 @@ class Plan:
     backend: SharedBackend
     device: Device
     cases: list[Case]
+    executions: tuple[str, ...]
 
 
 def prepare(options: Options) -> list[Plan]:
-    """One plan a backend. Raises OSError, ValueError or ImportError, before anything is built."""
+    """One plan a backend. Raises OSError, ValueError or ImportError, before anything is built.
+
+    Of all backends, those that have no code for the case are left out, and each says why.
+    """
     names = backend_names() if options.backend == "all" else [options.backend]
     backends = [cast(SharedBackend, load_backend(name)) for name in names]
     cases = load_cases(options.case, options.data_dir, options.steps)
-    return [Plan(backend, backend.resolve_device(options.device), cases) for backend in backends]
+    plans, missing = [], []
+    for backend in backends:
+        try:
+            plans.append(plan_for(backend, options, cases))
+        except UnsupportedError as error:
+            missing.append(str(error))
+    if not plans:
+        raise UnsupportedError("; ".join(missing))
+    for reason in missing:
+        say(f"left out: {reason}")
+    return plans
 
 
-def run_each(options: Options, caches: str) -> Run:
+def say(text: str) -> None:
+    """Show what is going on, on standard error."""
+    Console(stderr=True).print(text, style="dim", highlight=False, soft_wrap=True)
+
+
+def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
+    """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
+    executions = tuple(backend.costs) if options.execution == "all" else (options.execution,)
+    for case in cases:
+        for execution in executions:
+            backend.check_training(case.train, execution)
+    return Plan(backend, backend.resolve_device(options.device), cases, executions)
+
+
+def run_each(options: Options, plans: list[Plan], caches: str) -> Run:
     """Each backend in a process of its own: threads and allocators do not mix.
 
     Ctrl-C, and an error in a later process, leave what was measured before.
     """
     runs: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in backend_names():
+        for name in (plan.backend.name for plan in plans):
             path = Path(folder) / f"{name}.json"
             child = dataclasses.replace(options, backend=name, json=path, plot=None, compare=None, cold=False)
             # In a session of its own, so that Ctrl-C reaches it once: through this process.
@@ -98,7 +129,7 @@ def command(options: Options) -> str:
 
 def run_one(options: Options, plan: Plan, caches: str) -> Run:
     """Measure one backend, and beside it what it is compared with. Ctrl-C ends it early."""
-    backend, device, cases = plan.backend, plan.device, plan.cases
+    backend, device, cases, executions = plan.backend, plan.device, plan.cases, plan.executions
     run = Run(
         command=command(options),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -106,17 +137,15 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
         rows_from=cases[0].rows_from,
         threads=options.threads,
         caches=caches,
-        machine=describe(),
+        machine=describe(backend.libraries),
     )
-    executions = EXECUTIONS if options.execution == "all" else (options.execution,)
-    say = functools.partial(Console(stderr=True).print, style="dim", highlight=False, soft_wrap=True)
     try:
         if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
             say(f"{backend.name}: warming up")
             warm_up(backend, executions, device)
         contestants = [contestant for case in cases for contestant in _contestants(backend, case, executions, device)]
         measure(run, backend, device, contestants, options.repetitions, say)
-        if len(cases) == 1 and executions == EXECUTIONS:
+        if len(cases) == 1 and 1 < len(executions) == len(backend.costs):
             steps = {length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS}
             run.auto[backend.name] = steps
         if cases[0].test is not None:
@@ -145,11 +174,11 @@ def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...]
         from bench import references
 
         found += references.contestants(case, device)
-    if case.reference == REFERENCES[0] and importlib.util.find_spec("keras"):
+    if case.reference == REFERENCES[0] and backend.name in KERAS and importlib.util.find_spec("keras"):
         os.environ["KERAS_BACKEND"] = backend.name
         from bench import peers
 
-        found += peers.contestants(case, backend.name, device)
+        found += peers.contestants(case, backend.name, device, KERAS[backend.name])
     return found
 
 

@@ -22,8 +22,8 @@ from spec.flops import step_flops
 
 SECONDS = 0.2
 """A repetition goes on for as long, so that one interruption of the machine does not make it."""
-SLOW_STEPS = 2
-"""Steps of a warm call of JAX's eager execution, which takes tens of milliseconds a step."""
+SLOW, SLOW_STEPS = 10e-3, 2
+"""Where a step takes so many seconds, as JAX's do without a compiler, a warm call has so few of them."""
 MATMUL = 2048
 """Rows and columns of the matrix product that shows the library's peak."""
 
@@ -54,7 +54,7 @@ class BackendRunner:
 
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
         layout, train = layout_of(case.model), case.train
-        self.steps = min(SLOW_STEPS, case.steps) if (backend.name, execution) == ("jax", "eager") else case.steps
+        self.steps = min(SLOW_STEPS, case.steps) if backend.costs[execution].step > SLOW else case.steps
         params = layout.to_vector(initial_params(case.model, seed=train.seed, precision=train.precision))
         self._case, self._source = case, BatchSource(layout, case.data, train.batch_size, train.precision)
         self._trainer = backend.trainer(case.model, train, params, execution, device)

@@ -1,4 +1,4 @@
-"""The original example, line by line what the tutorial does, on the backend that you name.
+"""The original tutorial, step by step, on the backend that you choose.
 
 python examples/tutorial.py --backend jax
 """
@@ -25,12 +25,13 @@ def main(options: Options) -> None:
     """Train, test, predict."""
     backend = load_backend(options.backend)
 
-    # Training and test sets: 10 inputs, a target of 3 and a target of 2 numbers.
+    # Training and test rows: 10 inputs, one target of 3 numbers and one target of 2 numbers.
     training, test = presets.tutorial_data(1000, seed=42), presets.tutorial_data(200, seed=43)
 
-    # A shared bottom of 64-32-16 and two heads; MSE each, summed; Adam at 1e-3; batches of 32; 10 epochs.
+    # A shared bottom of 64-32-16 with two heads. The loss is the sum of both mean squared errors. Adam with a learning
+    # rate of 1e-3, batches of 32 rows, 10 epochs.
     model = presets.tutorial_model()
-    # In float64, so that both frameworks print the same digits.
+    # float64 is chosen so that both frameworks print the same digits.
     train = dataclasses.replace(presets.tutorial_training(), precision="float64")
 
     fitted = backend.fit(model, train, training, validation=test)
@@ -39,7 +40,7 @@ def main(options: Options) -> None:
     for task, metrics in fitted.history.epochs[-1]["metrics"].items():
         print(f"Test RMSE of {task}: {metrics['rmse']:.4f}")
 
-    # Both tasks' predictions for one new row.
+    # The predictions of both tasks for one new row.
     row = np.random.default_rng(7).standard_normal((1, 10))
     for task, prediction in backend.predict(model, fitted.params, Dataset(numeric=row)).items():
         print(f"Prediction of {task}: {np.array2string(prediction[0], precision=4)}")

@@ -18,7 +18,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
-from shared_bottom.checkpoint.files import check_writable, checkpoint_paths, make_folder, sync_folder, write_folder
+from shared_bottom.checkpoint.files import checkpoint_paths
+from shared_bottom.disk import check_writable, make_folder, readable_folder, write_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import check_columns
 from spec.backend import Backend, backend_names, load_backend
@@ -45,7 +46,7 @@ class Trained:
     def predict(self, backend: Backend, rows: Dataset, device: Device) -> Params:
         """`Backend.predict` of a block of a table, of which there may be many, each with a number of rows of its own.
 
-        Rows are repeated up to a power of two, because JAX compiles for each number of rows.
+        Rows are repeated up to a power of two, because a backend may compile anew for each number of rows.
         """
         index = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
         padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(index)
@@ -105,12 +106,11 @@ def write_trained(folder: Path, trained: Trained) -> None:
         PARAMS: tensors.save(trained.params),
     }
     write_folder(folder / MODEL, contents)
-    sync_folder(folder)
 
 
 def read_trained(folder: Path) -> Trained:
     """What model/ in `folder` holds. Raises ValueError in one line that names the file, or OSError."""
-    path = folder / MODEL
+    path = readable_folder(folder / MODEL)
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
     columns = _read(path / COLUMNS, FittedColumns)

@@ -2,6 +2,7 @@
 
 import abc
 import importlib
+import importlib.metadata
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -124,7 +125,8 @@ def load_backend(name: str) -> Backend:
     This is where the parts of the project are put together: the folder's class `Backend`, and the training loop. Both
     are looked up by name, because what lies above the spec may import the spec and not the other way round.
 
-    Raises ValueError for an unknown name, and ImportError with the command that installs a missing framework.
+    Raises ValueError for an unknown name, and ImportError for a missing framework, with the command that installs it if
+    there is an extra of the backend's name.
     """
     if name not in backend_names():
         raise ValueError(f"backend: expected one of {', '.join(backend_names())}, got {name!r}")
@@ -133,8 +135,16 @@ def load_backend(name: str) -> Backend:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] in ("backends", "spec"):
             raise
-        raise ImportError(
-            f"backend {name!r} needs {error.name}, which is not installed: pip install -e '.[{name}]'", name=error.name
-        ) from error
+        command = f": pip install -e '.[{name}]'" if name in extras() else ""
+        message = f"backend {name!r} needs {error.name}, which is not installed{command}"
+        raise ImportError(message, name=error.name) from error
     backend: Backend = module.Backend(importlib.import_module("shared_bottom.fit").fit)
     return backend
+
+
+def extras() -> list[str]:
+    """The names that `pip install` takes in brackets; none where the project runs without being installed."""
+    try:
+        return importlib.metadata.metadata("shared-bottom").get_all("Provides-Extra") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []

@@ -1,12 +1,10 @@
 """Specs as TOML and JSON: a round trip gives an equal spec, and a JSON schema tells an editor what may stand there.
 
-And files written whole or not at all, and the folder where the project keeps what it can make again.
+And the folder where the project keeps what it can make again.
 """
 
 import os
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -76,27 +74,3 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("SHARED_BOTTOM_CACHE") or platformdirs.user_cache_dir("shared-bottom"))
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """The name, beside `path`, of a file to write; it gets the name `path` at the end, and is gone after an error."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Written beside the target, then renamed."""
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
-
-
-def check_output(option: str, path: Path | None) -> None:
-    """Raises ValueError, naming the option, if the file cannot be written."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
-        raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic.dataclasses import dataclass
@@ -11,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from spec.validation import STRICT
 
 PACKAGES = ("torch", "jax", "jaxlib", "flax", "optax", "keras", "numpy")
+"""Whose versions are named wherever they are installed."""
 
 
 @dataclass(kw_only=True, config=STRICT)
@@ -25,10 +27,10 @@ class Machine:
     """By package, and python."""
 
 
-def describe() -> Machine:
-    """This machine and the packages that count."""
+def describe(libraries: Iterable[str] = ()) -> Machine:
+    """This machine, and the versions of the packages that count and of `libraries`."""
     versions = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in dict.fromkeys((*PACKAGES, *libraries)):
         try:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

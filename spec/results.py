@@ -14,6 +14,8 @@ class Epoch(TypedDict):
 
     epoch: int
     """From 1."""
+    step: int
+    """Steps of the run that are done at its end. A run that stopped within an epoch has more steps than its last."""
     loss: float
     """Mean over its steps."""
     task_loss: dict[str, float]

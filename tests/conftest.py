@@ -1,16 +1,19 @@
-"""What several test files share: both backends, and a small problem that has every kind of task and of missing data."""
+"""What several test files share: the backends, and a small problem that has every kind of task and of missing data."""
 
 import gzip
 import importlib.util
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from backends.base import UnsupportedError
 from shared_bottom.tables import census_income
 from shared_bottom.tables.census_income import fingerprint
-from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, load_backend, presets
+from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, backend_names, presets
+from tests.helpers.backends import installed
 from tests.helpers.census_files import TEST, TRAIN, Install, table
 
 if importlib.util.find_spec("torch"):
@@ -30,11 +33,23 @@ SLOW = (
     "test_docs",
     "test_parity_compiled",
     "test_parity_combinations",
-    "test_cli_property",
     "test_parity_balancing",
+    "test_cli_property",
     "test_parity_curves",
     "test_parity_initial",
+    "test_parity_optimizers",
+    "test_parity_handover",
+    "test_parity_faults",
+    "test_parity_gradient_faults",
+    "test_parity_tool",
+    "test_sharing",
+    "test_sharing_command",
+    "test_interchange",
+    "test_resume_across",
     "test_examples",
+    "test_table_examples",
+    "test_table_memory",
+    "test_checkpoint_disk",
     "test_kill",
     "test_wheel",
 )
@@ -60,10 +75,35 @@ def no_compilation_by_torch(request, monkeypatch):
         monkeypatch.setattr("torch.compile", refused)
 
 
-@pytest.fixture(params=("torch", "jax"))
+@contextmanager
+def skip_what_a_backend_has_no_code_for():
+    """A backend that has less than the others says so itself: what it is not asked for, it need not show."""
+    try:
+        yield
+    except UnsupportedError as error:
+        pytest.skip(str(error))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    with skip_what_a_backend_has_no_code_for():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    with skip_what_a_backend_has_no_code_for():
+        return (yield)
+
+
+EACH_BACKEND = [pytest.param(name, marks=pytest.mark.slow) if name == "jax" else name for name in backend_names()]
+"""JAX compiles what it is given, without jit too, each operation by itself: a second or more a test. In the quick tier it
+is the tests of parity that show it to do what the others do."""
+
+
+@pytest.fixture(params=EACH_BACKEND)
 def backend(request):
-    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    return load_backend(request.param)
+    return installed(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -74,12 +114,12 @@ def file(tmp_path_factory):
     return write_experiment(tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(scope="session", params=("torch", "jax"))
+@pytest.fixture(scope="session", params=EACH_BACKEND)
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
-    pytest.importorskip({"torch": "torch", "jax": "flax"}[request.param])
-    from tests.helpers.commands import fit, without_plots, write_experiment
+    from tests.helpers.commands import EXPERIMENT, fit, without_plots, write_experiment
 
+    installed(request.param).check_training(EXPERIMENT.train, EXPERIMENT.train.execution)
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         without_plots(patch)

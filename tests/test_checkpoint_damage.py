@@ -105,10 +105,12 @@ def renamed(folder):
     shutil.copytree(folder.with_name("step-00000008"), folder)
 
 
-def epoch_field(folder):
-    epochs = json.loads((folder / "checkpoint.json").read_text())["epochs"]
-    epochs[1]["colour"] = 1.0
-    edited(epochs=epochs)(folder)
+def last_epoch(**fields):
+    def damage(folder):
+        *others, last = json.loads((folder / "checkpoint.json").read_text())["epochs"]
+        edited(epochs=[*others, last | fields])(folder)
+
+    return damage
 
 
 def pickled(folder):
@@ -125,11 +127,14 @@ DAMAGES = {
     **{f"{name} bit {seed}": flipped(name, seed) for name in FILES for seed in range(12)},
     **{f"no {name}": missing(name) for name in FILES},
     "empty": lambda folder: [path.unlink() for path in folder.iterdir()],
-    "a newer version": edited(format=2),
+    "a newer version": edited(format=3),
+    "an older version's number": edited(format=1, run={}),
     "a step more": edited(step=11),
     "a field more": edited(colour="red"),
     "a field more in the best": edited(best={"epoch": 2, "step": 10, "value": 0.5, "colour": 1.0}),
-    "a field more in an epoch": epoch_field,
+    "a field more in an epoch": last_epoch(colour=1.0),
+    "an epoch's step beyond": last_epoch(step=11),
+    "an epoch's step twice": last_epoch(step=5),
     "an epoch more": edited(epoch=3),
     "renamed": renamed,
     "other tensors": edited(forged=False, tensors_sha256="0" * 64),
@@ -163,7 +168,10 @@ def test_it_is_named_and_set_aside_and_the_one_before_is_used(alone, folder, dam
     ("name", "words"),
     [
         ("no checkpoint.json", r"checkpoint\.json: No such file"),
-        ("a newer version", r"checkpoint\.json: expected format version 1, got 2"),
+        ("a newer version", r"checkpoint\.json: expected format version 1 or 2, got 3"),
+        ("an older version's number", r"checkpoint\.json: expected the fields of format version 1, got KeyError"),
+        ("an epoch's step beyond", r"checkpoint\.json: epochs: expected steps that rise to 10 at most, got \[5, 11\]"),
+        ("an epoch's step twice", r"checkpoint\.json: epochs: expected steps that rise to 10 at most, got \[5, 5\]"),
         ("a pickle", r"tensors\.safetensors: expected the safetensors format, got "),
         ("a pickle as JSON", r"checkpoint\.json: expected JSON with a field format, got \d+ other bytes"),
         ("a field more", r"checkpoint\.json: colour: Unexpected keyword argument, got 'red'"),

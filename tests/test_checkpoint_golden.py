@@ -1,5 +1,6 @@
-"""Checkpoints of format version 1, as its first version wrote them: every later version reads them and goes on."""
+"""Checkpoints as each version of the format wrote them when it was new: every later one reads them and goes on."""
 
+import json
 import math
 import shutil
 import warnings
@@ -11,15 +12,23 @@ import pytest
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.run.metrics import UndefinedMetricWarning
 from tests.helpers.checkpoints import steps_saved
-from tests.helpers.golden import DATA, FOLDER, MODEL, RUNS
+from tests.helpers.golden import DATA, FOLDERS, MODEL, RUNS
 from tests.helpers.parity import compare_curves, compare_params
-from tests.helpers.runs import FAST
+from tests.helpers.runs import quickest
 
 RTOL = {"float64": 1e-9, "float32": 1e-5}
+ORDER = "a64f85fe5425ba52f7bd20315c79e59bd7d62ccc4f6bb6c1e56187ad61e471ac"
+"""Of 20 rows by the seed 7."""
 
 
-def test_what_they_hold():
-    adam, sgd = (load_checkpoint(FOLDER / name) for name in RUNS)
+@pytest.mark.parametrize("version", FOLDERS)
+def test_what_they_hold(version):
+    adam, sgd = (load_checkpoint(FOLDERS[version] / name) for name in RUNS)
+    for saved in (adam, sgd):
+        text = FOLDERS[version] / f"{saved.backend}-{saved.train.optimizer.kind}" / f"step-{saved.step:08d}"
+        assert json.loads((text / "checkpoint.json").read_text())["format"] == version
+        assert [epoch["step"] for epoch in saved.history.epochs] == [3, 6]
+        assert saved.run.order == {1: None, 2: ORDER}[version]
     assert (adam.backend, adam.step, adam.epoch, adam.model) == ("jax", 8, 2, MODEL)
     assert (sgd.backend, sgd.step, sgd.epoch, sgd.model) == ("torch", 6, 2, MODEL)
     assert [checkpoint.train for checkpoint in (adam, sgd)] == [train for train, _, _ in RUNS.values()]
@@ -46,16 +55,29 @@ def test_what_they_hold():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_each_backend_goes_on_from_them(backend, tmp_path, name):
+@pytest.mark.parametrize("version", FOLDERS)
+def test_each_backend_goes_on_from_them(backend, tmp_path, version, name):
     train, validation, step = RUNS[name]
     train = replace(train, execution="auto")  # the other framework decides anew
-    shutil.copytree(FOLDER / name, tmp_path / "run")
+    shutil.copytree(FOLDERS[version] / name, tmp_path / "run")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)
         alone = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "alone", save_every=1)
         resumed = backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "run", save_every=1, resume=True)
     assert len(resumed.history.step_loss) == 9
-    assert resumed.history.execution == FAST[backend.name]
+    assert [epoch["step"] for epoch in resumed.history.epochs] == [3, 6, 9]
+    assert resumed.history.execution == quickest(backend.name)
     assert steps_saved(tmp_path / "run")[-1] == 9 > step
     compare_curves(resumed.history, alone.history, RTOL[train.precision])
     compare_params(resumed.params, alone.params, RTOL[train.precision])
+
+
+def test_where_the_order_is_not_known_it_is_not_compared(backend, tmp_path, monkeypatch):
+    monkeypatch.setattr("shared_bottom.checkpoint.identity.row_order", lambda seed, epoch, rows: np.arange(rows))
+    train, validation, _ = RUNS["torch-sgd"]
+    train = replace(train, execution="auto")
+    for version, folder in FOLDERS.items():
+        shutil.copytree(folder / "torch-sgd", tmp_path / str(version))
+    backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "1", resume=True)
+    with pytest.raises(ValueError, match=f"order: {ORDER} saved, "):
+        backend.fit(MODEL, train, DATA, validation, checkpoint=tmp_path / "2", resume=True)

@@ -27,7 +27,7 @@ from tests.helpers.commands import (
     write,
     write_experiment,
 )
-from tests.helpers.runs import FAST, signalled
+from tests.helpers.runs import quickest, signalled
 
 WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
 
@@ -58,7 +58,7 @@ def test_the_folder_holds_the_run(trained):
 
 def test_its_experiment_is_the_one_that_ran_and_runs_from_anywhere(trained, tmp_path, monkeypatch):
     experiment = read_table_experiment(trained / "experiment.toml")
-    execution = FAST[trained.parent.name.rstrip("0123456789")]
+    execution = quickest(trained.parent.name.rstrip("0123456789"))
     ran = absolute(EXPERIMENT, trained.parent)
     assert experiment == replace(ran, train=replace(ran.train, execution=execution))
     monkeypatch.chdir(tmp_path)
@@ -99,7 +99,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(backend, tmp_path
     number, code = {"torch": (signal.SIGTERM, 143), "jax": (signal.SIGINT, 130)}[backend.name]
     file, every = write_experiment(tmp_path / "data"), ("--save-every", "2", "--quiet")
     whole = fit(file, tmp_path / "whole", backend.name, *every)
-    out, flags = tmp_path / "run", ("--backend", backend.name, "--train.execution", FAST[backend.name], *every)
+    out, flags = tmp_path / "run", ("--backend", backend.name, "--train.execution", quickest(backend.name), *every)
     with monkeypatch.context() as patch:
         signalled(backend, patch, 2, number)
         run("fit", file, "--out", out, *flags, code=code)

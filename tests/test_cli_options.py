@@ -69,6 +69,42 @@ def test_a_flag_overrides_the_file(file, flags, value, expected):
     assert value(parsed(file, *flags)) == expected
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("FILE", "--out", "runs/x.toml"),
+        ("--out", "runs/x.toml", "FILE"),
+        ("--out=runs/x.toml", "FILE"),
+        ("--backend", "x.toml", "--save-every", "3", "FILE", "--out", "x.toml"),
+        ("--save_every=3", "--resume", "FILE", "--out", "x.toml", "--quiet"),
+        ("--train.epochs", "2", "FILE", "--out", "x.toml"),
+        ("--train.no-shuffle", "--out", "x.toml", "--train.optimizer.kind", "sgd", "--quiet", "FILE"),
+        ("--model.trunk", "9", "5", "--out", "x.toml", "FILE", "--data.train", "a.csv", "b.csv"),
+        ("--data.labels.click.positive=x.toml", "FILE", "--out", "run"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_the_file_is_the_argument_that_is_no_flags_value(file, tmp_path, monkeypatch, arguments, there):
+    monkeypatch.chdir(tmp_path)
+    if there:  # an experiment, too
+        for path in (tmp_path / "x.toml", tmp_path / "runs" / "x.toml"):
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(toml(replace(EXPERIMENT, model=replace(EXPERIMENT.model, dropout=0.5))))
+    found = parse(["fit", *(str(file) if argument == "FILE" else argument for argument in arguments)])
+    assert found.file == file
+    assert found.experiment.model.dropout == 0.0
+    assert str(found.out) in ("run", "x.toml", "runs/x.toml")
+
+
+def test_an_experiment_as_a_fields_value_is_told_from_the_file(file):
+    flags = ("--data.test", str(file), "--data.memory-mb", "64")
+    other = file.with_name("other.toml")
+    other.write_text(file.read_text())
+    with pytest.raises(ValueError, match=rf"^fit: expected one FILE\.toml, got '{file}' and '{other}'$"):
+        parse(["fit", "--out", "run", *flags, str(other)])
+
+
 def test_without_flags_it_is_the_files(file):
     found = parsed(file)
     paths = {"train": (str(file.parent / "train.csv"),), "test": (str(file.parent / "test.parquet"),)}

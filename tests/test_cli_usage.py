@@ -114,6 +114,11 @@ def test_what_cannot_be_predicted_or_evaluated_is_named(trained, tmp_path, capsy
     assert not out[1].exists()
 
 
+def test_a_model_that_a_killed_fit_set_aside_is_read(tmp_path, trained):
+    shutil.copytree(trained / "model", tmp_path / ".replaced-model")
+    assert read_trained(tmp_path).model == read_trained(trained).model
+
+
 def test_without_test_files_some_must_be_named(tmp_path, trained, capsys):
     shutil.copytree(trained / "model", tmp_path / "model")
     columns = read_trained(trained).columns

@@ -81,10 +81,15 @@ def test_every_command_runs(project, once, page):
 
 
 @pytest.mark.parametrize("command", sorted(LONG))
-def test_what_takes_minutes_is_a_command_of_the_bench(command, monkeypatch):
+def test_what_takes_minutes_is_a_command_of_the_bench(command, tmp_path, monkeypatch):
+    """Its options are right where the folder of the real files, if it names one, is there."""
     assert command in {command for page in PAGES for command in commands(page)}
     options = tyro.cli(Options, args=shlex.split(command)[3:])
-    monkeypatch.setattr(Path, "is_dir", lambda path: True)
+    monkeypatch.chdir(tmp_path)
+    if options.data_dir is not None:
+        with pytest.raises(ValueError, match="--data-dir: expected a folder, got 'census-income'"):
+            check(options)
+        options.data_dir.mkdir()
     check(options)
 
 

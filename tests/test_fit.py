@@ -6,20 +6,35 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backends.base import Cost
 from spec import SGD, Adam, Dataset, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.data import row_order
 from tests.helpers.plain import plain_losses
 from tests.helpers.runs import executions, training
 
 
-def test_auto_takes_the_execution_that_ends_first_compiling_included(backend):
-    def taken(model, train):
-        return [backend.best_execution(model, train, steps) for steps in (100, 1_000, 1_000_000)]
+def test_auto_takes_the_execution_that_ends_first_compiling_included(backend, monkeypatch):
+    """By costs that make the crossings easy to see; the tutorial's step is 0.8 million floating-point operations."""
+    model, train = presets.tutorial_model(), presets.tutorial_training()
+    costs = {
+        "eager": Cost(first=0.0, step=1e-3, flops=1e12),
+        "step": Cost(first=8.0, step=2e-4, flops=1e12),
+        "epoch": Cost(first=20.0, step=8e-5, flops=1e12),
+    }
+    monkeypatch.setattr(backend, "costs", costs)
+    taken = {steps: backend.best_execution(model, train, steps) for steps in (1, 9_900, 10_100, 99_000, 101_000)}
+    assert taken == {1: "eager", 9_900: "eager", 10_100: "step", 99_000: "step", 101_000: "epoch"}
+    # Where compiling makes the arithmetic faster, a large network wins its seconds back within fewer steps.
+    monkeypatch.setattr(backend, "costs", costs | {"eager": costs["eager"]._replace(flops=1e10)})
+    assert backend.best_execution(model, train, 9_000) == "eager"
+    assert backend.best_execution(presets.wide_model(), presets.wide_training(), 100) == "step"
 
-    small = taken(presets.tutorial_model(), presets.tutorial_training())
-    assert small == {"torch": ["eager", "eager", "epoch"], "jax": ["epoch"] * 3}[backend.name]
-    # Where a step is long, the seconds of compiling come back sooner.
-    assert taken(presets.wide_model(), presets.wide_training())[1] != "eager"
+
+def test_auto_is_decided_by_the_steps_of_the_whole_run(backend, monkeypatch, model, data):
+    asked, train = [], training(backend, execution="auto")
+    monkeypatch.setattr(backend, "best_execution", lambda *arguments: asked.append(arguments) or "eager")
+    assert backend.fit(model, train, data).history.execution == "eager"
+    assert asked == [(model, train, 6)]
 
 
 def test_history(backend, model, data):
@@ -34,9 +49,9 @@ def test_history(backend, model, data):
     assert list(history.task_loss) == [task.name for task in model.tasks]
     weighted = sum(task.weight * history.task_loss[task.name] for task in model.tasks)
     np.testing.assert_allclose(history.step_loss, weighted, rtol=1e-6)
-    assert [entry["epoch"] for entry in history.epochs] == [1, 2]
+    assert [(entry["epoch"], entry["step"]) for entry in history.epochs] == [(1, 3), (2, 6)]
     for i, entry in enumerate(history.epochs):
-        assert set(entry) == {"epoch", "loss", "task_loss", "metrics", "seconds"}
+        assert set(entry) == {"epoch", "step", "loss", "task_loss", "metrics", "seconds"}
         assert entry["seconds"] > 0
         assert entry["loss"] == pytest.approx(history.step_loss[3 * i : 3 * i + 3].mean())
         for name, curve in history.task_loss.items():

@@ -1,9 +1,11 @@
 """Who imports whom: a spec needs no framework, and the user of one framework need not have the other."""
 
 import ast
+import re
 import subprocess
 import sys
 import textwrap
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -12,8 +14,6 @@ import pytest
 from spec import backend_names, load_backend
 
 ROOT = Path(__file__).parents[1]
-NEEDS = {"torch": {"torch"}, "jax": {"jax", "flax", "optax"}}
-FRAMEWORKS = {"torch", "jax", "flax", "optax"}
 
 BLOCK = """
 import sys
@@ -30,9 +30,9 @@ sys.meta_path.insert(0, Blocked)
 FIT = """
 from dataclasses import replace
 import numpy as np
-from spec import load_backend, presets
+from spec import SGD, load_backend, presets
 
-train = replace(presets.tutorial_training(), epochs=1, device="cpu", execution="eager")
+train = replace(presets.tutorial_training(), optimizer=SGD(), epochs=1, device="cpu", execution="eager")
 model, data = presets.tutorial_model(), presets.tutorial_data()
 fitted = load_backend({name!r}).fit(model, train, data)
 assert fitted.history.step_loss.shape == (32,)
@@ -57,6 +57,24 @@ def imported(path):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
+
+
+def needs(name):
+    """The packages that a backend's folder imports and that are not installed with the project itself."""
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    installed = {re.split(r"[<>=~!;\[ ]", requirement)[0].replace("-", "_") for requirement in requirements}
+    packages = {package for path in (ROOT / "backends" / name).glob("*.py") for package in imported(path)}
+    return packages - installed - sys.stdlib_module_names - {"spec", "backends"}
+
+
+FOLDERS = sorted(path.parent.name for path in (ROOT / "backends").glob("*/__init__.py"))
+NEEDS = {name: needs(name) for name in FOLDERS}
+FRAMEWORKS = {"torch", "jax"}.union(*NEEDS.values())
+
+
+def test_what_the_backends_need():
+    assert NEEDS["torch"] == {"torch"}
+    assert NEEDS["jax"] == {"jax", "flax", "optax"}
 
 
 def test_importing_spec_brings_no_heavy_package():
@@ -91,6 +109,7 @@ def test_the_block_blocks():
 LAYERS = [
     ["spec"],
     ["backends"],
+    ["shared_bottom.disk"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
     ["shared_bottom.fit", "shared_bottom.folder"],
@@ -165,12 +184,13 @@ def test_the_spec_imports_numpy_and_pydantic_and_the_standard_library():
 
 
 def test_the_backends_are_the_folders():
-    assert backend_names() == ["jax", "torch"]
+    assert backend_names() == FOLDERS
+    assert {"jax", "torch"} <= set(FOLDERS)
 
 
 @pytest.mark.parametrize("name", ["tensorflow", "", "layout", "torch.model", "../torch"])
 def test_an_unknown_backend_is_rejected_and_the_valid_ones_listed(name):
-    with pytest.raises(ValueError, match="backend: expected one of jax, torch, got") as caught:
+    with pytest.raises(ValueError, match=f"backend: expected one of {', '.join(FOLDERS)}, got") as caught:
         load_backend(name)
     assert str(caught.value).endswith(repr(name))
 

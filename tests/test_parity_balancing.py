@@ -1,4 +1,4 @@
-"""Balancing: both backends and a plain NumPy version draw one curve and weigh the tasks alike.
+"""Balancing: the backends and a plain NumPy version draw one curve and weigh the tasks alike.
 
 Every execution, optimizer and kind of task with it: `tests.helpers.combinations`.
 """
@@ -21,6 +21,7 @@ from spec import (
     load_backend,
 )
 from spec.balancing import GRADNORM_FLOOR
+from tests.helpers.backends import each_backend, each_pair
 from tests.helpers.parity import (
     PARAMS_RTOL,
     RTOL,
@@ -57,39 +58,40 @@ rules = pytest.mark.parametrize("rule", RULES)
 
 
 @rules
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@each_backend
 def test_a_plain_numpy_version_of_the_paper_agrees(name, rule):
     train = replace(TRAIN, balancing=RULES[rule])
     total, weights, params = train_plainly(THREE, train, DATA)
-    fitted = fit(name, THREE, train, DATA, execution="eager" if name == "torch" else "epoch")
+    fitted = fit(name, THREE, train, DATA)
     np.testing.assert_allclose(fitted.history.step_loss, total, rtol=RTOL)
     own = [fitted.history.task_weight[task.name] for task in THREE.tasks]
     np.testing.assert_allclose(np.stack(own, axis=1), weights, rtol=RTOL)
     compare_params(fitted.params, params, PARAMS_RTOL)
-    plain = fit(name, THREE, TRAIN, DATA, execution="eager" if name == "torch" else "epoch")
+    plain = fit(name, THREE, TRAIN, DATA)
     assert np.abs(fitted.history.step_loss / plain.history.step_loss - 1).max() > 1e-3  # the rule does something
 
 
 @rules
-def test_whole_curves_of_all_kinds_of_parts_agree(rule):
+@each_pair
+def test_whole_curves_of_all_kinds_of_parts_agree(pair, rule):
     model = example_model("tied", normalization="layer", dropout=0.2)
     train = TrainSpec(
         optimizer=AdamW(learning_rate=3e-3), clip_norm=1.0, batch_size=16, epochs=20, seed=3, balancing=RULES[rule]
     )
     train = replace(train, precision="float64")
-    one, other = both(model, train, example_data(model, 250, missing=True, weighted=True), steps=320)
+    one, other = both(pair, model, train, example_data(model, 250, missing=True, weighted=True), steps=320)
     compare_params(one.params, other.params, PARAMS_RTOL)
     assert list(one.balance) == list(other.balance)
     for name, own in one.balance.items():
         np.testing.assert_allclose(own, other.balance[name], rtol=PARAMS_RTOL, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@each_backend
 def test_gradnorm_stops_at_its_floor_as_the_plain_version_does(name):
     """At so high a rate each step throws the factors from one end to the other."""
     train = replace(TRAIN, epochs=1, balancing=GradNorm(learning_rate=100.0))
     _, weights, _ = train_plainly(THREE, train, DATA)
-    fitted = fit(name, THREE, train, DATA, execution="eager" if name == "torch" else "step")
+    fitted = fit(name, THREE, train, DATA)
     own = np.stack([fitted.history.task_weight[task.name] for task in THREE.tasks], axis=1)
     np.testing.assert_allclose(own, weights, rtol=RTOL)
     factors = own / [task.weight for task in THREE.tasks]
@@ -98,10 +100,9 @@ def test_gradnorm_stops_at_its_floor_as_the_plain_version_does(name):
 
 
 @rules
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@each_backend
 def test_float32_begins_as_float64_does_in_one_process(name, rule):
-    execution = "eager" if name == "torch" else "step"
-    train = replace(TRAIN, epochs=3, device="cpu", execution=execution, balancing=RULES[rule])
+    train = replace(TRAIN, epochs=3, device="cpu", balancing=RULES[rule])
     model = replace(THREE, activation="silu")  # of no other test, so that float32 is what comes first
     single, double = (
         load_backend(name).fit(model, replace(train, precision=precision), DATA) for precision in ("float32", "float64")
@@ -111,30 +112,28 @@ def test_float32_begins_as_float64_does_in_one_process(name, rule):
 
 
 @pytest.mark.parametrize("rule", ["dwa", "gradnorm", "pcgrad"])
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@each_backend
 def test_one_task_is_trained_as_without_a_rule(name, rule):
     model = replace(THREE, tasks=THREE.tasks[:1])
     data = replace(DATA, labels={"span": DATA.labels["span"]})
-    execution = "eager" if name == "torch" else "step"
     plain, own = (
-        fit(name, model, train, data, execution=execution)
+        fit(name, model, train, data)
         for train in (replace(TRAIN, epochs=4), replace(TRAIN, epochs=4, balancing=RULES[rule]))
     )
     compare_curves(plain.history, own.history, WITHIN)
 
 
 @rules
-@pytest.mark.parametrize("name", ["torch", "jax"])
+@each_backend
 def test_a_task_without_weight_or_labels_moves_nothing(name, rule):
     """Not the trunk, not its own head, not the others' factors, and no number becomes NaN."""
     tasks = (*THREE.tasks, TaskSpec(name="idle", kind="binary", weight=0.0), TaskSpec(name="empty", kind="regression"))
     model = replace(THREE, tasks=tasks)
     labels = {"idle": (DATA.numeric[:, 0] > 0).astype(float), "empty": np.full(DATA.rows, np.nan)}
     data = replace(DATA, labels={**DATA.labels, **labels})
-    execution = "eager" if name == "torch" else "step"
     train = replace(TRAIN, epochs=4, balancing=RULES[rule])
-    start = fit(name, model, replace(train, epochs=1, optimizer=Adam(learning_rate=1e-30)), data, execution=execution)
-    fitted = fit(name, model, train, data, execution=execution)
+    start = fit(name, model, replace(train, epochs=1, optimizer=Adam(learning_rate=1e-30)), data)
+    fitted = fit(name, model, train, data)
     assert all(np.isfinite(value).all() for value in (*fitted.params.values(), *fitted.balance.values()))
     for task in ("idle", "empty"):
         for part in ("kernel", "bias"):

@@ -39,6 +39,6 @@ def test_torch_compiled(kinds):
     model, train, labels = CASES[kinds]
     train = replace(train, batch_size=16, epochs=20, seed=8, precision="float64")
     data = example_data(model, 250, **labels)
-    one, other = both(model, train, data, torch="epoch", steps=STEPS)
+    one, other = both(("torch", "jax"), model, train, data, torch="epoch", steps=STEPS)
     compare_params(one.params, other.params, PARAMS_RTOL)
     compare_curves(fit("torch", model, train, data, execution="eager").history, one.history, WITHIN)

@@ -9,15 +9,18 @@ import functools
 import numpy as np
 import pytest
 
+from spec import load_backend
+from tests.helpers.backends import each_way
 from tests.helpers.combinations import FACTORS, FEW, STEPS, problem
 from tests.helpers.parity import FEATURES, KINDS, PARAMS_RTOL, RTOL, WITHIN, compare_curves, compare_params, fit
+from tests.helpers.runs import quickest
 
-COMPILED = ("step", "epoch")
+EXECUTIONS = ("eager", "step", "epoch")
 cases = pytest.mark.parametrize("case", FEW, ids=", ".join)
 
 
 SLOW, SLOW_EPOCHS = ("gradnorm", "pcgrad"), 3
-"""A backward pass for each task takes JAX without jit 0.1 s a step: three epochs, where the others have twenty."""
+"""Of balancing: a backward pass for each task takes a slow execution 0.1 s a step: three epochs, not twenty."""
 
 
 @functools.cache
@@ -43,19 +46,12 @@ def test_every_value_occurs():
 
 
 @cases
-@pytest.mark.parametrize("execution", COMPILED)
-def test_torch_compiled(execution, case):
-    """Every value of every factor, 320 steps, against JAX's compiled executions and PyTorch's eager one."""
-    one = run(case, "torch", execution)
-    for jax in COMPILED:
-        compare(one, run(case, "jax", jax))
-    compare_curves(run(case, "torch", "eager").history, one.history, WITHIN)
-
-
-@cases
-def test_jax_eager(case):
-    """The same for JAX without jit."""
-    epochs = SLOW_EPOCHS if set(SLOW) & set(case) else 20
-    eager = run(case, "jax", "eager", epochs)
-    compare(run(case, "torch", "eager", epochs), eager)
-    compare_curves(run(case, "jax", "epoch", epochs).history, eager.history, WITHIN)
+@each_way
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_every_execution(execution, first, then, case):
+    """Every value of every factor, 320 steps, against the execution of each backend that ends first."""
+    cost = load_backend(first).costs.get(execution)
+    epochs = SLOW_EPOCHS if cost and cost.step > 10e-3 and set(SLOW) & set(case) else 20
+    one = run(case, first, execution, epochs)
+    compare_curves(run(case, first, quickest(first), epochs).history, one.history, WITHIN)
+    compare(one, run(case, then, quickest(then), epochs))

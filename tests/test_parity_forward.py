@@ -1,4 +1,4 @@
-"""Both networks give the logits, and every layer between, that a plain NumPy forward pass gives."""
+"""Every network gives the logits, and every layer between, that a plain NumPy forward pass gives."""
 
 from dataclasses import replace
 
@@ -11,17 +11,19 @@ from flax import nnx
 
 from backends.batches import encode_inputs
 from backends.jax import layers as jax_layers
-from backends.jax import training as jax_training
+from backends.jax.scope import scope
 from backends.layout import layout_of
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
 from spec import CategoricalFeature, Dataset, TaskSpec, initial_params, load_backend
 from spec.random import step_key
+from tests.helpers.backends import BACKENDS, PAIRS, each_pair
 from tests.helpers.parity import FEATURES, as_precision, compare_params, example_data, example_model
 from tests.helpers.plain import plain_layers, plain_logits
 
 RTOL = {"float64": 1e-13, "float32": 1e-5}
-BACKENDS = ("torch", "jax")
+HOOKED = ("torch", "jax")
+"""Whose layers are looked at one by one, through what the framework has for it."""
 ACTIVATIONS = ["relu", "gelu", "silu", "tanh"]
 
 SIXTEEN = tuple(
@@ -63,10 +65,10 @@ def logits(name, model, params, data, *, compiled=True):
     network = backend.build(model, params, device="cpu")
     dtype = next(iter(params.values())).dtype
     inputs = encode_inputs(layout_of(model), data, str(dtype))
-    if name == "torch" or not compiled:
+    if name != "jax" or not compiled:
         return backend.logits(network, inputs)
     graph, state = nnx.split(network)
-    with jax_training.scope(dtype, backend.native_device("cpu")):
+    with scope(dtype, backend.native_device("cpu")):
         found = jax.jit(lambda state, inputs: nnx.merge(graph, state)(**inputs))(state, inputs)
         assert all(x.dtype == dtype for x in found.values())
         return {task: np.asarray(found[task]) for task in (task.name for task in model.tasks)}
@@ -108,14 +110,16 @@ def recorded_layers(name, model, params, data, monkeypatch):
 
 def check_logits(model, precision, data):
     params = parameters(model, precision)
-    torch_logits, jax_logits = (logits(name, model, params, data) for name in BACKENDS)
-    assert list(torch_logits) == [task.name for task in model.tasks]
-    for task in model.tasks:
-        assert torch_logits[task.name].shape == (data.rows, task.outputs)
-        assert torch_logits[task.name].dtype == precision
-    compare_params(torch_logits, jax_logits, RTOL[precision])
+    by_backend = {name: logits(name, model, params, data) for name in BACKENDS}
     plain = plain_logits(model, as_precision(params, "float64"), data)
-    compare_params(as_precision(torch_logits, "float64"), plain, RTOL[precision])
+    for outputs in by_backend.values():
+        assert list(outputs) == [task.name for task in model.tasks]
+        for task in model.tasks:
+            assert outputs[task.name].shape == (data.rows, task.outputs)
+            assert outputs[task.name].dtype == precision
+        compare_params(as_precision(outputs, "float64"), plain, RTOL[precision])
+    for one, other in PAIRS:
+        compare_params(by_backend[one], by_backend[other], RTOL[precision])
 
 
 @pytest.mark.parametrize("precision", RTOL)
@@ -146,7 +150,7 @@ def test_logits_of_any_number_of_rows(rows):
     check_logits(model, "float64", example_data(model, rows))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", HOOKED)
 @pytest.mark.parametrize("precision", RTOL)
 @pytest.mark.parametrize("normalization", ["none", "layer"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -160,7 +164,7 @@ def test_every_layer_gives_what_numpy_gives(name, activation, normalization, pre
     compare_params(as_precision({layer: found[layer] for layer in plain}, "float64"), plain, RTOL[precision])
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", HOOKED)
 @pytest.mark.parametrize(("seed", "step"), [(0, 0), (42, 319), (2**32 - 1, 100_000)])
 def test_dropout_stands_after_the_activation_of_every_hidden_layer(name, seed, step):
     model = example_model("tied", dropout=0.3, normalization="layer", activation="silu")
@@ -173,15 +177,16 @@ def test_dropout_stands_after_the_activation_of_every_hidden_layer(name, seed, s
         native = network(**tensors, dropout_key=torch.tensor(key))
         found = {task: x.numpy(force=True) for task, x in native.items()}
     else:
-        with jax_training.scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
+        with scope(np.dtype("float64"), load_backend(name).native_device("cpu")):
             native = network(**inputs, dropout_key=jnp.uint32(key))
             found = {task: np.asarray(x) for task, x in native.items()}
     compare_params(found, plain_logits(model, params, data, dropout=(seed, step)), 1e-13)
 
 
+@each_pair
 @pytest.mark.parametrize("precision", RTOL)
-def test_predictions(precision):
+def test_predictions(precision, pair):
     model = example_model("tied", normalization="layer", dropout=0.5)
     params, data = parameters(model, precision), example_data(model, 40)
-    torch_found, jax_found = (load_backend(name).predict(model, params, data, device="cpu") for name in BACKENDS)
-    compare_params(torch_found, jax_found, RTOL[precision])
+    one, other = (load_backend(name).predict(model, params, data, device="cpu") for name in pair)
+    compare_params(one, other, RTOL[precision])

@@ -1,4 +1,4 @@
-"""Every parameter's gradient is the same in both backends, and the slope of the loss that NumPy computes."""
+"""Every parameter's gradient is the same in all backends, and the slope of the loss that NumPy computes."""
 
 from dataclasses import replace
 
@@ -6,24 +6,25 @@ import numpy as np
 import pytest
 
 from spec import initial_params, load_backend
+from tests.helpers.backends import BACKENDS, PAIRS, each_backend, each_pair
 from tests.helpers.parity import KINDS, compare_params, example_data, example_model
 from tests.helpers.plain import plain_logits, plain_loss
 
-BACKENDS = ("torch", "jax")
 RTOL = 1e-10
 
 
-def both(model, params, data):
-    """The loss and gradients of both, compared and found finite; torch's are returned."""
-    (torch_loss, torch_gradients), (jax_loss, jax_gradients) = (
-        load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS
-    )
-    assert np.isfinite(torch_loss)
-    assert torch_loss == pytest.approx(jax_loss, rel=1e-12, abs=0)
-    assert {value.dtype for value in torch_gradients.values()} == {np.dtype("float64")}
-    compare_params(torch_gradients, jax_gradients, RTOL)
-    assert torch_loss == pytest.approx(plain_loss(model, params, data), rel=1e-12, abs=0)
-    return torch_gradients
+def agreed(model, params, data):
+    """The gradients of all backends, which agree with each other, as their losses do with NumPy's."""
+    runs = {name: load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS}
+    expected = plain_loss(model, params, data)
+    assert np.isfinite(expected)
+    for loss, gradients in runs.values():
+        assert loss == pytest.approx(expected, rel=1e-12, abs=0)
+        assert {value.dtype for value in gradients.values()} == {np.dtype("float64")}
+    for one, other in PAIRS:
+        assert runs[one][0] == pytest.approx(runs[other][0], rel=1e-12, abs=0)
+        compare_params(runs[one][1], runs[other][1], RTOL)
+    return runs[BACKENDS[0]][1]
 
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["even", "weighted"])
@@ -32,7 +33,7 @@ def both(model, params, data):
 def test_gradients_of_every_kind(kinds, missing, weighted):
     model = example_model(kinds)
     data = example_data(model, 50, missing=missing, weighted=weighted)
-    gradients = both(model, initial_params(model, seed=5, precision="float64"), data)
+    gradients = agreed(model, initial_params(model, seed=5, precision="float64"), data)
     assert all(np.abs(value).max() > 0 for value in gradients.values())
 
 
@@ -41,7 +42,7 @@ def test_gradients_of_every_kind(kinds, missing, weighted):
 def test_gradients_of_every_activation(activation, normalization):
     model = example_model("tied", activation=activation, normalization=normalization)
     data = example_data(model, 50, missing=True, weighted=True)
-    both(model, initial_params(model, seed=6, precision="float64"), data)
+    agreed(model, initial_params(model, seed=6, precision="float64"), data)
 
 
 @pytest.mark.parametrize("kinds", KINDS)
@@ -58,7 +59,7 @@ def test_extreme_logits(kinds):
     for x in plain_logits(model, params, data).values():
         assert x.min() < -1e4
         assert x.max() > 1e4
-    both(model, params, data)
+    agreed(model, params, data)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])
@@ -67,7 +68,7 @@ def test_the_slope_of_relu_at_and_below_zero(value):
     params = initial_params(model, seed=2, precision="float64")
     params["trunk.1.kernel"][:, ::2] = 0.0
     params["trunk.1.bias"][::2] = value
-    gradients = both(model, params, example_data(model, 20))
+    gradients = agreed(model, params, example_data(model, 20))
     assert not gradients["trunk.1.bias"][::2].any()
     assert gradients["trunk.1.bias"][1::2].any()
 
@@ -80,13 +81,13 @@ def test_a_task_without_a_label_adds_no_loss_and_no_gradient(task):
     gone = np.full_like(label, -1) if task == "city" else np.full(label.shape, np.nan)
     data = replace(data, labels={**data.labels, task: gone})
     params = initial_params(model, seed=5, precision="float64")
-    gradients = both(model, params, data)
+    gradients = agreed(model, params, data)
     for name, value in gradients.items():
         assert value.any() != name.startswith(f"tasks.{task}."), name
     others = replace(model, tasks=tuple(other for other in model.tasks if other.name != task))
     kept = {name: value for name, value in params.items() if not name.startswith(f"tasks.{task}.")}
     labels = {name: value for name, value in data.labels.items() if name != task}
-    alone = both(others, kept, replace(data, labels=labels))
+    alone = agreed(others, kept, replace(data, labels=labels))
     compare_params(alone, {name: gradients[name] for name in alone}, 1e-12)
 
 
@@ -99,7 +100,7 @@ def test_a_batch_without_any_label_adds_no_loss_and_no_gradient():
         else np.full(data.labels[task.name].shape, np.nan)
         for task in model.tasks
     }
-    gradients = both(model, initial_params(model, seed=5, precision="float64"), replace(data, labels=labels))
+    gradients = agreed(model, initial_params(model, seed=5, precision="float64"), replace(data, labels=labels))
     assert not any(value.any() for value in gradients.values())
 
 
@@ -110,12 +111,12 @@ def test_a_task_whose_labels_all_have_weight_zero_adds_nothing():
     label = np.where(weight == 0, 1.0, np.nan)
     data = replace(data, sample_weight=weight, labels={**data.labels, "click": label})
     params = initial_params(model, seed=5, precision="float64")
-    gradients = both(model, params, data)
+    gradients = agreed(model, params, data)
     assert not gradients["tasks.click.0.kernel"].any()
     assert gradients["tasks.buy.0.kernel"].any()
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@each_backend
 @pytest.mark.parametrize("normalization", ["none", "layer"])
 def test_gradients_are_the_slopes_of_the_plain_loss(name, normalization):
     model = example_model("tied", activation="gelu", normalization=normalization)
@@ -135,9 +136,10 @@ def test_gradients_are_the_slopes_of_the_plain_loss(name, normalization):
             assert gradients[parameter][index] == pytest.approx(slope, rel=1e-5, abs=1e-8), (parameter, index)
 
 
-def test_gradients_in_float32():
+@each_pair
+def test_gradients_in_float32(pair):
     model = example_model("tied", normalization="layer")
     data = example_data(model, 50, missing=True, weighted=True)
     params = initial_params(model, seed=6)
-    (_, one), (_, other) = (load_backend(name).gradients(model, params, data, device="cpu") for name in BACKENDS)
+    (_, one), (_, other) = (load_backend(name).gradients(model, params, data, device="cpu") for name in pair)
     compare_params(one, other, 1e-4)  # a bias's gradient is a sum whose rows nearly cancel

@@ -9,9 +9,9 @@ from backends.batches import BatchSource
 from backends.layout import layout_of
 from shared_bottom.run.fit import epoch_calls
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, initial_params, learning_rates, load_backend
+from tests.helpers.backends import each_way
 from tests.helpers.parity import FEATURES, KINDS, RTOL, compare_params, example_data, example_model
 
-EXECUTIONS = {"torch": "eager", "jax": "step"}
 STEPS = 24
 MODEL = example_model(
     trunk=(6,), categorical=FEATURES[:2], tasks=KINDS["tied"][::3], normalization="layer", dropout=0.2
@@ -29,7 +29,6 @@ OPTIMIZERS = {
     "rmsprop": RMSprop(learning_rate=1e-3),
     "rmsprop with momentum": RMSprop(learning_rate=1e-3, momentum=0.8),
 }
-BOTH_WAYS = pytest.mark.parametrize(("first", "then"), [("torch", "jax"), ("jax", "torch")])
 
 
 def training(optimizer):
@@ -57,7 +56,8 @@ def run(names, after, optimizer, forget=()):
         if "count" in forget and losses:
             arrays["debias"][after:] = arrays["debias"][:-after].copy()
         given = {key: value for key, value in state.items() if key not in forget}
-        trainer = load_backend(name).trainer(MODEL, train, execution=EXECUTIONS[name], device="cpu", **given)
+        backend = load_backend(name)
+        trainer = backend.trainer(MODEL, train, execution=backend.lock_step, device="cpu", **given)
         losses.append(trainer.run({key: array[steps] for key, array in arrays.items()}))
         state = {"params": trainer.params(), "slots": trainer.slots()}
     found = {f"step {step}": loss for step, loss in enumerate(np.concatenate(losses))}
@@ -71,7 +71,7 @@ def uninterrupted(name, optimizer):
     return run((name,), STEPS, optimizer)
 
 
-@BOTH_WAYS
+@each_way
 @pytest.mark.parametrize("after", [1, 11, STEPS - 1])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_the_run_is_that_of_one_backend(optimizer, after, first, then):
@@ -81,7 +81,7 @@ def test_the_run_is_that_of_one_backend(optimizer, after, first, then):
         compare_params(uninterrupted(alone, optimizer), handed, RTOL)
 
 
-@BOTH_WAYS
+@each_way
 @pytest.mark.parametrize(
     ("optimizer", "forget"),
     [(name, "slots") for name, optimizer in OPTIMIZERS.items() if optimizer.slots]

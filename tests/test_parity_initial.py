@@ -1,4 +1,4 @@
-"""Both native modules hold the spec's parameters: the same names, the same shapes, the same bits."""
+"""The native modules hold the spec's parameters: the same names, the same shapes, the same bits."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -9,11 +9,13 @@ from hypothesis import example, given, settings
 
 from backends.layout import layout_of
 from backends.torch.model import Network as TorchNetwork
-from spec import TaskSpec, TrainSpec, initial_params, load_backend, parameter_shapes, presets
+from spec import SGD, TaskSpec, TrainSpec, initial_params, load_backend, parameter_shapes, presets
+from tests.helpers.backends import BACKENDS, each_backend
 from tests.helpers.parity import compare_params, example_data, example_model
 from tests.helpers.strategies import model_specs, repeatable
 
-BACKENDS = ("torch", "jax")
+MODULES = ("torch", "jax")
+"""Whose native modules are looked into, through what the framework has for it."""
 
 
 def native_parameters(network):
@@ -66,7 +68,7 @@ def edges(test):
 def test_the_modules_hold_the_initial_parameters_bit_for_bit(model):
     for precision in ("float32", "float64"):
         params = initial_params(model, seed=7, precision=precision)
-        for name in BACKENDS:
+        for name in MODULES:
             built = spec_parameters(model, load_backend(name).build(model, params, device="cpu"))
             compare_params(params, built, rtol=0)
 
@@ -83,7 +85,7 @@ def test_gradients_have_the_names_and_shapes_of_the_parameters(model):
         assert {value.dtype for value in gradients.values()} == {np.dtype("float32")}, name
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", MODULES)
 @pytest.mark.parametrize(
     "model", [presets.tutorial_model(), example_model(normalization="layer")], ids=["tutorial", "all"]
 )
@@ -93,7 +95,7 @@ def test_the_modules_have_every_parameter_of_the_spec_and_no_other(name, model):
     assert held == sum(int(np.prod(shape)) for shape in parameter_shapes(model).values())
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_copies_of_its_own(name):
     model = example_model()
     params = initial_params(model, precision="float64")
@@ -104,17 +106,10 @@ def test_a_module_has_copies_of_its_own(name):
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("name", BACKENDS)
+@each_backend
 def test_training_starts_from_the_specs_initial_parameters(name, precision):
     model = example_model()
-    train = TrainSpec(
-        seed=11,
-        epochs=1,
-        batch_size=8,
-        precision=precision,
-        execution={"torch": "eager", "jax": "epoch"}[name],
-        device="cpu",
-    )
+    train = TrainSpec(optimizer=SGD(), seed=11, epochs=1, batch_size=8, precision=precision, device="cpu")
     data, backend = example_data(model, 8), load_backend(name)
     params = initial_params(model, seed=11, precision=precision)
     compare_params(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bench.cases import load_cases
-from bench.parity import compare_backends
+from bench.parity.compare import compare_backends
 from spec import Experiment, GradNorm, UncertaintyWeighting, load_backend, presets, to_toml
 
 
@@ -95,8 +95,8 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 sys.argv = ["parity"]
-import bench.parity
-bench.parity.main()
+from bench.parity.__main__ import main
+main()
 """
 
 

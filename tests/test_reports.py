@@ -104,8 +104,19 @@ class TestReport:
         history.step_loss[:] = np.nan
         for loss in history.task_loss.values():
             loss[:] = np.inf
-        assert "click" in write(tmp_path, model, history)
+        html = write(tmp_path, model, history)
+        assert "click" in html
+        assert "1 of up to 4 rows<" in html  # no epoch has ended
         assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+
+    def test_the_epochs_of_a_run_that_diverged_in_the_next_end_where_they_ended(self, model, tmp_path):
+        history = history_of(model, steps=10, epochs=2, more=5)
+        history.step_loss[:] = 1.0  # from which no length of an epoch could be told
+        assert "25 of up to 4 rows, 10 an epoch" in write(tmp_path, model, history)
+        lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert [line["step"] for line in lines] == [10, 20]
+        weight = history.task_weight["click"]
+        assert [line["task_weight"]["click"] for line in lines] == [weight[9], weight[19]]
 
     @pytest.mark.parametrize("blocked", ["report.html", "plots/losses.svg", "plots"])
     def test_no_file_is_half_written(self, model, tmp_path, blocked):
@@ -165,6 +176,12 @@ class TestEvents:
         np.testing.assert_allclose(found["weight/click"], [(6, weight[5]), (12, weight[11])], rtol=1e-6)
         auc = history.epochs[0]["metrics"]["click"]["auc"]
         np.testing.assert_allclose(found["metrics/click/auc"], [(6, auc), (12, auc)], rtol=1e-6)
+
+    def test_the_epochs_of_a_run_that_diverged_in_the_next_end_where_they_ended(self, model, tmp_path):
+        history = history_of(model, steps=10, epochs=2, more=5)
+        write_events(tmp_path, history)
+        weight = history.task_weight["click"]
+        np.testing.assert_allclose(self.read(tmp_path)["weight/click"], [(10, weight[9]), (20, weight[19])], rtol=1e-6)
 
     def test_a_task_may_be_called_total(self, history, tmp_path):
         history.task_loss["total"] = 7.0 * history.step_loss

@@ -1,13 +1,10 @@
 """What the plots of a report show: their lines, bins and labels, not their pixels."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from shared_bottom.reports import curves, outcomes
-from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import rows_by_task
 from shared_bottom.reports.style import INK, PALETTE, colours
 from tests.helpers.builders import model as small_model
@@ -69,11 +66,14 @@ class TestCurves:
         model = small_model(tasks=tasks_of("binary", 64))
         assert len(curves.losses(history_of(model)).axes) == 65
 
-    @pytest.mark.parametrize(("steps", "epochs", "more"), [(6, 2, 0), (6, 2, 3), (6, 2, 6), (7, 1, 2), (5, 0, 3)])
-    def test_steps_of_an_epoch_also_of_a_run_that_diverged(self, model, steps, epochs, more):
-        history = history_of(model, steps=steps, epochs=epochs + 1)
-        history = replace(history, step_loss=history.step_loss[: steps * epochs + more], epochs=history.epochs[:epochs])
-        assert steps_per_epoch(history) == (steps if epochs else more)
+    @pytest.mark.parametrize(("epochs", "marks"), [(0, []), (1, [10.5]), (2, [10.5, 20.5]), (40, [])])
+    def test_the_epochs_of_a_run_that_diverged_in_the_next_are_marked(self, model, epochs, marks):
+        history = history_of(model, steps=10, epochs=epochs, more=5)
+        history.step_loss[:] = 1.0  # from which no length of an epoch could be told
+        figure = curves.losses(history)
+        assert [line.get_xdata()[0] for line in figure.axes[0].lines if len(line.get_xdata()) == 2] == marks
+        labels = {axes.get_xlabel() for axes in figure.axes} - {""}
+        assert labels == {"step (10 an epoch)" if epochs else "step"}
 
 
 class TestOutcomes:

@@ -1,11 +1,13 @@
 """A run is not resumed as another one: what differs is listed, and nothing is touched."""
 
+import hashlib
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import Adam, EarlyStopping, Schedule
 from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, short, steps_saved
 
@@ -81,6 +83,29 @@ def test_another_run_is_refused_and_each_field_that_differs_listed(backend, base
     unexpected = {"device", "execution", "patience", "on_divergence"}
     assert not {part.split(": ")[0].rpartition(".")[2] for part in message.split("; ")} & unexpected
     assert {path: path.read_bytes() for path in saved.rglob("*.*") if path.is_file()} == before
+
+
+def test_a_numpy_that_shuffles_otherwise_is_told(backend, base, saved, monkeypatch):
+    """The seed and the rows are the same, and yet the order is another: then NumPy is, too."""
+    before = np.arange(36)[::-1]
+    monkeypatch.setattr("shared_bottom.checkpoint.identity.row_order", lambda seed, epoch, rows: before)
+    now = hashlib.sha256(before.astype("<i8").tobytes()).hexdigest()
+    said = (
+        rf"got another: order: \w{{64}} saved, {now} now: of the same seed, this version of NumPy makes another order"
+    )
+    with pytest.raises(ValueError, match=said):
+        backend.fit(MODEL, replace(base, epochs=2), DATA, VALIDATION, checkpoint=saved, resume=True)
+    with pytest.raises(ValueError, match=r"got another: train\.seed: 1 saved, 2 now$"):
+        backend.fit(MODEL, replace(base, seed=2), DATA, VALIDATION, checkpoint=saved, resume=True)
+
+
+def test_rows_that_are_not_shuffled_have_no_order_to_compare(backend, base, tmp_path, monkeypatch):
+    train = replace(base, shuffle=False)
+    backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=tmp_path)
+    monkeypatch.setattr("shared_bottom.checkpoint.identity.row_order", None)
+    resumed = backend.fit(MODEL, replace(train, epochs=2), DATA, VALIDATION, checkpoint=tmp_path, resume=True)
+    assert load_checkpoint(tmp_path).run.order is None
+    assert len(resumed.history.epochs) == 2
 
 
 def test_what_no_step_depends_on_may_differ(backend, base, saved):

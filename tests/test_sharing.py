@@ -14,7 +14,7 @@ from bench.sharing.cases import Problem
 from bench.sharing.plots import plot_sharing
 from bench.sharing.report import explanations, print_sharing
 from bench.sharing.results import outcome, pair
-from bench.sharing.runs import cosines, single
+from bench.sharing.runs import cosines, with_one_task
 from spec import (
     Adam,
     Dataset,
@@ -151,7 +151,7 @@ class TestCosine:
         params = initial_params(model, seed=1, precision="float64")
         flat = []
         for own in model.tasks:
-            one = single(model, own)
+            one = with_one_task(model, own)
             shared = {name: value for name, value in params.items() if name in parameter_shapes(one)}
             _, gradient = backend.gradients(one, shared, sharing_runs.labels_of(data, one), device="cpu")
             flat.append(np.concatenate([g.ravel() for name, g in gradient.items() if not name.startswith("tasks.")]))

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 import pytest
 
 from tests.helpers.commands import write_experiment
-from tests.helpers.runs import FAST
+from tests.helpers.runs import quickest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("spec", "backends", "shared_bottom", "bench")
@@ -133,7 +133,7 @@ def test_it_is_installed_runs_and_goes_and_leaves_all_else_as_it_was(wheel: Path
         assert "click" in described
         for alias in ("shared_bottom", "backends"):
             assert run(python, "-m", alias, "describe", file, cwd=elsewhere) == described
-        options = ("--backend", "jax", "--train.execution", FAST["jax"], "--quiet")
+        options = ("--backend", "jax", "--train.execution", quickest("jax"), "--quiet")
         run(program, "fit", file, "--out", "run", *options, cwd=elsewhere)
         run(program, "predict", "run", file.parent / "test.parquet", "--out", "predictions.parquet", cwd=elsewhere)
     assert (elsewhere / "run" / "report.html").is_file()

@@ -11,16 +11,11 @@ from flax import nnx
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
-from backends.jax.training import Trainer, as_arguments, make_gradient, scope
-from spec.files import cache_folder
+from backends.jax.scope import scope
+from backends.jax.training import Trainer, as_arguments, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
-
-# Compiled code outlives the process, where the user has not said where.
-if jax.config.values["jax_compilation_cache_dir"] is None:
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "jax"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 class Backend(SharedBackend):

@@ -6,8 +6,7 @@ epoch   jax.jit of a scan over all steps of a call: no Python between them
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +21,7 @@ from backends.jax import optimizers
 from backends.jax.balancing import BALANCINGS, Balance
 from backends.jax.gradients import Batch, loss_and_gradient
 from backends.jax.model import Network
+from backends.jax.scope import scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -63,18 +63,30 @@ def train_step(
     return TrainState(params, optimizer_state, balance), losses
 
 
-@functools.lru_cache(maxsize=32)
 def make_run(
     model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
-    network = Network(model)
-    step: Step = functools.partial(train_step, network, task_weights(network, dtype), step_spec)
-    if execution == "epoch":
-        return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
+    """A function (state, batches of steps) -> (state, losses (steps, losses))."""
+    if execution == "eager":
+        return jax.disable_jit()(functools.partial(loop_steps, make_step(model, step_spec, dtype)))
+    return compiled_run(model, step_spec, dtype, execution)
+
+
+@functools.lru_cache(maxsize=32)
+def compiled_run(
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
+) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+    """The function of `make_run` where it is compiled: once for equal arguments."""
+    step = make_step(model, step_spec, dtype)
     if execution == "step":
         return functools.partial(loop_steps, jax.jit(step, donate_argnums=0))
-    return jax.disable_jit()(functools.partial(loop_steps, step))
+    return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
+
+
+def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype) -> Step:
+    """The step of one network."""
+    network = Network(model)
+    return functools.partial(train_step, network, task_weights(network, dtype), step_spec)
 
 
 @functools.lru_cache(maxsize=32)
@@ -101,17 +113,6 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
 def task_weights(network: Network, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
     """The tasks' weights in the layout's order. JAX keeps a constant in the precision that the first run gave it."""
     return np.array([task.weight for task in network.layout.tasks], dtype)
-
-
-@contextmanager
-def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
-    """Where arrays are made and in which precision; and matrix products in full float32, no GPU's default."""
-    with (
-        jax.default_device(device),
-        jax.enable_x64(dtype == np.float64),
-        jax.default_matmul_precision("float32"),
-    ):
-        yield
 
 
 def as_arguments(batches: Batches) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The PyTorch backend."""
 
-import os
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
@@ -10,14 +9,11 @@ import torch
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.torch.model import Network
+from backends.torch.scope import scope
 from backends.torch.training import Trainer, make_gradient
-from spec.files import cache_folder
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
-
-# Compiled code outlives the process, where the user has not said where.
-os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "torch"))
 
 
 class Backend(SharedBackend):
@@ -52,7 +48,7 @@ class Backend(SharedBackend):
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         device = next(network.parameters()).device
         tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
-        with torch.inference_mode():
+        with scope(), torch.inference_mode():
             return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
 
     def loss_and_gradient(
@@ -61,7 +57,8 @@ class Backend(SharedBackend):
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
         tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-        losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
+        with scope():
+            losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:
@@ -69,7 +66,8 @@ class Backend(SharedBackend):
         factor = torch.ones(size, size, device=self.native_device(device))
 
         def product() -> None:
-            (factor @ factor)[0, 0].item()
+            with scope():  # in full float32, as the network is computed
+                (factor @ factor)[0, 0].item()
 
         return product
 

@@ -43,7 +43,7 @@ def loss_and_gradient(
     network: Network, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Losses, Float[Tensor, " parameters"]]:
     """The losses of one batch, and the gradient of their total."""
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         losses_at = losses_of(network, batch)
 
         def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -67,7 +67,7 @@ def task_gradients(
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
     one_hot = torch.eye(len(network.layout.tasks)).to(params)
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux
         (by_name,) = vmap(pullback)(one_hot)

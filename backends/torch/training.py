@@ -6,6 +6,7 @@ epoch   torch.compile of a scan over all steps of a call: no Python between them
 """
 
 import functools
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import Network
 from backends.torch.optimizers import Slots
+from backends.torch.scope import scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -36,6 +38,10 @@ Losses = Float[Tensor, " losses"]
 """The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
 """
 Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
+COMPILER = threading.Lock()
+"""Held by the thread that calls a compiled function. PyTorch has one compiler a process: a call in one thread while
+another one compiles is taken for a call of the other's function, and both are compiled again until PyTorch refuses.
+"""
 
 
 def train_step(
@@ -60,29 +66,50 @@ def train_step(
     return TrainState(params, slots, balance), losses
 
 
-@functools.lru_cache(maxsize=32)
 def make_run(
     model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, losses)); compiled once for equal arguments."""
-    network = Network(model, device)
-    step: Step = functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
+    """A function (state, batches of steps) -> (state, losses (steps, losses)).
+
+    Eager's is for one run alone: it binds its network to the state's parameters.
+    """
     if execution == "eager":
-        return functools.partial(loop_steps, functools.partial(in_place, step))
+        return functools.partial(loop_steps, functools.partial(in_place, make_step(model, step_spec, dtype, device)))
+    with COMPILER:  # of two threads that come with equal arguments, one makes the function
+        return compiled_run(model, step_spec, dtype, device, execution)
+
+
+@functools.lru_cache(maxsize=32)
+def compiled_run(
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
+) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+    """The function of `make_run` where it is compiled: once for equal arguments."""
+    step = make_step(model, step_spec, dtype, device)
     if execution == "step":
         run: Step = functools.partial(loop_steps, compiled(step, device))
     else:
         run = compiled(functools.partial(scan_steps, step), device)
     # Hyperparameters are constants. When a second network comes with other ones, PyTorch would otherwise compile them
     # as inputs, which rounds them: its float64 curve would be off by 1e-8.
-    return torch._dynamo.config.patch(specialize_float=True)(run)
+    run = torch._dynamo.config.patch(specialize_float=True)(run)
+
+    def run_alone(state: TrainState, batches: Batch) -> tuple[TrainState, Losses]:
+        with COMPILER:
+            return run(state, batches)
+
+    return run_alone
 
 
-@functools.lru_cache(maxsize=32)
+def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device) -> Step:
+    """The step of one network."""
+    network = Network(model, device)
+    return functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
+
+
 def make_gradient(
     model: ModelSpec, dtype: np.dtype, device: torch.device
 ) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
-    """A function (params, batch) -> (losses, gradient)."""
+    """A function (params, batch) -> (losses, gradient), for one call of it: it binds its network to the parameters."""
     network = Network(model, device)
     return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
 
@@ -163,7 +190,8 @@ class Trainer:
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
-        self.state, losses = self._run(self.state, tensors)
+        with scope():
+            self.state, losses = self._run(self.state, tensors)
         return losses.double().numpy(force=True)
 
     def params(self) -> np.ndarray:

@@ -2,8 +2,9 @@
 
     python -m bench.sharing FILE.toml --backend jax --json sharing.json --plot sharing.png
 
-Both runs of a seed take the same rows in the same order and as many steps, and start from the same trunk, since initial
-parameters are drawn from (seed, name). What differs is whether the other tasks' heads pull at that trunk too.
+Both runs of a seed take the same number of steps on the same rows in the same order. They also start from the same
+trunk, because initial parameters are drawn from (seed, name). The only difference is whether the other tasks train that
+trunk too.
 """
 
 import shlex
@@ -12,13 +13,15 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
 from bench.options import check_threads, fail, limit_threads
+from spec import backend_names
 
 if TYPE_CHECKING:
+    from backends.base import SharedBackend
     from bench.sharing.cases import Problem
     from bench.sharing.results import Sharing
     from spec import Backend, TrainSpec
@@ -30,8 +33,10 @@ class Options:
 
     file: tyro.conf.Positional[str]
     """A FILE.toml with [model], [train] and [data], or census, with --data-dir."""
-    backend: str = "jax"
-    """The framework: torch or jax."""
+    backend: Annotated[
+        str | None,
+        tyro.conf.arg(help=f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."),
+    ] = None
     seeds: int = 5
     """Seeds, from the file's own upwards; fewer than 2 give no interval, and so no verdict."""
     gradient_rows: int = 4096
@@ -41,19 +46,18 @@ class Options:
     data_dir: Path | None = None
     """Folder with the Census-Income files, for census."""
     json: Path | None = None
-    """Write all of it, every seed's values included, to this file: the schema is in bench/sharing_results.py."""
+    """Write all of it, every seed's values included, to this file: the schema is in bench/sharing/results.py."""
     plot: Path | None = None
     """Draw it to this file: .png or .svg."""
 
 
 def check(options: Options) -> None:
-    """Raises ValueError naming the option, before anything is read."""
-    # Here, so that `--help` does not wait for them.
-    from spec import backend_names
-    from spec.files import check_output
+    """Raises a ValueError that names the option, before anything is read."""
+    # Imported here, so that `--help` does not wait for them.
+    from shared_bottom.disk import check_output
 
     names = backend_names()
-    if options.backend not in names:
+    if options.backend is not None and options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
     for option, number in (("--seeds", options.seeds), ("--gradient-rows", options.gradient_rows)):
         if number < 1:
@@ -73,38 +77,39 @@ def check(options: Options) -> None:
 
 
 def main() -> None:
-    """Parse, check everything, then train and compare."""
+    """Parse the arguments, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.sharing")
     try:
         check(options)
         limit_threads(options.threads)
         from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
-        from spec import load_backend
+        from shared_bottom.folder import load
 
-        backend = cast(SharedBackend, load_backend(options.backend))
+        backend = cast(SharedBackend, load(options.backend))
         problem = read_problem(options.file, options.data_dir)
         backend.resolve_device(problem.train.device)
+        backend.check_training(problem.train, problem.train.execution)
         trains = problem.seeds(options.seeds)
-        run = begin(options, problem)
+        run = begin(options, problem, backend)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    ended = study(run, backend, problem, trains)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is done is shown, however impatient the user
+    stopped_by = study(run, backend, problem, trains)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the results so far are shown even if Ctrl-C comes again
     if run.seeds:
         try:
             show(run, options)
         except OSError as error:
             fail(error)
-    if isinstance(ended, Exception):
-        fail(ended)
-    raise SystemExit(130 if ended else 0)
+    if isinstance(stopped_by, Exception):
+        fail(stopped_by)
+    raise SystemExit(130 if stopped_by else 0)
 
 
-def begin(options: Options, problem: "Problem") -> "Sharing":
-    """The outcome before there is one."""
+def begin(options: Options, problem: "Problem", backend: "SharedBackend") -> "Sharing":
+    """The comparison before the first seed: what is compared, without results."""
     from bench.sharing.results import Sharing
     from spec.data import label_present
     from spec.machine import describe
@@ -115,9 +120,9 @@ def begin(options: Options, problem: "Problem") -> "Sharing":
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         name=problem.name,
         rows_from=problem.rows_from,
-        backend=options.backend,
+        backend=backend.name,
         threads=options.threads,
-        machine=describe(),
+        machine=describe(backend.libraries),
         model=problem.model,
         train=train,
         training_rows=data.rows,
@@ -130,7 +135,7 @@ def begin(options: Options, problem: "Problem") -> "Sharing":
 
 
 def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[TrainSpec]") -> BaseException | None:
-    """Add each seed's runs to `run`, until Ctrl-C or an error, which is returned, ends it."""
+    """Add the results of each seed to `run`. If Ctrl-C or an error ends it early, return that."""
     from rich.console import Console
 
     from bench.sharing.results import summarise
@@ -138,9 +143,9 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
     from shared_bottom.checkpoint.format import CheckpointError
     from spec import DivergenceError
 
-    def say(what: str) -> None:
+    def say(message: str) -> None:
         done = f"{len(run.seeds)} of {len(trains)} seeds done"
-        Console(stderr=True).print(f"{what} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
+        Console(stderr=True).print(f"{message} ({done})", style="dim", highlight=False, markup=False, soft_wrap=True)
 
     rows = draw(problem.data, run.gradient_rows)
     try:
@@ -148,7 +153,10 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
             seed, notes = run_seed(backend, problem, train, rows, say)
             run.seeds.append(seed)
             run.notes = sorted({*run.notes, *notes})
-    except (KeyboardInterrupt, SystemExit) as stop:  # SystemExit(130) is what `fit` makes of Ctrl-C where it saves
+    except (
+        KeyboardInterrupt,
+        SystemExit,
+    ) as stop:  # while it saves checkpoints, `fit` turns Ctrl-C into SystemExit(130)
         if isinstance(stop, SystemExit) and stop.code != 130:
             raise
         run.stopped = "Ctrl-C"
@@ -163,10 +171,10 @@ def study(run: "Sharing", backend: "Backend", problem: "Problem", trains: "list[
 
 
 def show(run: "Sharing", options: Options) -> None:
-    """Print the outcome and write the files. Raises OSError."""
+    """Print the comparison and write the files. Raises OSError."""
     from bench.sharing.report import print_sharing
     from bench.sharing.results import to_json
-    from spec.files import write_whole
+    from shared_bottom.disk import write_whole
 
     print_sharing(run)
     if options.json:

@@ -1,4 +1,4 @@
-"""What tasks are compared on: real rows, since on random ones there is nothing to share."""
+"""The tasks and rows that are compared. The rows are real, because tasks on random rows have nothing to share."""
 
 import dataclasses
 import tomllib
@@ -14,11 +14,11 @@ from spec.validation import one_line
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """Tasks that could be learned alone or together, the rows to learn from, and those that decide."""
+    """Tasks that can be learned alone or together, the rows to train on, and the rows to evaluate on."""
 
     name: str
     rows_from: str
-    """For the report."""
+    """Where the rows come from, in words for the report."""
     model: ModelSpec
     train: TrainSpec
     data: Dataset
@@ -26,25 +26,27 @@ class Problem:
     evaluated_on: Literal["test", "validation"]
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what cannot be compared."""
+        """Raises ValueError if there is only one task, or if the rows do not fit the model."""
         if len(self.model.tasks) < 2:
             raise ValueError(f"model.tasks: expected two tasks or more to share a trunk, got {len(self.model.tasks)}")
         self.data.check(self.model, precision=self.train.precision)
         self.evaluated.check(self.model, precision=self.train.precision)
 
     def seeds(self, count: int) -> list[TrainSpec]:
-        """The training run of each seed, from the spec's own upwards, with all its steps: without early stopping."""
+        """The TrainSpec of each seed, beginning with the seed of the spec. Early stopping is left out, so that all runs
+        have the same number of steps.
+        """
         train = dataclasses.replace(self.train, early_stopping=None)
         return [dataclasses.replace(train, seed=train.seed + i) for i in range(count)]
 
 
 def read_problem(name: str, data_dir: Path | None) -> Problem:
-    """The problem by name or by the path of a TOML file. Raises OSError, or ValueError in one line."""
+    """The problem by its name or by the path of a TOML file. Raises OSError, or a ValueError of one line."""
     return from_file(Path(name)) if data_dir is None else census(data_dir)
 
 
 def census(folder: Path) -> Problem:
-    """Census-Income from its files. Raises OSError, or ValueError for one that is altered."""
+    """Census-Income from its files. Raises OSError, or ValueError if a file differs from the official one."""
     rows = census_income.load(folder)
     return Problem(
         name="census",
@@ -58,7 +60,7 @@ def census(folder: Path) -> Problem:
 
 
 def from_file(path: Path) -> Problem:
-    """The table that a TOML file describes: its test rows decide if it has some, else its validation rows."""
+    """The table that a TOML file describes. It is evaluated on the test rows, or without any on the validation rows."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -69,8 +71,8 @@ def from_file(path: Path) -> Problem:
         raise ValueError(f"{path}: data: expected the table [data], of rows that sharing may help on, got none")
     experiment, folder = read_table_experiment(path), path.parent
     data = experiment.data
-    others = data.test or data.validation
-    if not others and not data.validation_fraction:
+    evaluation_files = data.test or data.validation
+    if not evaluation_files and not data.validation_fraction:
         raise ValueError(f"{path}: data: expected test, validation or validation_fraction, to measure on, got none")
     columns = fit_columns(experiment, folder)
     return Problem(
@@ -79,8 +81,8 @@ def from_file(path: Path) -> Problem:
         model=columns.model(experiment.model),
         train=experiment.train,
         data=read_rows(columns, folder, data.train, "training"),
-        evaluated=read_rows(columns, folder, others)
-        if others
+        evaluated=read_rows(columns, folder, evaluation_files)
+        if evaluation_files
         else read_rows(columns, folder, data.train, "validation"),
         evaluated_on="test" if data.test else "validation",
     )

@@ -1,4 +1,4 @@
-"""A comparison of tasks alone and together as a picture: negative transfer at a glance."""
+"""A comparison of tasks alone and together as a plot that shows negative transfer at a glance."""
 
 import io
 
@@ -11,12 +11,12 @@ from bench.sharing.report import count, least_agreeing
 from bench.sharing.results import Sharing
 
 LINES = 6
-"""Most pairs of tasks that are drawn one by one."""
+"""Largest number of pairs of tasks that are drawn one by one."""
 COLOURS = {"helps": "tab:green", "hurts": "tab:red", "no difference shown": "tab:grey", "not known": "tab:grey"}
 
 
 def plot_sharing(run: Sharing, form: str) -> bytes:
-    """form: png or svg."""
+    """The plot as a file. form: png or svg."""
     figure = Figure(figsize=(12, max(4.0, 1.5 + 0.4 * len(run.outcomes))), layout="constrained")
     left, right = figure.subplots(1, 2)
     differences(left, run)
@@ -28,15 +28,18 @@ def plot_sharing(run: Sharing, form: str) -> bytes:
 
 
 def differences(axes: Axes, run: Sharing) -> None:
-    """Each task's difference and its interval, as a share of the metric alone: metrics have units of their own."""
+    """The difference and its interval for each task, in percent of the metric of the task trained alone.
+
+    Percentages are used because each metric has a different unit.
+    """
     axes.axvline(0, color="black", linewidth=0.8)
-    for place, found in enumerate(run.outcomes):
-        scale = 100 / abs(found.alone) if found.alone else float("nan")
-        value = found.difference * scale
-        low, high = found.interval or (found.difference, found.difference)
-        error = [[value - low * scale], [high * scale - value]] if found.interval else None
-        axes.errorbar(value, place, xerr=error, fmt="o", capsize=4, color=COLOURS[found.verdict])
-    names = [f"{found.task}, {found.metric}:\n{found.verdict}" for found in run.outcomes]
+    for place, outcome in enumerate(run.outcomes):
+        scale = 100 / abs(outcome.alone) if outcome.alone else float("nan")
+        value = outcome.difference * scale
+        low, high = outcome.interval or (outcome.difference, outcome.difference)
+        error = [[value - low * scale], [high * scale - value]] if outcome.interval else None
+        axes.errorbar(value, place, xerr=error, fmt="o", capsize=4, color=COLOURS[outcome.verdict])
+    names = [f"{outcome.task}, {outcome.metric}:\n{outcome.verdict}" for outcome in run.outcomes]
     axes.set_yticks(range(len(names)), names)
     furthest = max(map(abs, axes.get_xlim()))
     axes.set(xlim=(-furthest, furthest), ylim=(len(names) - 0.5, -0.5))
@@ -45,14 +48,15 @@ def differences(axes: Axes, run: Sharing) -> None:
 
 
 def agreement(axes: Axes, run: Sharing) -> None:
-    """Each pair's cosine over the epochs, mean of the seeds and from their lowest to their highest; of many pairs, the
-    mean over all and the one that agrees least.
+    """The cosine of each pair over the epochs: the mean over the seeds, and the range from the lowest to the highest.
+
+    If there are many pairs, only their mean and the pair that agrees least are drawn.
     """
     cosine = {name: np.array([seed.cosine[name] for seed in run.seeds]) for name in run.seeds[0].cosine}
     worst = least_agreeing(run.pairs)[0].tasks
     if len(cosine) > LINES:
-        everything = np.ma.masked_invalid(list(cosine.values())).mean(axis=0).filled(np.nan)
-        cosine = {f"mean of {len(cosine)} pairs": everything, f"lowest: {worst}": cosine[worst]}
+        mean = np.ma.masked_invalid(list(cosine.values())).mean(axis=0).filled(np.nan)
+        cosine = {f"mean of {len(cosine)} pairs": mean, f"lowest: {worst}": cosine[worst]}
     epochs = np.arange(run.train.epochs + 1)
     for name, values in cosine.items():
         (line,) = axes.plot(epochs, values.mean(axis=0), marker="o", markersize=3, label=name)

@@ -11,55 +11,56 @@ from bench.report import WIDTH
 from bench.sharing.results import Outcome, Pair, Sharing
 
 PAIRS = 10
-"""Most pairs of tasks that a table has."""
+"""Largest number of pairs of tasks in the table."""
 
 
 def print_sharing(run: Sharing) -> None:
-    """A table by task, one by pair of tasks, and what to know when reading them."""
-    out = Console(width=max(Console().width, WIDTH), highlight=False, markup=False)
-    out.print(f"{run.name}: {run.rows_from}; {run.training_rows:,} training rows, {count(len(run.seeds), 'seed')}.")
-    out.print(f"{run.backend}; {run.machine.processor}, threads: {run.threads}\n")
-    out.print(
+    """Print a table of the tasks, a table of the pairs of tasks, and explanations."""
+    console = Console(width=max(Console().width, WIDTH), highlight=False, markup=False)
+    console.print(f"{run.name}: {run.rows_from}; {run.training_rows:,} training rows, {count(len(run.seeds), 'seed')}.")
+    console.print(f"{run.backend}; {run.machine.processor}, threads: {run.threads}\n")
+    console.print(
         f"Main metric on the {run.evaluated_rows:,} {run.evaluated_on} rows, mean ± standard deviation over seeds"
     )
-    out.print(tasks_table(run), "")
+    console.print(tasks_table(run), "")
     pairs = least_agreeing(run.pairs)[:PAIRS]
-    some = f", {len(pairs)} of {len(run.pairs)}" if len(pairs) < len(run.pairs) else ""
-    out.print(f"Cosine of the tasks' gradients on the shared parameters (trunk, embeddings), lowest first{some}")
-    out.print(pairs_table(pairs), "")
+    note = f", {len(pairs)} of {len(run.pairs)}" if len(pairs) < len(run.pairs) else ""
+    console.print(f"Cosine of the tasks' gradients on the shared parameters (trunk, embeddings), lowest first{note}")
+    console.print(pairs_table(pairs), "")
     for line in explanations(run):
-        out.print(line)
+        console.print(line)
 
 
 def tasks_table(run: Sharing) -> Table:
-    """Each task's main metric alone and together."""
+    """The main metric of each task, trained alone and together."""
     table = _table(("task", "metric"), ("alone", "shared", "difference"))
     table.add_column("sharing", no_wrap=True)
-    for found in run.outcomes:
-        digits = decimals(found)
+    for outcome in run.outcomes:
+        digits = decimals(outcome)
+        half_interval = outcome.interval and outcome.interval[1] - outcome.difference
         table.add_row(
-            found.task,
-            found.metric,
-            _spread(found.alone, found.alone_deviation, f".{digits}f"),
-            _spread(found.shared, found.shared_deviation, f".{digits}f"),
-            _spread(found.difference, found.interval and found.interval[1] - found.difference, f"+.{digits}f"),
-            found.verdict,
+            outcome.task,
+            outcome.metric,
+            _spread(outcome.alone, outcome.alone_deviation, f".{digits}f"),
+            _spread(outcome.shared, outcome.shared_deviation, f".{digits}f"),
+            _spread(outcome.difference, half_interval, f"+.{digits}f"),
+            outcome.verdict,
         )
     return table
 
 
 def pairs_table(pairs: list[Pair]) -> Table:
-    """The pairs' cosines."""
+    """The cosines of each pair of tasks."""
     table = _table(("tasks",), ("at the start", "mean", "lowest", "below 0"))
-    for found in pairs:
-        values = (_number(value, "+.3f") for value in (found.start, found.mean, found.lowest))
-        table.add_row(found.tasks, *values, _number(found.negative, ".0%"))
+    for pair in pairs:
+        values = (_number(value, "+.3f") for value in (pair.start, pair.mean, pair.lowest))
+        table.add_row(pair.tasks, *values, _number(pair.negative, ".0%"))
     return table
 
 
 def least_agreeing(pairs: list[Pair]) -> list[Pair]:
-    """The pairs from the lowest mean cosine upwards, those without one last."""
-    return sorted(pairs, key=lambda found: (math.isnan(found.mean), found.mean))
+    """The pairs sorted by their mean cosine, the lowest first and those without one last."""
+    return sorted(pairs, key=lambda pair: (math.isnan(pair.mean), pair.mean))
 
 
 def explanations(run: Sharing) -> Iterator[str]:
@@ -85,14 +86,14 @@ def explanations(run: Sharing) -> Iterator[str]:
     yield from run.notes
 
 
-def count(number: int, what: str) -> str:
-    """1 seed, 2 seeds."""
-    return f"{number:,} {what}{'s'[: number != 1]}"
+def count(number: int, noun: str) -> str:
+    """A number with its noun: "1 seed", "2 seeds"."""
+    return f"{number:,} {noun}{'s'[: number != 1]}"
 
 
-def decimals(found: Outcome) -> int:
-    """Places after the point that show five digits of the larger of both means."""
-    largest = max(abs(found.alone), abs(found.shared))
+def decimals(outcome: Outcome) -> int:
+    """How many decimal places show five digits of the larger of both means."""
+    largest = max(abs(outcome.alone), abs(outcome.shared))
     return 5 if not largest or not math.isfinite(largest) else max(0, 5 - math.ceil(math.log10(largest)))
 
 

@@ -1,7 +1,7 @@
-"""What a comparison of tasks alone and together found, as it is written to JSON: `Sharing`, with a `Seed` for each.
+"""The results of a comparison of tasks alone and together, as written to JSON: `Sharing` has one `Seed` for each seed.
 
-The file's schema is versioned: a reader of version 1 may rely on every field below; a field that changes its meaning
-counts the version up. `json_schema(Sharing)` of spec prints it. NaN is written as "NaN".
+The schema of the file has a version. A reader of version 1 may rely on all fields below; if the meaning of a field
+changes, the version is increased. `spec.json_schema(Sharing)` gives the schema. NaN is written as "NaN".
 """
 
 import itertools
@@ -25,57 +25,58 @@ Verdict = Literal["helps", "hurts", "no difference shown", "not known"]
 
 @dataclass(kw_only=True, config=RECORD)
 class Seed:
-    """What the runs of one seed gave."""
+    """The results of the runs of one seed."""
 
     seed: int
     alone: dict[str, dict[str, float]]
-    """By task and metric, of the task trained alone."""
+    """The metrics of each task trained alone, by task and metric."""
     shared: dict[str, dict[str, float]]
-    """The same, trained together."""
+    """The same for all tasks trained together."""
     cosine: dict[str, list[float]]
-    """By pair of tasks ("a, b"), of their gradients on the shared parameters: at the start, then at each epoch's end.
-    NaN where one of them is 0."""
+    """By pair of tasks ("a, b"): the cosine of their gradients on the shared parameters, at the start and at the end of
+    each epoch. It is NaN if one of the gradients is 0."""
     seconds: float
-    """Wall clock, all runs and gradients."""
+    """Wall clock time of all runs and gradients."""
 
 
 @dataclass(kw_only=True, config=RECORD)
 class Outcome:
-    """What sharing does to a task's main metric. Deviations are over seeds, and None of fewer than two."""
+    """The effect of sharing on the main metric of a task. Deviations are over seeds, and None with fewer than two."""
 
     task: str
     metric: str
     seeds: int
-    """n of the deviations and of the interval."""
+    """The number of seeds behind the deviations and the interval."""
     alone: float
     alone_deviation: float | None
     shared: float
     shared_deviation: float | None
     difference: float
-    """Mean over seeds of shared against alone, in the metric's unit; above 0 if sharing is better."""
+    """The mean over seeds of the gain by sharing, in the unit of the metric; above 0 if sharing is better."""
     interval: tuple[float, float] | None
-    """Where the difference lies at 95 %: Student's t of the differences, paired by seed. None of fewer than 2 seeds."""
+    """The 95 % confidence interval of the difference: Student's t, paired by seed. None with fewer than 2 seeds."""
     verdict: Verdict
-    """helps, hurts: the interval excludes 0. not known: there is none."""
+    """helps and hurts: the interval excludes 0. not known: there is no interval."""
 
 
 @dataclass(kw_only=True, config=RECORD)
 class Pair:
-    """The cosine of two tasks' gradients. NaNs are left out; NaN if there is nothing else."""
+    """The cosine of two tasks' gradients. NaNs are left out; a value is NaN if nothing else is left."""
 
     tasks: str
     start: float
-    """At the start, mean over seeds."""
+    """The mean over seeds at the start of training."""
     mean: float
-    """Over seeds, the start and each epoch's end."""
+    """The mean over seeds, the start and the end of each epoch."""
     lowest: float
+    """The lowest of all these values."""
     negative: float
-    """Share of all these below 0."""
+    """The fraction of all these values that is below 0."""
 
 
 @dataclass(kw_only=True, config=RECORD)
 class Sharing:
-    """One command's outcome."""
+    """The result of one command."""
 
     schema_version: Literal[1] = 1
     command: str
@@ -88,39 +89,39 @@ class Sharing:
     machine: Machine
     model: ModelSpec
     train: TrainSpec
-    """As the experiment has it. Its seed is the first one; its early stopping is left out."""
+    """As in the experiment. Its seed is the first seed; early stopping was not used."""
     training_rows: int
     labelled: dict[str, float]
-    """By task: the share of the training rows that have its label."""
+    """By task: the fraction of the training rows that have its label."""
     evaluated_on: Literal["test", "validation"]
     evaluated_rows: int
     steps: int
-    """Optimizer steps of each run."""
+    """Number of optimizer steps of each run."""
     gradient_rows: int
-    """Training rows that the gradients are taken of."""
+    """Number of training rows on which the gradients are computed."""
     stopped: str | None = None
-    """What ended it before all seeds were done."""
+    """What ended the command before all seeds were done."""
     notes: list[str] = Field(default_factory=list)
-    """Why a metric is not defined, and other warnings of evaluation."""
+    """Why a metric is not defined, and other warnings of the evaluation."""
     seeds: list[Seed] = Field(default_factory=list)
     outcomes: list[Outcome] = Field(default_factory=list)
-    """By task, over the seeds that are done."""
+    """One for each task, over the seeds that are done."""
     pairs: list[Pair] = Field(default_factory=list)
-    """By pair of tasks, over the seeds that are done."""
+    """One for each pair of tasks, over the seeds that are done."""
 
 
 def main_metrics(model: ModelSpec) -> dict[str, str]:
-    """Each task's main metric."""
+    """The main metric of each task."""
     return {task.name: task.traits.metrics[0] for task in model.tasks}
 
 
 def pair_names(model: ModelSpec) -> list[str]:
-    """Every two tasks, in the spec's order."""
+    """The names of all pairs of tasks, in the order of the spec."""
     return [f"{a.name}, {b.name}" for a, b in itertools.combinations(model.tasks, 2)]
 
 
 def summarise(run: Sharing) -> None:
-    """Fill in what follows from the seeds; at least one."""
+    """Fill in `outcomes` and `pairs` from the seeds, of which there is at least one."""
     run.outcomes = [
         outcome(
             task,
@@ -134,9 +135,9 @@ def summarise(run: Sharing) -> None:
 
 
 def outcome(task: str, metric: str, alone: list[float], shared: list[float]) -> Outcome:
-    """The outcome of a task whose metric was `alone` and `shared`, by seed."""
-    difference = np.subtract(shared, alone) * (1 if METRICS[metric] else -1)
-    mean, interval = float(difference.mean()), student(difference)
+    """The outcome of a task. alone, shared: its metric with each seed."""
+    gains = np.subtract(shared, alone) * (1 if METRICS[metric] else -1)
+    interval = confidence_interval(gains)
     verdict: Verdict = "not known"
     if interval:
         verdict = "helps" if interval[0] > 0 else "hurts" if interval[1] < 0 else "no difference shown"
@@ -148,39 +149,42 @@ def outcome(task: str, metric: str, alone: list[float], shared: list[float]) -> 
         alone_deviation=deviation(alone),
         shared=float(np.mean(shared)),
         shared_deviation=deviation(shared),
-        difference=mean,
+        difference=float(gains.mean()),
         interval=interval,
         verdict=verdict,
     )
 
 
 def deviation(values: Iterable[float]) -> float | None:
-    """The standard deviation that a sample of two or more estimates."""
-    found = np.array(list(values))
-    return float(found.std(ddof=1)) if len(found) > 1 else None
+    """The standard deviation of a sample; None with fewer than two values."""
+    sample = np.array(list(values))
+    return float(sample.std(ddof=1)) if len(sample) > 1 else None
 
 
-def student(values: np.ndarray) -> tuple[float, float] | None:
-    """Where the mean of what `values` (n,) are a sample of lies at 95 %; None if n < 2 or one is not finite."""
-    spread = deviation(values)
+def confidence_interval(sample: np.ndarray) -> tuple[float, float] | None:
+    """The 95 % confidence interval of the mean, by Student's t.
+
+    sample: values (n,). None if n < 2 or a value is not finite.
+    """
+    spread = deviation(sample)
     if spread is None or not math.isfinite(spread):
         return None
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * spread / math.sqrt(len(values))
-    return float(values.mean()) - half, float(values.mean()) + half
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1)) * spread / math.sqrt(len(sample))
+    return float(sample.mean()) - half_width, float(sample.mean()) + half_width
 
 
 def pair(name: str, cosines: list[list[float]]) -> Pair:
-    """The summary of a pair's cosines by seed and moment."""
-    found = np.array(cosines)
-    start, known = found[:, 0], found[np.isfinite(found)]
+    """The summary of a pair. cosines: by seed, at the start and at the end of each epoch."""
+    values = np.array(cosines)
+    start, finite = values[:, 0], values[np.isfinite(values)]
     start = start[np.isfinite(start)]
-    nothing = float("nan")
+    nan = float("nan")
     return Pair(
         tasks=name,
-        start=float(start.mean()) if len(start) else nothing,
-        mean=float(known.mean()) if len(known) else nothing,
-        lowest=float(known.min()) if len(known) else nothing,
-        negative=float((known < 0).mean()) if len(known) else nothing,
+        start=float(start.mean()) if len(start) else nan,
+        mean=float(finite.mean()) if len(finite) else nan,
+        lowest=float(finite.min()) if len(finite) else nan,
+        negative=float((finite < 0).mean()) if len(finite) else nan,
     )
 
 

@@ -1,4 +1,4 @@
-"""Each task alone, all together, and how well their gradients agree on the way."""
+"""Trains each task alone and all together, and measures during training how well the tasks' gradients agree."""
 
 import dataclasses
 import tempfile
@@ -18,38 +18,39 @@ from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_param
 from spec.params import Params, shared_parameters
 
 GRADIENT_BATCH = 8192
-"""Most rows that one call takes the gradient of."""
+"""Largest number of rows in one call of `gradients`."""
 Say = Callable[[str], None]
+"""Shows a line of progress."""
 
 
 def run_seed(backend: Backend, problem: Problem, train: TrainSpec, rows: Dataset, say: Say) -> tuple[Seed, set[str]]:
-    """All runs of one seed; and why a metric is not defined, if one is not.
+    """Train all runs of one seed. Returns their results, and the reasons why metrics are not defined, if any.
 
-    rows: those that the gradients are taken of.
+    rows: the rows on which the gradients are computed.
     """
     began, model, notes = time.perf_counter(), problem.model, set[str]()
     alone: dict[str, dict[str, float]] = {}
 
-    def metrics(of: ModelSpec, params: Params) -> dict[str, dict[str, float]]:
-        evaluated = labels_of(problem.evaluated, of)
-        predictions = backend.predict(of, params, evaluated, device=train.device)
+    def metrics(trained: ModelSpec, params: Params) -> dict[str, dict[str, float]]:
+        evaluated = labels_of(problem.evaluated, trained)
+        predictions = backend.predict(trained, params, evaluated, device=train.device)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            found = evaluate(of, predictions, evaluated)
+            values = evaluate(trained, predictions, evaluated)
         notes.update(str(warning.message) for warning in caught)
-        return found
+        return values
 
     for task in model.tasks:
         say(f"seed {train.seed}: {task.name} alone")
-        own = single(model, task)
-        fitted = backend.fit(own, train, labels_of(problem.data, own))
-        alone |= metrics(own, fitted.params)
+        single_task = with_one_task(model, task)
+        fitted = backend.fit(single_task, train, labels_of(problem.data, single_task))
+        alone |= metrics(single_task, fitted.params)
     say(f"seed {train.seed}: all together")
     cosine: dict[str, list[float]] = {name: [] for name in pair_names(model)}
     with tempfile.TemporaryDirectory() as folder:
         fitted = backend.fit(model, train, problem.data, checkpoint=folder, keep=train.epochs)
         say(f"seed {train.seed}: gradients")
-        for params in moments(model, train, problem.data.rows, Path(folder)):
+        for params in params_over_epochs(model, train, problem.data.rows, Path(folder)):
             for name, value in cosines(backend, model, train, params, rows).items():
                 cosine[name].append(value)
     shared = metrics(model, fitted.params)
@@ -57,18 +58,18 @@ def run_seed(backend: Backend, problem: Problem, train: TrainSpec, rows: Dataset
     return Seed(seed=train.seed, alone=alone, shared=shared, cosine=cosine, seconds=seconds), notes
 
 
-def single(model: ModelSpec, task: TaskSpec) -> ModelSpec:
-    """The same trunk with one task's head; the task's weight is 1, there being nothing to weigh it against."""
+def with_one_task(model: ModelSpec, task: TaskSpec) -> ModelSpec:
+    """The same trunk with the head of one task. Its weight is 1, because there is no other task to balance it with."""
     return dataclasses.replace(model, tasks=(dataclasses.replace(task, weight=1.0),))
 
 
 def labels_of(data: Dataset, model: ModelSpec) -> Dataset:
-    """The same rows with the labels of the model's tasks alone."""
+    """The same rows with the labels of the model's tasks only."""
     return dataclasses.replace(data, labels={task.name: data.labels[task.name] for task in model.tasks})
 
 
-def moments(model: ModelSpec, train: TrainSpec, rows: int, folder: Path) -> Iterator[Params]:
-    """The parameters at the start, then at each epoch's end as its checkpoint in `folder` has them."""
+def params_over_epochs(model: ModelSpec, train: TrainSpec, rows: int, folder: Path) -> Iterator[Params]:
+    """The parameters at the start, then those at the end of each epoch, read from its checkpoint in `folder`."""
     yield initial_params(model, seed=train.seed, precision=train.precision)
     steps = train.steps_per_epoch(rows)
     for epoch in range(1, train.epochs + 1):
@@ -76,42 +77,43 @@ def moments(model: ModelSpec, train: TrainSpec, rows: int, folder: Path) -> Iter
 
 
 def draw(data: Dataset, rows: int) -> Dataset:
-    """The rows that gradients are taken of: drawn at random, the same ones every time."""
+    """The rows on which gradients are computed: drawn at random, but always the same ones."""
     return data.take(np.random.default_rng(0).permutation(data.rows)[:rows])
 
 
 def cosines(backend: Backend, model: ModelSpec, train: TrainSpec, params: Params, rows: Dataset) -> dict[str, float]:
-    """By pair of tasks, the cosine of their losses' gradients on the shared parameters; NaN where one of them is 0."""
-    # With every weight 1 one network, compiled once, serves all tasks: a task without labels has no gradient.
+    """By pair of tasks: the cosine of their losses' gradients on the shared parameters; NaN if one of them is 0."""
+    # With all weights 1, one network that is compiled once serves all tasks: a task without labels has no gradient.
     model = dataclasses.replace(model, tasks=tuple(dataclasses.replace(task, weight=1.0) for task in model.tasks))
-    found = np.stack([shared_gradient(backend, model, train, params, rows, task) for task in model.tasks])
-    norms = np.linalg.norm(found, axis=1, keepdims=True)
-    found = np.divide(found, norms, out=np.full_like(found, np.nan), where=norms > 0)
-    matrix = np.clip(found @ found.T, -1.0, 1.0)
-    return dict(zip(pair_names(model), matrix[np.triu_indices(len(found), k=1)].tolist(), strict=True))
+    gradients = np.stack([shared_gradient(backend, model, train, params, rows, task) for task in model.tasks])
+    norms = np.linalg.norm(gradients, axis=1, keepdims=True)
+    directions = np.divide(gradients, norms, out=np.full_like(gradients, np.nan), where=norms > 0)
+    matrix = np.clip(directions @ directions.T, -1.0, 1.0)
+    return dict(zip(pair_names(model), matrix[np.triu_indices(len(matrix), k=1)].tolist(), strict=True))
 
 
 def shared_gradient(
     backend: Backend, model: ModelSpec, train: TrainSpec, params: Params, rows: Dataset, task: TaskSpec
 ) -> np.ndarray:
-    """The gradient of one task's loss over `rows` on all that tasks share, the trunk and the embeddings, times a factor
-    that is the same for all of it: float64 (shared parameters,).
+    """The gradient of one task's loss over `rows` on the shared parameters, the trunk and the embeddings.
+
+    It is multiplied by a positive factor, which does not change its direction: float64 (shared parameters,).
     """
     shared = shared_parameters(model)
     total = np.zeros(sum(params[name].size for name in shared))
     labels = {other.name: rows.labels[other.name] if other == task else _missing(other, rows) for other in model.tasks}
     rows = dataclasses.replace(rows, labels=labels)
     for start in range(0, rows.rows, GRADIENT_BATCH):
-        part = rows.take(slice(start, start + GRADIENT_BATCH))
-        counts = counted(task, part)
-        # A part's loss is the mean over its labels, so that parts add up by the weight of theirs.
-        weight = float(counts.sum() if part.sample_weight is None else part.sample_weight[counts].sum())
+        batch = rows.take(slice(start, start + GRADIENT_BATCH))
+        has_label = counted(task, batch)
+        # The loss of a batch is a mean over its labels, so the batches are added with the weight of their labels.
+        weight = float(has_label.sum() if batch.sample_weight is None else batch.sample_weight[has_label].sum())
         if weight:
-            _, gradient = backend.gradients(model, params, part, device=train.device)
+            _, gradient = backend.gradients(model, params, batch, device=train.device)
             total += weight * np.concatenate([gradient[name].ravel() for name in shared], dtype=np.float64)
     return total
 
 
 def _missing(task: TaskSpec, rows: Dataset) -> np.ndarray:
-    """Labels of the task that say of every row that it has none."""
+    """Labels of the task that are missing in all rows."""
     return np.full(rows.labels[task.name].shape, task.traits.missing_label)

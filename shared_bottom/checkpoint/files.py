@@ -1,49 +1,22 @@
 """One checkpoint on the disk: a folder step-00000320/ with the files of the format.
 
-It is there whole or not at all: written beside its place, flushed, and then given its name.
+It is there whole or not at all: see `shared_bottom.disk`.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from shared_bottom.checkpoint.checkpoint import Checkpoint
 from shared_bottom.checkpoint.format import MANIFEST, CheckpointError, decode, encode
+from shared_bottom.disk import write_folder
 
 DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """What a file that is not as it was written can raise. Any other OSError is the disk's or the permissions'."""
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes the folder `path`, whole or not at all. Raises OSError.
-
-    It outlives a loss of power once its parent is flushed too: see `sync_folder`.
-    """
+    """Writes the folder `path`. Raises OSError, as `write_folder` does."""
     write_folder(path, encode(checkpoint))
-
-
-def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes the folder `path` with these files, whole or not at all, in place of an earlier one. Raises OSError."""
-    unfinished, earlier = path.with_name(f".saving-{path.name}"), path.with_name(f".removing-{path.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process may have left
-    try:
-        unfinished.mkdir()
-        for name, content in contents.items():
-            with (unfinished / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        sync_folder(unfinished)
-        if path.exists():
-            shutil.rmtree(earlier, ignore_errors=True)
-            path.rename(earlier)
-        unfinished.rename(path)
-    except BaseException:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -93,27 +66,3 @@ def is_checkpoint(path: Path) -> bool:
 def step_of(path: Path) -> int:
     """The steps in a checkpoint's name."""
     return int(path.name.removeprefix("step-"))
-
-
-def make_folder(path: Path) -> None:
-    """Makes the folder where it is missing, with its parents, each flushed into the one above it. Raises OSError."""
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in new:
-        sync_folder(folder.parent)
-
-
-def check_writable(path: Path) -> None:
-    """Raises OSError if nothing can be made in the folder."""
-    probe = path / ".saving-probe"
-    probe.mkdir(exist_ok=True)
-    probe.rmdir()
-
-
-def sync_folder(path: Path) -> None:
-    """Waits until what was made, renamed or removed in the folder is on the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,17 +11,15 @@ from filelock import FileLock, Timeout
 
 from shared_bottom.checkpoint.checkpoint import Checkpoint
 from shared_bottom.checkpoint.files import (
-    check_writable,
     checkpoint_path,
     checkpoint_paths,
     is_checkpoint,
-    make_folder,
     read_best,
     read_checkpoint,
-    sync_folder,
     write_checkpoint,
 )
 from shared_bottom.checkpoint.format import CheckpointError
+from shared_bottom.disk import UnflushedError, check_writable, clear_unfinished, make_folder
 
 
 class CheckpointWarning(UserWarning):
@@ -71,6 +69,7 @@ class CheckpointFolder:
             make_folder(self.path)
             self._lock.acquire(blocking=False)
             check_writable(self.path)  # an old .lock may be writable where the folder is not
+            clear_unfinished(self.path)
         except Timeout as error:
             raise ValueError(
                 f"checkpoint: expected a folder of this run's own, got {str(self.path)!r}, which another run is using"
@@ -80,8 +79,8 @@ class CheckpointFolder:
             raise ValueError(
                 f"checkpoint: expected a folder to write in, got {str(self.path)!r}: {error.strerror}"
             ) from error
-        for unfinished in (*self.path.glob(".saving-*"), *self.path.glob(".removing-*")):
-            shutil.rmtree(unfinished, ignore_errors=True)
+        for removed in self.path.glob(".removing-*"):  # in part, by a process that was killed
+            shutil.rmtree(removed, ignore_errors=True)
         return self
 
     def __exit__(
@@ -127,19 +126,19 @@ class CheckpointFolder:
 
     def save(self, checkpoint: Checkpoint) -> bool:
         """Whether it could be saved; if not, a warning says what is kept. Older ones that need not stay are removed."""
-        path = checkpoint_path(self.path, checkpoint.step)
+        path, unflushed = checkpoint_path(self.path, checkpoint.step), None
         try:
             write_checkpoint(path, checkpoint)
+        except UnflushedError as error:
+            unflushed = error
         except OSError as error:
             kept = f"the newest complete one is {self.last}" if self.last else "there is none before it"
             warnings.warn(f"checkpoint {path} was not saved: {error}; {kept}", CheckpointWarning, stacklevel=3)
             return False
         self.last = path
         self._bests[path] = None if checkpoint.best is None else checkpoint_path(self.path, checkpoint.best.step)
-        try:
-            sync_folder(self.path)
-        except OSError as error:  # so the older ones, which are, stay
-            warnings.warn(f"checkpoint {path} may not be on the disk yet: {error}", CheckpointWarning, stacklevel=3)
+        if unflushed:  # the older ones are on the disk, so they stay
+            warnings.warn(f"checkpoint {path} may not be on the disk yet: {unflushed}", CheckpointWarning, stacklevel=3)
         else:
             self._prune(path)
         return True

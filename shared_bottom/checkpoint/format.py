@@ -20,13 +20,13 @@ from safetensors.numpy import load, save
 from backends.balancing import balance_names
 from shared_bottom.checkpoint.checkpoint import Checkpoint
 from shared_bottom.checkpoint.identity import Run
+from shared_bottom.checkpoint.versions import FORMAT, from_version_1
 from shared_bottom.run.record import Best
 from spec.files import from_json, to_json
 from spec.params import Params, parameter_shapes
 from spec.results import Epoch, History
 from spec.validation import Count, Width, one_line
 
-FORMAT = 1
 TENSORS, MANIFEST, CHECKSUM = "tensors.safetensors", "checkpoint.json", "checkpoint.sha256"
 CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
@@ -85,19 +85,23 @@ def decode(content: Callable[[str], bytes]) -> Checkpoint:
     """The checkpoint whose files' content `content` gives by name. Raises CheckpointError."""
     text = content(MANIFEST)
     try:
-        version = json.loads(text)["format"]
+        fields = json.loads(text)
+        version = fields["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{MANIFEST}: expected JSON with a field format, got {len(text)} other bytes") from error
-    if version != FORMAT:
-        raise CheckpointError(f"{MANIFEST}: expected format version {FORMAT}, got {version!r}")
+    if version not in (1, FORMAT):
+        raise CheckpointError(f"{MANIFEST}: expected format version 1 or {FORMAT}, got {version!r}")
     if content(CHECKSUM) != _checksum(text):
         raise CheckpointError(f"{MANIFEST}: expected the bytes that {CHECKSUM} was made of, got others")
     try:
-        manifest = from_json(Manifest, text.decode())
+        manifest = from_json(Manifest, text.decode() if version == FORMAT else json.dumps(from_version_1(fields)))
     except ValueError as error:  # pydantic.ValidationError, or UnicodeDecodeError
         raise CheckpointError(f"{MANIFEST}: {one_line(error)}") from error
     if manifest.epoch != len(manifest.epochs):
         raise CheckpointError(f"{MANIFEST}: epochs: expected {manifest.epoch} entries, got {len(manifest.epochs)}")
+    ends = [entry["step"] for entry in manifest.epochs]
+    if ends != sorted(set(ends)) or (ends and not 0 < ends[0] <= ends[-1] <= manifest.step):
+        raise CheckpointError(f"{MANIFEST}: epochs: expected steps that rise to {manifest.step} at most, got {ends}")
     raw = content(TENSORS)
     if hashlib.sha256(raw).hexdigest() != manifest.tensors_sha256:
         raise CheckpointError(f"{TENSORS}: expected the bytes that {MANIFEST} was written with, got others")

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from spec.data import Dataset
+from spec.data import Dataset, row_order
 from spec.model import ModelSpec
 from spec.params import parameter_shapes
 from spec.training import TrainSpec
@@ -40,6 +40,14 @@ class Run:
     validation: dict[str, Fingerprint] | None
     start: str
     """SHA-256 of the parameters that the run starts from, in the spec's order and the training's precision."""
+    order: str | None = None
+    """SHA-256 of the order of the rows in the first epoch, as int64; None where they are not shuffled, or where the run
+    was saved in version 1 of the format. NumPy may come to shuffle otherwise: the run could not go on from there."""
+
+    @property
+    def rows(self) -> int:
+        """The number of training rows."""
+        return next(iter(self.data.values())).shape[0]
 
 
 def identify(
@@ -55,7 +63,13 @@ def identify(
         data=fingerprints(data),
         validation=None if validation is None else fingerprints(validation),
         start=start.hexdigest(),
+        order=order_fingerprint(train.seed, data.rows) if train.shuffle else None,
     )
+
+
+def order_fingerprint(seed: int, rows: int) -> str:
+    """The SHA-256 of the order of the rows in the first epoch, as little-endian int64."""
+    return hashlib.sha256(row_order(seed, 0, rows).astype("<i8").data).hexdigest()
 
 
 def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
@@ -76,15 +90,23 @@ def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
 def differences(saved: Run, own: Run) -> list[str]:
     """Each field in which a saved run and the one that would resume it differ: "train.seed: 1 saved, 2 now".
 
-    The number of epochs may differ where no step depends on it, which is where the learning rate does not decay.
+    The number of epochs may differ where no step depends on it, which is where the learning rate does not decay. The
+    order of the rows is compared where both are known and what it is drawn from is the same.
     """
     free = (*MAY_DIFFER, "train.epochs") if own.train.schedule.kind == "constant" else MAY_DIFFER
     there, here = (dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json"))) for run in (saved, own))
-    return [
+    listed = [
         f"{name}: {there.get(name, 'nothing')} saved, {here.get(name, 'nothing')} now"
         for name in dict.fromkeys([*there, *here])
-        if name not in free and there.get(name, "nothing") != here.get(name, "nothing")
+        if name not in (*free, "order") and there.get(name, "nothing") != here.get(name, "nothing")
     ]
+    same_draw = (saved.train.seed, saved.rows) == (own.train.seed, own.rows)
+    if same_draw and saved.order and own.order and saved.order != own.order:
+        listed.append(
+            f"order: {saved.order} saved, {own.order} now: of the same seed, this version of NumPy makes another order "
+            "of the rows than the one that the run began with"
+        )
+    return listed
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -10,12 +10,12 @@ import numpy as np
 
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import Metrics, print_metrics
+from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import load, read_trained
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import stream_rows
 from spec.data import Dataset
-from spec.files import check_output, write_whole
 from spec.model import ModelSpec
 from spec.params import Params
 

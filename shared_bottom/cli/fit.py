@@ -7,12 +7,13 @@ from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import own_metrics, own_units
 from shared_bottom.cli.options import FitExperiment, read
 from shared_bottom.cli.printing import print_metrics, print_table
+from shared_bottom.disk import write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, load, run_folder, write_trained
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import fit_columns, read_rows
 from spec.data import Dataset
-from spec.files import to_toml, write_whole
+from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History

@@ -16,12 +16,14 @@ import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
+from spec.backend import backend_names
 from spec.balancing import Balancing
 from spec.table import TableExperiment
 from spec.training import Device, EarlyStopping, Optimizer
 from spec.validation import one_line
 
 PROG = "python -m shared_bottom"
+BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,24 @@ class Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fit(Common):
+class FitFlags(Common):
+    """What `fit` takes besides the file and its fields."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A folder that is not there yet or is empty; with --resume, that of the run."""
+    backend: Annotated[str | None, tyro.conf.arg(help=BACKEND_HELP)] = None
+    resume: bool = False
+    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
+    save_every: int | None = None
+    """Save a checkpoint after so many steps of an epoch, besides at its end."""
+    tensorboard: bool = False
+    """Write TensorBoard events to DIR, too."""
+    quiet: bool = False
+    """Print nothing but warnings and errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit(FitFlags):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
     Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
@@ -44,18 +63,6 @@ class Fit(Common):
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
     """The experiment: tables [model], [train] and [data]."""
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A folder that is not there yet or is empty; with --resume, that of the run."""
-    backend: str | None = None
-    """torch or jax; if not given, the first of jax, torch that is installed."""
-    resume: bool = False
-    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
-    save_every: int | None = None
-    """Save a checkpoint after so many steps of an epoch, besides at its end."""
-    tensorboard: bool = False
-    """Write TensorBoard events to DIR, too."""
-    quiet: bool = False
-    """Print nothing but warnings and errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +80,7 @@ class Evaluate(Common):
     """What `fit` wrote."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
     """Tables with labels; if not given, the experiment's test files."""
-    backend: str | None = None
-    """torch or jax, whichever trained it; if not given, the first of jax, torch that is installed."""
+    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -98,8 +104,7 @@ class Predict(Common):
     """The table to write, whole or not at all; one that is there is replaced."""
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN")] = ()
     """Columns of the tables to write beside the predictions, as they are: an id, say."""
-    backend: str | None = None
-    """torch or jax, whichever trained it; if not given, the first of jax, torch that is installed."""
+    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
 
@@ -120,32 +125,49 @@ def parse(arguments: Sequence[str]) -> Common:
     """The command that the arguments give. Raises ValueError in one line; SystemExit(0) once help is printed."""
     commands: dict[str, Any] = {"fit": Fit, "evaluate": Evaluate, "predict": Predict, "describe": Describe}
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
-    file = next((Path(text) for text in arguments[1:] if text.endswith(".toml")), None)
-    if file is not None and arguments[0] == "fit":
+    file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
+    if file is not None:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(file), arguments)
         fit = FitExperiment(file=missing, out=missing, experiment=experiment)
         choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit, description=Fit.__doc__)]
     union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
+    command: Common = ask(
+        union,
+        arguments,
+        prog=PROG,
+        description="The Shared-Bottom network: train, evaluate and predict from a table.",
+    )
+    if type(command) is Fit:  # no argument was an experiment to read
+        raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
+    if not isinstance(command, FitExperiment):
+        return command
+    if command.file != file:  # that was a flag's value, and the fields are not those of the file
+        raise ValueError(f"fit: expected one FILE.toml, got {str(file)!r} and {str(command.file)!r}")
+    return replace(command, experiment=absolute(command.experiment, Path()))
+
+
+def experiment_file(arguments: Sequence[str]) -> Path | None:
+    """The first FILE.toml among the arguments of `fit` that is not the value of one of its flags.
+
+    The flags that the file's fields are cannot be known before it is read; no field has the name of such a file.
+    """
+    nowhere = FitFlags(out=Path())
+    _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    return next((Path(text) for text in others if text.endswith(".toml") and not text.startswith("-")), None)
+
+
+def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
+    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            found: Common = tyro.cli(
-                union,
-                prog=PROG,
-                description="The Shared-Bottom network: train, evaluate and predict from a table, in PyTorch or JAX.",
-                args=list(arguments),
-                config=(tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff),
-            )
+            config = (tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
+            return tyro.cli(cls, args=list(arguments), config=config, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
         raise ValueError(usage(said.getvalue(), stop)) from None
-    if type(found) is Fit:  # no argument was an experiment to read
-        raise ValueError(f"fit: expected a FILE.toml, got {str(found.file)!r}")
-    if isinstance(found, FitExperiment):
-        return replace(found, experiment=absolute(found.experiment, Path()))
-    return found
 
 
 def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:

@@ -9,11 +9,11 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
+from shared_bottom.disk import check_output, whole_file
 from shared_bottom.folder import Trained, load, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
-from spec.files import check_output, whole_file
 from spec.model import TaskSpec
 from spec.params import Params
 from spec.validation import one_line, unique

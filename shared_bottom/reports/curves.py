@@ -102,13 +102,15 @@ def _whole_numbers(axes: Axes) -> None:
 
 def _mark_epochs(axes: Axes, history: History) -> None:
     _whole_numbers(axes)
-    length, epochs = steps_per_epoch(history), len(history.epochs)
-    if 1 < epochs <= MARKED:
-        for epoch in range(1, epochs):
-            axes.axvline(epoch * length + 0.5, color=FAINT, linewidth=0.5, zorder=0)
+    ends = [entry["step"] for entry in history.epochs]
+    if len(ends) <= MARKED:
+        for step in ends:
+            if step < len(history.step_loss):  # between an epoch and what follows it
+                axes.axvline(step + 0.5, color=FAINT, linewidth=0.5, zorder=0)
     if history.best_epoch:
-        axes.axvline(history.best_epoch * length, color=INK, linewidth=0.8, linestyle=":")
+        axes.axvline(ends[history.best_epoch - 1], color=INK, linewidth=0.8, linestyle=":")
 
 
 def _step_label(history: History) -> str:
-    return f"step ({steps_per_epoch(history):,} an epoch)"
+    length = steps_per_epoch(history)
+    return "step" if length is None else f"step ({length:,} an epoch)"

@@ -9,16 +9,9 @@ import numpy as np
 from spec.results import History
 
 
-def steps_per_epoch(history: History) -> int:
-    """Steps of an epoch. A run that diverged has a part of an epoch behind its last whole one, at most as long."""
-    steps, epochs = len(history.step_loss), len(history.epochs)
-    if not epochs:
-        return steps
-    with np.errstate(invalid="ignore"):
-        means = np.cumsum(history.step_loss) / np.arange(1, steps + 1)
-    lengths = range(steps // epochs, math.ceil(steps / (epochs + 1)) - 1, -1)
-    first = history.epochs[0]["loss"]
-    return next((n for n in lengths if math.isclose(means[n - 1], first, rel_tol=1e-9)), lengths[0])
+def steps_per_epoch(history: History) -> int | None:
+    """Steps of an epoch; None if none has ended."""
+    return history.epochs[0]["step"] if history.epochs else None
 
 
 def loss_curves(history: History) -> dict[str, np.ndarray]:
@@ -29,16 +22,14 @@ def loss_curves(history: History) -> dict[str, np.ndarray]:
 
 def epoch_lines(history: History) -> str:
     """A JSON object a line for each epoch; what is not finite is null."""
-    length = steps_per_epoch(history)
     lines = []
     for entry in history.epochs:
-        step = entry["epoch"] * length
         line = {
             "epoch": entry["epoch"],
-            "step": step,
+            "step": entry["step"],
             "loss": entry["loss"],
             "task_loss": entry["task_loss"],
-            "task_weight": {task: float(weight[step - 1]) for task, weight in history.task_weight.items()},
+            "task_weight": {task: float(weight[entry["step"] - 1]) for task, weight in history.task_weight.items()},
             "metrics": entry.get("metrics", {}),
             "seconds": entry["seconds"],
         }

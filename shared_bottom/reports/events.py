@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from shared_bottom.reports.epochs import loss_curves, steps_per_epoch
-from spec.files import write_whole
+from shared_bottom.disk import write_whole
+from shared_bottom.reports.epochs import loss_curves
 from spec.results import History
 
 Scalars = dict[str, float]
@@ -53,9 +53,8 @@ def _scalars(history: History) -> Iterator[tuple[int, Scalars]]:
     columns = [curve.tolist() for curve in curves.values()]
     for step, losses in enumerate(zip(*columns, strict=True), 1):
         yield step, dict(zip(curves, losses, strict=True))
-    length = steps_per_epoch(history)
     for entry in history.epochs:
-        step = entry["epoch"] * length
+        step = entry["step"]
         found = {f"weight/{task}": float(weight[step - 1]) for task, weight in history.task_weight.items()}
         for task, metrics in entry.get("metrics", {}).items():
             found |= {f"metrics/{task}/{name}": value for name, value in metrics.items()}

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from shared_bottom.disk import write_whole
 from shared_bottom.reports import curves, outcomes
 from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.page import Picture, page
 from shared_bottom.reports.rows import Rows, rows_by_task
 from shared_bottom.reports.style import colours, render
-from spec.files import write_whole
 from spec.model import ModelSpec
 from spec.results import History
 from spec.training import TrainSpec

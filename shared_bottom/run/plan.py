@@ -67,6 +67,7 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
+    backend.check_training(train, train.execution)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)

@@ -107,8 +107,8 @@ class Progress:
         losses = self._record.newest_losses()
         if losses is None:
             return []
-        total, *own = losses
-        tasks = [f"{name} {loss:.4g}" for name, loss in zip(self._names, own, strict=True)]
+        total, *task_losses = losses
+        tasks = [f"{name} {loss:.4g}" for name, loss in zip(self._names, task_losses, strict=True)]
         for shown in range(len(tasks), 0, -1):
             more = [f"+{len(tasks) - shown}"] if shown < len(tasks) else []
             text = f"loss {total:.5g} ({', '.join(tasks[:shown] + more)})"

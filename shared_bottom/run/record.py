@@ -126,9 +126,15 @@ class Record:
 
     def end_epoch(self, epoch: int, steps: int) -> Epoch:
         """What the history says of epoch `epoch` (from 0) of `steps` steps; the seconds are still to come."""
-        total, *own = self.losses()[epoch * steps :, : self._columns].mean(axis=0).tolist()
+        total, *task_losses = self.losses()[epoch * steps :, : self._columns].mean(axis=0).tolist()
         names = [task.name for task in self._layout.tasks]
-        return {"epoch": epoch + 1, "loss": total, "task_loss": dict(zip(names, own, strict=True)), "seconds": 0.0}
+        return {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "loss": total,
+            "task_loss": dict(zip(names, task_losses, strict=True)),
+            "seconds": 0.0,
+        }
 
     def check_finite(self, rates: np.ndarray, note: str = "") -> None:
         """Raises DivergenceError if the last call has a loss that is not finite, with the curves up to that step.

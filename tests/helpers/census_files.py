@@ -11,7 +11,8 @@ from shared_bottom.tables.census_income import COLUMNS, NUMERIC, VOCABULARIES, C
 from spec import Dataset, presets
 
 TRAIN, TEST = census_income.OFFICIAL
-OFFICIAL_FOLDER = Path(__file__).parents[2] / "shared" / "data" / "census-income"
+OFFICIAL_FOLDER = Path(__file__).parents[3] / "shared" / "data" / "census-income"
+"""Beside the project's folder, as the files are no part of it."""
 MONEY = ("wage_per_hour", "capital_gains", "capital_losses", "dividends_from_stocks")
 
 

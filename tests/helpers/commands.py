@@ -21,7 +21,7 @@ from spec import (
     TrainSpec,
     to_toml,
 )
-from tests.helpers.runs import FAST
+from tests.helpers.runs import quickest
 
 EXPERIMENT = TableExperiment(
     model=NetworkSpec(
@@ -106,7 +106,7 @@ def error(capsys, *arguments, code=2):
 
 def fit(file, out, backend, *arguments):
     """Train with what starts fastest."""
-    flags = ("--backend", backend, "--train.execution", FAST[backend])
+    flags = ("--backend", backend, "--train.execution", quickest(backend))
     run("fit", file, "--out", out, *flags, *arguments)
     return out
 

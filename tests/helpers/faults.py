@@ -24,7 +24,7 @@ from tests.helpers.parity import example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}
-CACHES = [module.__dict__[name] for module in (torch_training, jax_training) for name in ("make_run", "make_gradient")]
+CACHES = [torch_training.compiled_run, jax_training.compiled_run, jax_training.make_gradient]
 
 MODEL = example_model("tied", trunk=(8, 8))
 TRAIN = TrainSpec(

@@ -1,16 +1,38 @@
-"""The runs whose checkpoints lie in tests/golden, as they were saved by the first version of the format.
+"""The runs whose checkpoints lie in tests/golden, as each version of the format saved them when it was new.
 
-The files are never made anew: a later version must still read them. Rows come from formulas and not from a random
-generator, whose numbers might change.
+The files are never made anew: every later version must still read them. A new version of the format adds a folder:
+
+    python -m tests.helpers.golden tests/golden/version-3
+
+Rows come from formulas and not from a random generator, whose numbers might change.
 """
 
+import sys
+import tempfile
+import warnings
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 
-from spec import SGD, Adam, CategoricalFeature, Dataset, EarlyStopping, ModelSpec, Schedule, TaskSpec, TrainSpec
+from shared_bottom.checkpoint.files import checkpoint_path
+from shared_bottom.run.metrics import UndefinedMetricWarning
+from spec import (
+    SGD,
+    Adam,
+    CategoricalFeature,
+    Dataset,
+    EarlyStopping,
+    ModelSpec,
+    Schedule,
+    TaskSpec,
+    TrainSpec,
+    load_backend,
+)
 
-FOLDER = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
+FOLDERS = {1: GOLDEN, 2: GOLDEN / "version-2"}
+"""By version of the format: the folder of its runs."""
 
 
 def rows(start, stop):
@@ -71,3 +93,17 @@ RUNS = {
     ),
 }
 """By backend and optimizer: the training, its validation rows, and the step of the checkpoint, of three an epoch."""
+
+
+def save(folder):
+    """Trains the runs, and copies the checkpoint of each into `folder`."""
+    warnings.simplefilter("ignore", UndefinedMetricWarning)
+    for name, (train, validation, step) in RUNS.items():
+        with tempfile.TemporaryDirectory() as run:
+            backend = load_backend(name.partition("-")[0])
+            backend.fit(MODEL, train, DATA, validation, checkpoint=run, save_every=1, keep=9)
+            copytree(checkpoint_path(Path(run), step), checkpoint_path(folder / name, step))
+
+
+if __name__ == "__main__":
+    save(Path(sys.argv[1]))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import EarlyStopping, Schedule, load_backend, presets
-from tests.helpers.runs import FAST
+from tests.helpers.runs import quickest
 
 MODEL = replace(presets.tutorial_model(), dropout=0.2)
 DATA, VALIDATION = presets.tutorial_data(208), presets.tutorial_data(40, seed=1)
@@ -37,7 +37,7 @@ def train(backend, folder, epochs, *, resume):
         schedule=Schedule(kind="cosine"),
         early_stopping=EarlyStopping(monitor="mean", patience=epochs),
         device="cpu",
-        execution=FAST[backend.name],
+        execution=quickest(backend.name),
     )
     return backend.fit(MODEL, spec, DATA, VALIDATION, checkpoint=folder, save_every=SAVE_EVERY, resume=resume)
 

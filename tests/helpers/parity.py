@@ -121,15 +121,15 @@ def fit(name: str, model: ModelSpec, train: TrainSpec, data: Dataset, params=Non
 
 
 def both(
-    model: ModelSpec, train: TrainSpec, data: Dataset, *, torch="eager", jax="epoch", rtol=RTOL, steps: int
+    pair: tuple[str, str], model: ModelSpec, train: TrainSpec, data: Dataset, *, rtol=RTOL, steps: int, **executions
 ) -> tuple[Fitted, Fitted]:
-    """torch's run and JAX's, compared."""
+    """The runs of two backends, compared. executions: by backend, if not the one that it takes by itself."""
     one, other = (
-        fit(name, model, train, data, execution=execution, precision=train.precision)
-        for name, execution in (("torch", torch), ("jax", jax))
+        fit(name, model, train, data, execution=executions.get(name, "auto"), precision=train.precision)
+        for name in pair
     )
-    for fitted, execution in ((one, torch), (other, jax)):
-        assert fitted.history.execution == execution
+    for name, fitted in zip(pair, (one, other), strict=True):
+        assert fitted.history.execution == executions.get(name, fitted.history.execution)
         assert fitted.history.step_loss.shape == (steps,)
         assert np.isfinite(fitted.history.step_loss).all()
         assert {value.dtype for value in fitted.params.values()} == {np.dtype(train.precision)}

@@ -4,18 +4,21 @@ import os
 
 import pytest
 
-from spec import TrainSpec
+from spec import TrainSpec, load_backend, presets
 
-FAST = {"torch": "eager", "jax": "epoch"}
-"""What ends first for a few steps."""
 executions = pytest.mark.parametrize(
     "execution", ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch"))]
 )
 """All three; what PyTorch compiles takes ten seconds."""
 
 
+def quickest(name):
+    """The execution that ends first for a few steps."""
+    return load_backend(name).best_execution(presets.tutorial_model(), presets.tutorial_training(), 100)
+
+
 def training(backend, **fields):
-    own = {"batch_size": 8, "epochs": 2, "seed": 1, "device": "cpu", "execution": FAST[backend.name]}
+    own = {"batch_size": 8, "epochs": 2, "seed": 1, "device": "cpu", "execution": quickest(backend.name)}
     return TrainSpec(**(own | fields))
 
 

@@ -1,0 +1,49 @@
+"""What holds while JAX computes for us, and no longer: device and precision, matrix products in full float32, and our
+cache of compiled code.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
+
+from backends.settings import Undo, WhileComputing
+from spec.files import cache_folder
+
+CACHE = str(cache_folder() / "jax")
+"""Where compiled code outlives the process, if the user has not said where."""
+
+
+@contextmanager
+def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
+    """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; and what is
+    compiled inside is kept in `CACHE`.
+    """
+    with (
+        jax.default_device(device),
+        jax.enable_x64(dtype == np.float64),
+        jax.default_matmul_precision("float32"),
+        COMPILE_CACHE,
+    ):
+        yield
+
+
+def use_compile_cache() -> Undo:
+    """JAX looks for the folder when it first compiles, and keeps to it until it is told to look again."""
+    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    users_folder, users_seconds = (getattr(jax.config, name) for name in names)
+    if users_folder is not None:
+        return lambda: None
+
+    def change(folder: str | None, seconds: float) -> None:
+        for name, value in zip(names, (folder, seconds), strict=True):
+            jax.config.update(name, value)
+        reset_cache()
+
+    change(CACHE, 0.1)
+    return lambda: change(None, users_seconds)
+
+
+COMPILE_CACHE = WhileComputing(use_compile_cache)

@@ -1,0 +1,36 @@
+"""Settings of the whole process that hold while a backend computes, and no longer."""
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+Undo = Callable[[], None]
+
+
+class WhileComputing:
+    """A context manager that any number of threads may be inside of at once, for settings that a thread cannot have
+    for itself: the first one to enter makes the change and the last one to leave undoes it.
+
+    Thus no thread loses the setting because another one is done. The user's other threads see the change, too.
+    """
+
+    def __init__(self, change: Callable[[], Undo]) -> None:
+        self._change = change
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._undo: Undo | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._undo is None:
+                self._undo = self._change()
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0 and self._undo is not None:
+                undo, self._undo = self._undo, None
+                undo()

@@ -1,0 +1,85 @@
+"""What holds while PyTorch computes for us, and no longer: matrix products in full float32, and our cache of compiled
+code.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from backends.settings import Undo, WhileComputing
+from spec.files import cache_folder
+
+CACHE = str(cache_folder() / "torch")
+"""Where compiled code outlives the process, if the user has not said where."""
+CHOOSER = "torch._inductor.runtime.cache_dir_utils"
+
+
+@contextmanager
+def scope() -> Iterator[None]:
+    """Matrix products in full float32, no GPU's default; and what is compiled inside is kept in `CACHE`."""
+    with PRECISION, COMPILE_CACHE:
+        yield
+
+
+def use_full_precision() -> Undo:
+    """PyTorch has one setting for all devices, and newer ones for each library. It raises where they contradict each
+    other, so that all of them are set. The library's setting is "none" where it follows its parent's.
+    """
+    backends: Any = torch.backends  # PyTorch's types leave mkldnn.matmul out
+    libraries = ((backends.cuda.matmul, backends.cudnn), (backends.mkldnn.matmul, backends.mkldnn))
+    users = [(library, library.fp32_precision, parent.fp32_precision) for library, parent in libraries]
+    for library, _, _ in users:
+        library.fp32_precision = "ieee"
+    of_all_devices = torch.get_float32_matmul_precision()  # only now, when the libraries' contradict no value of it
+    torch.set_float32_matmul_precision("highest")
+
+    def undo() -> None:
+        torch.set_float32_matmul_precision(of_all_devices)
+        for library, precision, parents in users:
+            library.fp32_precision = "none" if precision == parents else precision
+
+    return undo
+
+
+def use_compile_cache() -> Undo:
+    """PyTorch looks at these variables each time that it compiles; and sets them itself, to a default, if they are not
+    set.
+    """
+    users = {name: os.environ.get(name) for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")}
+    chosen = {name for name, folder in users.items() if folder is not None and not is_default(folder)}
+    if "TORCHINDUCTOR_CACHE_DIR" not in chosen:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = CACHE
+        if "TRITON_CACHE_DIR" not in chosen:  # PyTorch sets it to a folder inside of the other
+            os.environ.pop("TRITON_CACHE_DIR", None)
+
+    def undo() -> None:
+        for name, folder in users.items():
+            if folder is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = folder
+
+    return undo
+
+
+def is_default(folder: str) -> bool:
+    """Whether PyTorch chose the folder and not the user. The module that chooses takes seconds to import: where nobody
+    has imported it, PyTorch chose nothing.
+    """
+    return CHOOSER in sys.modules and f"{folder}/".startswith(f"{default_folder()}/")
+
+
+@functools.cache
+def default_folder() -> str:
+    """Where PyTorch keeps compiled code if it is told nothing."""
+    folder: str = sys.modules[CHOOSER].default_cache_dir()
+    return folder
+
+
+PRECISION = WhileComputing(use_full_precision)
+COMPILE_CACHE = WhileComputing(use_compile_cache)

@@ -1,0 +1,64 @@
+"""The NumPy backend: no framework, no compiler, gradients written out. It trains by SGD with fixed task weights."""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from backends.base import Cost, SharedBackend
+from backends.batches import Batches
+from backends.numpy_eager.gradients import loss_and_gradient, task_weights
+from backends.numpy_eager.model import SharedBottom
+from backends.numpy_eager.training import Trainer
+from spec.model import ModelSpec
+from spec.params import Params
+from spec.training import Device
+
+
+class Backend(SharedBackend):
+    """Builds networks of NumPy arrays and trains them."""
+
+    name = "numpy_eager"
+    trainer_type = Trainer
+    libraries = ("scipy",)
+    costs: ClassVar = {"eager": Cost(first=0.0, step=300e-6, flops=50e9)}
+    optimizers = ("sgd",)
+    balancings = ("fixed",)
+
+    def has_gpu(self) -> bool:
+        """NumPy sees none."""
+        return False
+
+    def native_device(self, device: str) -> str:
+        """NumPy has no device of its own."""
+        return device
+
+    def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> SharedBottom:
+        """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
+        vector = self.packed(model, params)
+        self.resolve_device(device)
+        return SharedBottom(model, vector)
+
+    def logits(self, network: SharedBottom, inputs: Batches) -> Params:
+        """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
+        return network(**inputs)
+
+    def loss_and_gradient(
+        self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
+        network = SharedBottom(model, params)
+        return loss_and_gradient(network, task_weights(network), batch)
+
+    def matmul(self, size: int, device: str) -> Callable[[], None]:
+        """A float32 product of two square matrices; returns when it is done."""
+        factor = np.ones((size, size), np.float32)
+
+        def product() -> None:
+            factor @ factor
+
+        return product
+
+    def peak_memory(self, device: str) -> int | None:
+        """NumPy does not tell."""
+        return None

@@ -1,0 +1,33 @@
+"""The losses of a batch and the gradient of their total."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+
+from backends.numpy_eager.layers import Array
+from backends.numpy_eager.losses import task_losses
+from backends.numpy_eager.model import SharedBottom
+
+Batch = Mapping[str, Array]
+
+
+def loss_and_gradient(
+    network: SharedBottom, weights: Float[Array, " tasks"], batch: Batch
+) -> tuple[Float[Array, " 1+tasks"], Float[Array, " parameters"]]:
+    """The losses of one batch, the total first, and the gradient of the total."""
+    logits, pullback = network.forward(batch.get("numeric"), batch.get("categorical"), batch.get("dropout_key"))
+    losses, slopes = task_losses(network.layout, logits, batch)
+    start, weighted = 0, []
+    for head, slope in zip(network.layout.heads, slopes, strict=True):
+        of_head = weights[start : start + len(head.tasks)]
+        weighted.append(slope * (of_head[:, None, None] if head.tied else of_head))
+        start += len(head.tasks)
+    gradients = pullback(weighted)
+    gradient = np.concatenate([gradients[name].ravel() for name in network.layout.tensors])
+    return np.hstack([losses @ weights, losses]), gradient
+
+
+def task_weights(network: SharedBottom) -> Float[Array, " tasks"]:
+    """The tasks' weights in the layout's order."""
+    return np.array([task.weight for task in network.layout.tasks], network.params.dtype)

@@ -1,0 +1,106 @@
+"""What docs/architecture.md claims of the code, counted: mirror images, and how many files an addition touches."""
+
+import ast
+from typing import get_args
+
+import pytest
+
+from spec.model import Activation
+from spec.tasks import LOSSES, METRICS, TASK_KINDS
+from spec.training import Optimizer, TrainSpec
+from tests.test_imports import ROOT, modules
+
+ONLY_TORCH = {
+    "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
+    "scope": ["use_full_precision", "is_default", "default_folder"],
+    "training": ["in_place", "compiled"],
+}
+"""By file: what only PyTorch needs."""
+ONLY_JAX = {
+    "optimizers": ["transformation", "AdamState", "AdagradState"],
+    "training": ["as_arguments"],
+}
+"""By file: what only JAX needs."""
+
+
+def public_names(path):
+    """The functions, the classes and their methods that a file defines, in order; a call is a forward pass."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            methods = [method.name for method in node.body if isinstance(method, ast.FunctionDef)]
+            yield from (f"{node.name}.{'forward' if name == '__call__' else name}" for name in methods)
+
+
+def test_both_folders_have_the_same_files():
+    torch, jax = (sorted(path.name for path in (ROOT / "backends" / name).glob("*.py")) for name in ("torch", "jax"))
+    assert torch == jax
+
+
+@pytest.mark.parametrize("file", sorted(path.stem for path in (ROOT / "backends" / "torch").glob("*.py")))
+def test_both_files_define_the_same_in_the_same_order(file):
+    torch, jax = (list(public_names(ROOT / "backends" / name / f"{file}.py")) for name in ("torch", "jax"))
+    assert [name for name in torch if name not in jax] == ONLY_TORCH.get(file, [])
+    assert [name for name in jax if name not in torch] == ONLY_JAX.get(file, [])
+    assert [name for name in torch if name in jax] == [name for name in jax if name in torch]
+
+
+def words(path):
+    """Every name that a file defines or uses, and every text in it that is a single word; no comments or docstrings."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Name(id=word) | ast.Attribute(attr=word) | ast.alias(name=word) | ast.Constant(value=str(word)):
+                yield word
+            case ast.FunctionDef(name=word) | ast.ClassDef(name=word) | ast.keyword(arg=str(word)):
+                yield word
+
+
+def files_that_name(*names):
+    return [module for module, path in modules() if set(names) & set(words(path))]
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES.keys() - METRICS.keys()))  # the others are metrics' names as well
+def test_a_loss_is_named_in_four_files_at_most(loss):
+    backends = {f"backends.{name}.losses" for name in ("torch", "jax")}
+    assert {"spec.tasks", *backends} <= set(files_that_name(loss)) <= {"spec.tasks", *backends, "bench.references"}
+
+
+# The default optimizer is named by presets and comparisons besides.
+@pytest.mark.parametrize("optimizer", [cls for cls in get_args(Optimizer) if cls is not type(TrainSpec().optimizer)])
+def test_an_optimizer_is_named_in_four_files_at_most(optimizer):
+    backends = {f"backends.{name}.optimizers" for name in ("torch", "jax")}
+    assert set(files_that_name(optimizer.__name__, optimizer().kind)) == {"spec", "spec.training", *backends}
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_an_activation_is_named_in_four_files_at_most(activation):
+    assert set(files_that_name(activation)) == {"spec.model", "backends.torch.layers", "backends.jax.layers"}
+
+
+def test_no_file_compares_a_task_with_the_name_of_a_kind():
+    compared = [
+        f"{module}:{node.lineno}"
+        for module, path in modules()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Compare | ast.Dict | ast.Subscript | ast.match_case)
+        for constant in _constants(node)
+        if constant in TASK_KINDS and module != "spec.tasks"
+    ]
+    assert compared == []
+
+
+def _constants(node):
+    match node:
+        case ast.Compare(left=left, comparators=others):
+            candidates = [left, *others]
+        case ast.Dict(keys=keys):
+            candidates = keys
+        case ast.Subscript(slice=index):
+            candidates = [index]
+        case ast.match_case(pattern=pattern):
+            candidates = [part.value for part in ast.walk(pattern) if isinstance(part, ast.MatchValue)]
+    for candidate in candidates:
+        for part in ast.walk(candidate) if candidate is not None else ():
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                yield part.value
