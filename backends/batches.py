@@ -13,7 +13,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from backends.layout import Layout, Stack
+from backends.layout import Layout
+from backends.stacks import Stack
 from spec.data import Dataset, label_present, label_shape
 from spec.training import Precision
 

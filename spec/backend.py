@@ -1,6 +1,7 @@
 """The contract of a backend, and `load_backend`, the only line of a user's program that names a framework."""
 
 import abc
+import functools
 import importlib
 import importlib.metadata
 import pkgutil
@@ -119,8 +120,9 @@ def backend_names() -> list[str]:
     ]
 
 
+@functools.cache
 def load_backend(name: str) -> Backend:
-    """The backend in the folder `backends/<name>`, imported when asked for and not before.
+    """The backend in the folder `backends/<name>`, imported when asked for and not before; always the same object.
 
     This is where the parts of the project are put together: the folder's class `Backend`, and the training loop. Both
     are looked up by name, because what lies above the spec may import the spec and not the other way round.

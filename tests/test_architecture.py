@@ -12,7 +12,7 @@ from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
-    "scope": ["use_full_precision", "is_default", "default_folder"],
+    "settings": ["use_full_precision", "is_default", "default_folder"],
     "training": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""

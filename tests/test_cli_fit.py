@@ -114,6 +114,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(backend, tmp_path
         assert (out / "model" / name).read_bytes() == (whole / "model" / name).read_bytes()
 
 
+@pytest.mark.filterwarnings("always:train.epochs")
 def test_fewer_epochs_than_a_run_began_with_are_said(tmp_path, monkeypatch, capsys):
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
     flags, more = ("--backend", "jax", "--train.execution", "epoch", "--quiet"), ("--train.epochs", "5")

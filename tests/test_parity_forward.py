@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.batches import encode_inputs
 from backends.jax import layers as jax_layers
-from backends.jax.scope import scope
+from backends.jax.settings import scope
 from backends.layout import layout_of
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model

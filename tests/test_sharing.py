@@ -64,7 +64,7 @@ def apart(inputs):
 
 def studied(made, backend="jax", count=3):
     options = sharing.Options(file="made.toml", backend=backend, seeds=count)
-    run = sharing.begin(options, made)
+    run = sharing.begin(options, made, load_backend(backend))
     assert sharing.study(run, load_backend(backend), made, made.seeds(count)) is None
     return run
 

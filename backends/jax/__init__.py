@@ -11,7 +11,7 @@ from flax import nnx
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
-from backends.jax.scope import scope
+from backends.jax.settings import scope
 from backends.jax.training import Trainer, as_arguments, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params

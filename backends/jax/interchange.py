@@ -10,7 +10,7 @@ import optax
 from flax import nnx
 
 from backends.jax.model import Network
-from backends.jax.scope import scope
+from backends.jax.settings import scope
 from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.params import Params, check_params

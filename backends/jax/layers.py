@@ -10,7 +10,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Int
 
-from backends import layout
+from backends import stacks
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec
 
@@ -30,7 +30,7 @@ def unloaded(*shape: int) -> nnx.Param[Any]:
 class Embedding(nnx.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
-    def __init__(self, table: layout.Table, model: ModelSpec) -> None:
+    def __init__(self, table: stacks.Table, model: ModelSpec) -> None:
         self.columns = table.columns
         self.alone = len(self.columns) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension)
@@ -48,7 +48,7 @@ class Embedding(nnx.Module):
 class LayerNorm(nnx.Module):
     """Layer norm over the last axis, with a scale and a bias for each member of a tied layer."""
 
-    def __init__(self, dense: layout.Dense) -> None:
+    def __init__(self, dense: stacks.Dense) -> None:
         self.scale = unloaded(*dense.shapes["norm.scale"])
         self.bias = unloaded(*dense.shapes["norm.bias"])
 
@@ -62,7 +62,7 @@ class LayerNorm(nnx.Module):
 class Dropout(nnx.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: layout.Dense, rate: float) -> None:
+    def __init__(self, dense: stacks.Dense, rate: float) -> None:
         self.rate = rate
         self.members, self.keys = dense.members, dense.dropout_keys
 
@@ -81,7 +81,7 @@ class Dropout(nnx.Module):
 class Dense(nnx.Module):
     """Linear and, in a hidden layer, layer norm if asked, activation and dropout."""
 
-    def __init__(self, dense: layout.Dense, model: ModelSpec) -> None:
+    def __init__(self, dense: stacks.Dense, model: ModelSpec) -> None:
         self.hidden = dense.hidden
         self.kernel = unloaded(*dense.shapes["kernel"])
         self.bias = unloaded(*dense.shapes["bias"])

@@ -7,7 +7,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Int
 
-from backends import layout
+from backends import layout, stacks
 from backends.jax.layers import Dense, Embedding, through
 from spec.model import ModelSpec
 
@@ -18,7 +18,7 @@ class Network(nnx.Module):
     def __init__(self, model: ModelSpec) -> None:
         self.layout = layout.layout_of(model)
 
-        def stack(tied: layout.Stack) -> nnx.List[Dense]:
+        def stack(tied: stacks.Stack) -> nnx.List[Dense]:
             return nnx.List([Dense(dense, model) for dense in tied.layers])
 
         self.tables = nnx.List([Embedding(table, model) for table in self.layout.tables])

@@ -21,7 +21,7 @@ from backends.jax import optimizers
 from backends.jax.balancing import BALANCINGS, Balance
 from backends.jax.gradients import Batch, loss_and_gradient
 from backends.jax.model import Network
-from backends.jax.scope import scope
+from backends.jax.settings import scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 

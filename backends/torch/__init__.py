@@ -9,7 +9,7 @@ import torch
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.torch.model import Network
-from backends.torch.scope import scope
+from backends.torch.settings import scope
 from backends.torch.training import Trainer, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params

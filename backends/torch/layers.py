@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from backends import layout
+from backends import stacks
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec
 
@@ -29,7 +29,7 @@ def unloaded(*shape: int) -> nn.Parameter:
 class Embedding(nn.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
-    def __init__(self, table: layout.Table, model: ModelSpec, device: torch.device) -> None:
+    def __init__(self, table: stacks.Table, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
         self.columns = list(table.columns)
         self.alone = len(self.columns) == len(model.categorical)
@@ -47,7 +47,7 @@ class Embedding(nn.Module):
 class LayerNorm(nn.Module):
     """Layer norm over the last axis, with a scale and a bias for each member of a tied layer."""
 
-    def __init__(self, dense: layout.Dense) -> None:
+    def __init__(self, dense: stacks.Dense) -> None:
         super().__init__()
         self.scale = unloaded(*dense.shapes["norm.scale"])
         self.bias = unloaded(*dense.shapes["norm.bias"])
@@ -61,7 +61,7 @@ class LayerNorm(nn.Module):
 class Dropout(nn.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: layout.Dense, rate: float, device: torch.device) -> None:
+    def __init__(self, dense: stacks.Dense, rate: float, device: torch.device) -> None:
         super().__init__()
         self.rate = rate
         keys = torch.tensor(dense.dropout_keys, device=device).reshape(*dense.members, 1, 1)
@@ -81,7 +81,7 @@ class Dropout(nn.Module):
 class Dense(nn.Module):
     """Linear and, in a hidden layer, layer norm if asked, activation and dropout."""
 
-    def __init__(self, dense: layout.Dense, model: ModelSpec, device: torch.device) -> None:
+    def __init__(self, dense: stacks.Dense, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
         self.hidden = dense.hidden
         self.kernel = unloaded(*dense.shapes["kernel"])

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from backends import layout
+from backends import layout, stacks
 from backends.torch.layers import Dense, Embedding, through
 from spec.model import ModelSpec
 
@@ -20,7 +20,7 @@ class Network(nn.Module):
         self.layout = layout.layout_of(model)
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
 
-        def stack(tied: layout.Stack) -> nn.ModuleList:
+        def stack(tied: stacks.Stack) -> nn.ModuleList:
             return nn.ModuleList(Dense(dense, model, device) for dense in tied.layers)
 
         self.tables = nn.ModuleList(Embedding(table, model, device) for table in self.layout.tables)

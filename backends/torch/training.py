@@ -21,7 +21,7 @@ from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import Network
 from backends.torch.optimizers import Slots
-from backends.torch.scope import scope
+from backends.torch.settings import scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 

@@ -204,7 +204,7 @@ def task_weights_in_the_specs_order(patch):
 def other_layout(network, change):
     """One backend builds another layout than that of the model."""
     return lambda patch: patch.setattr(
-        network, "layout", SimpleNamespace(layout_of=lambda model: change(layout_of(model)), Stack=None)
+        network, "layout", SimpleNamespace(layout_of=lambda model: change(layout_of(model)))
     )
 
 

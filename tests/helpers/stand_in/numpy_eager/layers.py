@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit, ndtr
 
-from backends import layout
+from backends import stacks
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec
 
@@ -51,7 +51,7 @@ ACTIVATIONS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
 class Dense:
     """Linear and, in a hidden layer, layer norm if asked, activation and dropout."""
 
-    def __init__(self, name: str, dense: layout.Dense, model: ModelSpec) -> None:
+    def __init__(self, name: str, dense: stacks.Dense, model: ModelSpec) -> None:
         self.name, self.hidden, self.model = name, dense.hidden, model
         self.dropout_keys = np.array(dense.dropout_keys).reshape(*dense.heads, 1, 1)
 

@@ -1,0 +1,108 @@
+"""What of the network is tied together in a backend: embedding tables of one dimension, and stacks that are alike.
+
+Time and compile time grow with the number of arrays, so what has one shape becomes one array:
+  - embedding tables of one dimension stand below each other, and one gather serves them all (ids get offsets);
+  - stacks that agree in all that a step computes by stand behind each other, and one batched product serves them all.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spec import params
+from spec.model import ModelSpec, TaskSpec
+from spec.params import layer_shapes
+from spec.random import layer_key
+from spec.tasks import TaskTraits
+
+
+@dataclass(frozen=True)
+class Table:
+    """Embedding tables of one dimension below each other: (rows, dimension)."""
+
+    dimension: int
+    rows: int
+    columns: tuple[int, ...]
+    """Which categorical columns look here."""
+    offsets: tuple[int, ...]
+    """The row at which the table of each column starts."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The layers at one place of tied stacks: kernel (members…, in, out), bias (members…, out)."""
+
+    inputs: int
+    outputs: int
+    hidden: bool
+    members: tuple[int, ...]
+    """The leading axis: () for one stack alone, (stacks,) for several that are tied together."""
+    dropout_keys: tuple[int, ...]
+    """Of each member."""
+    shapes: Mapping[str, tuple[int, ...]]
+    """Shape of each native parameter, by the last part of its name."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Stacks of the spec that are tied together, or one alone: the trunk, or the heads of like tasks."""
+
+    name: str
+    """What its tensors' names begin with."""
+    members: tuple[params.Stack, ...]
+    layers: tuple[Dense, ...]
+
+    @property
+    def tied(self) -> bool:
+        """Whether its arrays have a leading axis of members."""
+        return len(self.members) > 1
+
+    @property
+    def tasks(self) -> tuple[TaskSpec, ...]:
+        """The tasks whose heads these are."""
+        return tuple(member.task for member in self.members if member.task)
+
+    @property
+    def traits(self) -> TaskTraits:
+        """What the kind of its tasks says: tied heads have one kind."""
+        return self.tasks[0].traits
+
+    @property
+    def loss(self) -> str:
+        """The loss of its tasks: tied heads have one."""
+        return self.tasks[0].loss
+
+
+def alike(heads: Iterable[params.Stack]) -> Iterator[list[params.Stack]]:
+    """The heads in groups that can be tied: those that agree in everything that a step computes by."""
+    groups: dict[tuple[object, ...], list[params.Stack]] = {}
+    for head in heads:
+        assert head.task is not None
+        shapes = tuple((layer.inputs, layer.outputs, layer.hidden) for layer in head.layers)
+        groups.setdefault((head.task.kind, head.task.loss, shapes), []).append(head)
+    yield from groups.values()
+
+
+def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> Stack:
+    """Equal stacks of the spec as one."""
+    axis = (len(members),) if len(members) > 1 else ()
+    layers = []
+    for tied in zip(*(member.layers for member in members), strict=True):
+        first = tied[0]
+        keys = tuple(layer_key(layer.name) for layer in tied)
+        shapes = {part: (*axis, *shape) for part, shape in layer_shapes(first, model).items()}
+        layers.append(Dense(first.inputs, first.outputs, first.hidden, axis, keys, shapes))
+    return Stack(name, tuple(members), tuple(layers))
+
+
+def tie_tables(model: ModelSpec) -> tuple[Table, ...]:
+    """The embedding tables, those of one dimension as one."""
+    columns: dict[int, list[int]] = {}
+    for column, feature in enumerate(model.categorical):
+        columns.setdefault(feature.dimension, []).append(column)
+    tables = []
+    for dimension, members in columns.items():
+        starts = np.cumsum([0, *(model.categorical[column].vocabulary for column in members)]).tolist()
+        tables.append(Table(dimension, starts[-1], tuple(members), tuple(starts[:-1])))
+    return tuple(tables)
