@@ -97,8 +97,8 @@ def pytest_runtest_call(item):
 
 
 EACH_BACKEND = [pytest.param(name, marks=pytest.mark.slow) if name == "jax" else name for name in backend_names()]
-"""JAX compiles what it is given, without jit too, each operation by itself: a second or more a test. In the quick tier it
-is the tests of parity that show it to do what the others do."""
+"""JAX compiles all that it runs, without jit too, which takes a second or more for each test. In the quick tier the
+parity tests show that it does what the other backends do."""
 
 
 @pytest.fixture(params=EACH_BACKEND)
