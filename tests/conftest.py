@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +26,52 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
 
-LONG = ("test_parity_executions", "test_bench", "test_docs", "test_parity_compiled", "test_parity_combinations")
+SLOW = (
+    "test_parity_executions",
+    "test_bench",
+    "test_docs",
+    "test_parity_compiled",
+    "test_parity_combinations",
+    "test_parity_balancing",
+    "test_cli_property",
+    "test_parity_curves",
+    "test_parity_initial",
+    "test_parity_optimizers",
+    "test_parity_handover",
+    "test_parity_faults",
+    "test_parity_gradient_faults",
+    "test_parity_tool",
+    "test_sharing",
+    "test_sharing_command",
+    "test_interchange",
+    "test_resume_across",
+    "test_examples",
+    "test_table_examples",
+    "test_table_memory",
+    "test_checkpoint_disk",
+    "test_kill",
+    "test_wheel",
+)
+"""The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""
 
 
 def pytest_collection_modifyitems(items):
-    """The files that take longest come first, so that of two processes none is left with one of them at the end."""
-    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+    """The slow files come first, so that of two processes none is left with one of them at the end."""
+    items.sort(key=lambda item: SLOW.index(item.path.stem) if item.path.stem in SLOW else len(SLOW))
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def no_compilation_by_torch(request, monkeypatch):
+    """It takes ten seconds, so a test that asks for it is marked slow, and `make quick` stays quick."""
+    if "torch" in sys.modules and not request.node.get_closest_marker("slow"):
+
+        def refused(*_, **__):
+            pytest.fail("torch.compile takes ten seconds: mark this test with pytest.mark.slow")
+
+        monkeypatch.setattr("torch.compile", refused)
 
 
 @contextmanager
@@ -54,7 +95,12 @@ def pytest_runtest_call(item):
         return (yield)
 
 
-@pytest.fixture(params=backend_names())
+EACH_BACKEND = [pytest.param(name, marks=pytest.mark.slow) if name == "jax" else name for name in backend_names()]
+"""JAX compiles all that it runs, without jit too, which takes a second or more for each test. In the quick tier the
+parity tests show that it does what the other backends do."""
+
+
+@pytest.fixture(params=EACH_BACKEND)
 def backend(request):
     return installed(request.param)
 
@@ -67,7 +113,7 @@ def file(tmp_path_factory):
     return write_experiment(tmp_path_factory.mktemp("data"))
 
 
-@pytest.fixture(scope="session", params=backend_names())
+@pytest.fixture(scope="session", params=EACH_BACKEND)
 def trained(request, tmp_path_factory):
     """The folder that `fit` wrote, by backend."""
     from tests.helpers.cli import EXPERIMENT, fit, without_plots, write_experiment

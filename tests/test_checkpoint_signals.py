@@ -75,6 +75,7 @@ def test_a_signal_that_is_ignored_stays_so():
         signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_where_python_loops_over_the_steps_it_waits_for_few(backend, monkeypatch, tmp_path, execution):
     train, step = short(backend, batch_size=1, execution=execution), 36 if execution == "epoch" else 32

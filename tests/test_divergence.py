@@ -8,6 +8,7 @@ import pytest
 from shared_bottom.checkpoint.folder import CheckpointWarning, load_checkpoint
 from spec import SGD, Adam, DivergenceError, GradNorm, Schedule
 from tests.helpers.checkpoints import DATA, MODEL, VALIDATION, as_of, assert_same_run, short, steps_saved
+from tests.helpers.runs import executions
 
 ROW, STEP = 20, 7
 """In their own order and batches of 8, row 20 is in the third of five steps: step 2, and step 7 of the second epoch."""
@@ -44,7 +45,7 @@ def explode_in_the_second_epoch(backend, monkeypatch, task="price"):
     monkeypatch.setattr(shared_bottom.run.fit, "epoch_calls", calls)
 
 
-@pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
+@executions
 def test_the_step_the_task_and_the_rate_are_named(backend, execution):
     train = calm(backend, execution=execution)
     healthy = backend.fit(MODEL, train, DATA).history

@@ -28,7 +28,7 @@ SHORTENED: dict[str, tuple[str, ...]] = {
     "python -m shared_bottom fit examples/clicks.toml --backend torch --out runs/clicks --resume": QUICK,
 }
 """By command, what is put behind it."""
-ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "test", "lint", "setup")}
+ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "quick", "test", "lint", "setup")}
 """What would install an environment of its own: that make knows how."""
 CASES = ("tutorial", "census", "wide", "tasks", "batch")
 LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {

@@ -28,6 +28,7 @@ def halves(data):
     return data.take(slice(12)), data.take(slice(12, 20))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("monitor", "metric", "read", "best"),
     [

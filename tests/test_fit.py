@@ -10,7 +10,7 @@ from backends.base import Cost
 from spec import SGD, Adam, Dataset, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.data import row_order
 from tests.helpers.plain import plain_losses
-from tests.helpers.runs import training
+from tests.helpers.runs import executions, training
 
 
 def test_auto_takes_the_execution_that_ends_first_compiling_included(backend, monkeypatch):
@@ -78,7 +78,7 @@ def test_metrics_are_those_of_the_epochs_end(backend, model, data):
     assert fitted.history.epochs[0]["metrics"]["price"]["rmse"] != pytest.approx(rmse, rel=1e-5)
 
 
-@pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
+@executions
 def test_the_execution_that_is_asked_for_runs(backend, execution):
     model = ModelSpec(numeric=2, trunk=(3,), tasks=(TaskSpec(name="a", kind="regression"),))
     data = presets.random_data(model, 6)

@@ -208,6 +208,7 @@ def test_a_missing_framework_is_named_with_the_command_that_installs_it(name, mi
     assert said == f"backend '{name}' needs {missing}, which is not installed: pip install -e '.[{name}]'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_backend_trains_where_the_other_framework_is_missing(name):
     others = FRAMEWORKS - NEEDS[name]

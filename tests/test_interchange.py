@@ -113,6 +113,7 @@ def fitted(backend, optimizer, folder):
     return backend.fit(MODEL, train, DATA, checkpoint=folder, save_every=1, keep=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_loop_of_the_users_own_continues_the_curve_and_comes_back(backend, interchange, tmp_path, name):
     whole = fitted(backend, OPTIMIZERS[name], tmp_path)

@@ -70,6 +70,7 @@ def test_more_rows_than_one_call_predicts(backend, monkeypatch, model, data, siz
         np.testing.assert_allclose(pieces[name], value, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("activation", "normalization", "initializer"),
     [("tanh", "none", "torch_default"), ("gelu", "layer", "torch_default"), ("silu", "layer", "he_normal")],

@@ -23,6 +23,7 @@ SAVE_EVERY = 3
 """Of four steps an epoch: calls of three steps, and of a single one, which XLA compiles without a loop."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["eager", "step", "epoch"])
 def test_every_execution_resumes_bit_for_bit_at_the_first_a_middle_and_the_last_step(backend, tmp_path, execution):
     schedule = Schedule(kind="cosine", warmup_steps=2)

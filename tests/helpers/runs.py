@@ -2,7 +2,14 @@
 
 import os
 
+import pytest
+
 from spec import TrainSpec, load_backend, presets
+
+executions = pytest.mark.parametrize(
+    "execution", ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch"))]
+)
+"""All three; what PyTorch compiles takes ten seconds."""
 
 
 def quickest(name):
