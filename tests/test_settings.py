@@ -69,11 +69,17 @@ USERS = {
 
 @pytest.fixture
 def torch():
+    """PyTorch with the settings that a new process has, before the test and after it."""
     torch = pytest.importorskip("torch")
+
+    def reset():
+        torch.set_float32_matmul_precision("highest")
+        for setting in (torch.backends, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+            setting.fp32_precision = "none"
+
+    reset()
     yield torch
-    torch.set_float32_matmul_precision("highest")
-    for setting in (torch.backends, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
-        setting.fp32_precision = "none"
+    reset()
 
 
 def precision(torch):
