@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from backends import layout
+from backends import layout, stacks
 from backends.numpy_eager.layers import Array, Dense, Tensors, through
 from spec.model import ModelSpec
 
@@ -18,7 +18,7 @@ class Network:
         self.params = params.copy()
         self.tensors: Tensors = self.layout.to_tensors(self.params)
 
-        def stack(tied: layout.Stack) -> list[Dense]:
+        def stack(tied: stacks.TiedStack) -> list[Dense]:
             return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
 
         self.trunk = stack(self.layout.trunk)
@@ -65,10 +65,11 @@ class Network:
         """By categorical column in the spec's order: the table that it looks in, and the rows that it takes there."""
         for column in range(len(self.layout.model.categorical)):
             assert categorical is not None
-            i, table = next((i, table) for i, table in enumerate(self.layout.tables) if column in table.columns)
+            table = next(table for table in self.layout.tables if column in table.columns)
+            name = f"{table.name}.embedding"
             rows = categorical[:, column] + table.offsets[table.columns.index(column)]
-            rows_of.append((f"tables.{i}.embedding", rows))
-            parts.append(self.tensors[f"tables.{i}.embedding"][rows])
+            rows_of.append((name, rows))
+            parts.append(self.tensors[name][rows])
 
         def pullback(gradient: Array) -> Tensors:
             gradients = {name: np.zeros_like(self.tensors[name]) for name, _ in rows_of}
