@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Float, Int
 
-from backends import layout
+from backends import layout, stacks
 from backends.numpy_eager.layers import Array, Dense, Tensors, through
 from spec.model import ModelSpec
 
@@ -18,7 +18,7 @@ class Network:
         self.params = params.copy()
         self.tensors: Tensors = self.layout.to_tensors(self.params)
 
-        def stack(tied: layout.Stack) -> list[Dense]:
+        def stack(tied: stacks.TiedStack) -> list[Dense]:
             return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
 
         self.trunk = stack(self.layout.trunk)
