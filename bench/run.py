@@ -112,14 +112,14 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
 
 def arguments(options: Options) -> list[str]:
     """The options as a command line."""
-    found = []
+    words = []
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if value is True:
-            found.append(f"--{field.name}")
+            words.append(f"--{field.name}")
         elif value is not None and value is not False:
-            found += [f"--{field.name.replace('_', '-')}", str(value)]
-    return found
+            words += [f"--{field.name.replace('_', '-')}", str(value)]
+    return words
 
 
 def command(options: Options) -> str:
@@ -169,17 +169,17 @@ def warm_up(backend: SharedBackend, executions: tuple[str, ...], device: Device)
 
 def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...], device: Device) -> list[Contestant]:
     """The backend's own first, so that their first calls are those of a process that has compiled nothing else."""
-    found = [backend_contestant(backend, case, execution, device) for execution in executions]
+    contestants = [backend_contestant(backend, case, execution, device) for execution in executions]
     if importlib.util.find_spec("torch"):
         from bench import references
 
-        found += references.contestants(case, device)
+        contestants += references.contestants(case, device)
     if case.reference == REFERENCES[0] and backend.name in KERAS and importlib.util.find_spec("keras"):
         os.environ["KERAS_BACKEND"] = backend.name
         from bench import peers
 
-        found += peers.contestants(case, backend.name, device, KERAS[backend.name])
-    return found
+        contestants += peers.contestants(case, backend.name, device, KERAS[backend.name])
+    return contestants
 
 
 def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:

@@ -49,8 +49,8 @@ def train_step(
 ) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
     balanced = BALANCINGS[step_spec.balancing.kind]
-    own = jnp.asarray(weights)
-    losses, gradient, balance = balanced(step_spec.balancing, network, own, state.params, state.balance, batch)
+    task_weights = jnp.asarray(weights)
+    losses, gradient, balance = balanced(step_spec.balancing, network, task_weights, state.params, state.balance, batch)
     params, optimizer_state = optimizers.update(
         step_spec.optimizer,
         step_spec.clip_norm,
@@ -139,9 +139,9 @@ class Trainer:
         self._run = make_run(model, step_spec, params.dtype, execution)
         with scope(self.dtype, device):
             vector = jax.device_put(params.copy(), device)
-            own = optimizers.init(step_spec.optimizer, vector)
-            own = optax.tree_utils.tree_set(own, **slots)
-            self.state = TrainState(vector, *jax.device_put((own, dict(balance)), device))
+            optimizer_state = optimizers.init(step_spec.optimizer, vector)
+            optimizer_state = optax.tree_utils.tree_set(optimizer_state, **slots)
+            self.state = TrainState(vector, *jax.device_put((optimizer_state, dict(balance)), device))
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
@@ -159,4 +159,4 @@ class Trainer:
 
     def balance(self) -> dict[str, np.ndarray]:
         """What balancing keeps, so far, by name: (tasks,)."""
-        return {name: np.array(own) for name, own in self.state.balance.items()}
+        return {name: np.array(numbers) for name, numbers in self.state.balance.items()}

@@ -154,7 +154,7 @@ def compiled(function: Callable[..., Any], device: torch.device) -> Callable[...
     """torch.compile of the whole function. Each network counts its own recompilations; together they would soon reach
     PyTorch's limit of 8.
 
-    A call checks only its tensors and PyTorch's global state: network and optimizer are this function's own and never
+    A call checks only its tensors and PyTorch's global state: network and optimizer belong to this function and never
     change, and to look at each of their fields took a third of a compiled step. On the CPU a C++ wrapper around the
     kernels saves a fifth.
     """
@@ -183,9 +183,10 @@ class Trainer:
         self.device = device
         self._run = make_run(model, step_spec, params.dtype, device, execution)
         vector = torch.tensor(params, device=device)
-        own = optimizers.init(step_spec.optimizer, vector)
-        own |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
-        self.state = TrainState(vector, own, {name: torch.tensor(own, device=device) for name, own in balance.items()})
+        optimizer_slots = optimizers.init(step_spec.optimizer, vector)
+        optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
+        kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
+        self.state = TrainState(vector, optimizer_slots, kept)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
@@ -204,4 +205,4 @@ class Trainer:
 
     def balance(self) -> dict[str, np.ndarray]:
         """What balancing keeps, so far, by name: (tasks,)."""
-        return {name: own.numpy(force=True).copy() for name, own in self.state.balance.items()}
+        return {name: numbers.numpy(force=True).copy() for name, numbers in self.state.balance.items()}

@@ -29,14 +29,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
             raise CheckpointError(f"{name}: {error.strerror}") from error
 
     try:
-        found = decode(content)
-        if is_checkpoint(path) and step_of(path) != found.step:
+        checkpoint = decode(content)
+        if is_checkpoint(path) and step_of(path) != checkpoint.step:
             raise CheckpointError(
-                f"{MANIFEST}: step: expected {step_of(path)}, as the folder is named, got {found.step}"
+                f"{MANIFEST}: step: expected {step_of(path)}, as the folder is named, got {checkpoint.step}"
             )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    return found
+    return checkpoint
 
 
 def read_best(path: Path) -> Path | None:

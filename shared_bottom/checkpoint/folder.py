@@ -37,17 +37,17 @@ def load_checkpoint(folder: str | Path, which: Literal["newest", "best"] = "newe
         raise ValueError(f"which: expected 'newest' or 'best', got {which!r}")
     if is_checkpoint(Path(folder)):
         return read_checkpoint(Path(folder))
-    found, unreadable = _newest(Path(folder))
+    newest, unreadable = _newest(Path(folder))
     for error in unreadable:
         warnings.warn(str(error), CheckpointWarning, stacklevel=2)
-    if found is None:
+    if newest is None:
         raise CheckpointError(f"folder: expected one with a checkpoint, got {str(folder)!r}, which has none")
     if which == "newest":
-        return found
-    if found.best is None:
+        return newest
+    if newest.best is None:
         raise CheckpointError(f"which: expected 'newest', got 'best', but no epoch of {str(folder)!r} was the best")
     try:
-        return read_checkpoint(checkpoint_path(Path(folder), found.best.step))
+        return read_checkpoint(checkpoint_path(Path(folder), newest.best.step))
     except CheckpointError as error:
         raise CheckpointError(f"{error}; its weights are load_checkpoint({str(folder)!r}).best.params") from error
 
@@ -102,18 +102,18 @@ class CheckpointFolder:
         are at fault, which is no damage.
         """
         try:
-            found, unreadable = _newest(self.path)
+            newest, unreadable = _newest(self.path)
         except OSError as fault:
             raise ValueError(
                 f"resume: expected checkpoints that can be read, got {str(fault.filename or self.path)!r}: "
                 f"{fault.strerror}; nothing was set aside"
             ) from fault
-        if found is None:
+        if newest is None:
             if any(self.path.glob("step-*")):
                 reasons = "; ".join(map(str, unreadable)) or "all were set aside"
                 raise CheckpointError(f"resume: expected a checkpoint that can be read, got none: {reasons}")
             return None
-        self.last = checkpoint_path(self.path, found.step)
+        self.last = checkpoint_path(self.path, newest.step)
         for path, error in zip(reversed(checkpoint_paths(self.path)), unreadable, strict=False):
             aside = next(
                 name
@@ -122,7 +122,7 @@ class CheckpointFolder:
             )
             path.rename(aside)
             warnings.warn(f"{error}; set aside as {aside.name}, {self.last} is used", CheckpointWarning, stacklevel=3)
-        return found
+        return newest
 
     def save(self, checkpoint: Checkpoint) -> bool:
         """Whether it could be saved; if not, a warning says what is kept. Older ones that need not stay are removed."""

@@ -143,33 +143,33 @@ def _check_tensors(manifest: Manifest, tensors: Params) -> None:
         for prefix in _groups(manifest).values()
         for name, shape in shapes.items()
     }
-    own = ((len(run.model.tasks),), str(run.train.precision))
-    expected |= {f"balance.{name}": own for name in balance_names(run.train)}
+    per_task = ((len(run.model.tasks),), str(run.train.precision))
+    expected |= {f"balance.{name}": per_task for name in balance_names(run.train)}
     if run.train.balancing.changes_weights:
         expected |= {f"history.task_weight.{task.name}": curve for task in run.model.tasks}
     expected |= {"history.step_loss": curve} | {f"history.task_loss.{task.name}": curve for task in run.model.tasks}
     for name in dict.fromkeys([*expected, *tensors]):
-        found = (tensors[name].shape, tensors[name].dtype.name) if name in tensors else "none"
-        if found != expected.get(name, "none"):
-            raise CheckpointError(f"{TENSORS}: {name}: expected {expected.get(name, 'none')}, got {found}")
+        present = (tensors[name].shape, tensors[name].dtype.name) if name in tensors else "none"
+        if present != expected.get(name, "none"):
+            raise CheckpointError(f"{TENSORS}: {name}: expected {expected.get(name, 'none')}, got {present}")
 
 
 def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
     run, mark = manifest.run, manifest.best
     slots = run.train.optimizer.slots
     names = parameter_shapes(run.model)
-    found = {kind: {name: tensors[prefix + name] for name in names} for kind, prefix in _groups(manifest).items()}
+    groups = {kind: {name: tensors[prefix + name] for name in names} for kind, prefix in _groups(manifest).items()}
     best = None
     if mark is not None:
-        own = found.get("best", found["params"])
-        best = Best(epoch=mark.epoch, step=mark.step, value=mark.value, params=own)
+        params = groups.get("best", groups["params"])
+        best = Best(epoch=mark.epoch, step=mark.step, value=mark.value, params=params)
     return Checkpoint(
         run=run,
         backend=manifest.backend,
         libraries=manifest.libraries,
         step=manifest.step,
-        params=found["params"],
-        slots={slot: found[slot] for slot in slots},
+        params=groups["params"],
+        slots={slot: groups[slot] for slot in slots},
         balance={name: tensors[f"balance.{name}"] for name in balance_names(run.train)},
         history=History(
             execution=manifest.execution,

@@ -87,23 +87,23 @@ def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
     }
 
 
-def differences(saved: Run, own: Run) -> list[str]:
+def differences(saved: Run, now: Run) -> list[str]:
     """Each field in which a saved run and the one that would resume it differ: "train.seed: 1 saved, 2 now".
 
     The number of epochs may differ where no step depends on it, which is where the learning rate does not decay. The
     order of the rows is compared where both are known and what it is drawn from is the same.
     """
-    free = (*MAY_DIFFER, "train.epochs") if own.train.schedule.kind == "constant" else MAY_DIFFER
-    there, here = (dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json"))) for run in (saved, own))
+    free = (*MAY_DIFFER, "train.epochs") if now.train.schedule.kind == "constant" else MAY_DIFFER
+    values_saved, values_now = (dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json"))) for run in (saved, now))
     listed = [
-        f"{name}: {there.get(name, 'nothing')} saved, {here.get(name, 'nothing')} now"
-        for name in dict.fromkeys([*there, *here])
-        if name not in (*free, "order") and there.get(name, "nothing") != here.get(name, "nothing")
+        f"{name}: {values_saved.get(name, 'nothing')} saved, {values_now.get(name, 'nothing')} now"
+        for name in dict.fromkeys([*values_saved, *values_now])
+        if name not in (*free, "order") and values_saved.get(name, "nothing") != values_now.get(name, "nothing")
     ]
-    same_draw = (saved.train.seed, saved.rows) == (own.train.seed, own.rows)
-    if same_draw and saved.order and own.order and saved.order != own.order:
+    same_draw = (saved.train.seed, saved.rows) == (now.train.seed, now.rows)
+    if same_draw and saved.order and now.order and saved.order != now.order:
         listed.append(
-            f"order: {saved.order} saved, {own.order} now: of the same seed, this version of NumPy makes another order "
+            f"order: {saved.order} saved, {now.order} now: of the same seed, this version of NumPy makes another order "
             "of the rows than the one that the run began with"
         )
     return listed
