@@ -32,6 +32,7 @@ SLOW = (
     "test_docs",
     "test_parity_compiled",
     "test_parity_combinations",
+    "test_third_backend",
     "test_parity_balancing",
     "test_cli_property",
     "test_parity_curves",

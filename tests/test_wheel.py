@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.helpers.commands import write_experiment
+from tests.helpers.cli import write_experiment
 from tests.helpers.runs import quickest
 
 ROOT = Path(__file__).parents[1]
