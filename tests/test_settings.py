@@ -204,6 +204,7 @@ print(json.dumps(hits.count("/jax/compilation_cache/cache_hits")))
 )
 
 
+@pytest.mark.slow
 def test_jax_keeps_our_compiled_code_and_not_the_users(cache):
     pytest.importorskip("flax")
     assert run(JAX) == 0
@@ -213,6 +214,7 @@ def test_jax_keeps_our_compiled_code_and_not_the_users(cache):
     assert [name for name in files(cache / "jax") if not name.endswith("-atime")] == kept
 
 
+@pytest.mark.slow
 def test_jax_keeps_all_where_the_user_says(cache, tmp_path):
     pytest.importorskip("flax")
     users = tmp_path / "users"
@@ -244,6 +246,7 @@ print(json.dumps([kept, ours(), hits]))
 )
 
 
+@pytest.mark.slow
 def test_torch_keeps_our_compiled_code_and_not_the_users(cache, tmp_path):
     pytest.importorskip("torch")
     temporary = tmp_path / "temporary"
