@@ -68,11 +68,10 @@ class Backend(abc.ABC):
 
         checkpoint: a folder to save the run in, at every epoch's end and, with save_every, after every so many steps
         of an epoch; with more than an epoch has, every so many epochs as they fill. The newest `keep` stay there, and
-        the best by early stopping's monitor.
+        the best by early stopping's monitor. In the main thread, SIGTERM and Ctrl-C then end the call in hand (of at
+        most 32 steps; with execution "epoch", up to the next save), save, and exit with 143 and 130.
         resume: go on from the newest checkpoint of the folder, whichever backend saved it; start if there is none.
         The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
-        SIGTERM and Ctrl-C end the call in hand (of at most 32 steps; with execution "epoch", up to the next save),
-        save, and exit with 143 and 130.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
 
