@@ -163,14 +163,13 @@ class SharedBackend(Backend):
         """The loss and its gradient: see `spec.Backend.gradients`."""
         precision = check_params(model, params)
         data.check(model, precision=precision)
-        flat, native = self.packed(model, params), self.resolve_device(device)
-        layout = layout_of(model)
+        layout, resolved = layout_of(model), self.resolve_device(device)
         batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
         batch = {name: array[0] for name, array in batches.items()}
-        losses, gradient = self.loss_and_gradient(model, flat, batch, native)
+        losses, gradient = self.loss_and_gradient(model, layout.to_vector(params), batch, resolved)
         return float(losses[0]), layout.to_params(gradient)
 
-    def packed(self, model: ModelSpec, params: Mapping[str, np.ndarray]) -> np.ndarray:
+    def to_vector(self, model: ModelSpec, params: Mapping[str, np.ndarray]) -> np.ndarray:
         """The checked parameters as one vector (parameters,)."""
         check_params(model, params)
         return layout_of(model).to_vector(params)

@@ -14,7 +14,6 @@ from spec import params
 from spec.model import ModelSpec, TaskSpec
 from spec.params import layer_shapes
 from spec.random import layer_key
-from spec.tasks import TaskTraits
 
 NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
 """An array's name, its shape, and the spec's parameters that it ties together."""
@@ -81,11 +80,6 @@ class TiedStack:
     def tasks(self) -> tuple[TaskSpec, ...]:
         """The tasks whose heads these are."""
         return tuple(member.task for member in self.members if member.task)
-
-    @property
-    def traits(self) -> TaskTraits:
-        """What the kind of its tasks says: tied heads have one kind."""
-        return self.tasks[0].traits
 
     @property
     def loss(self) -> str:

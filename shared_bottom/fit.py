@@ -6,7 +6,7 @@ from pathlib import Path
 from backends.base import SharedBackend
 from shared_bottom.checkpoint.folder import CheckpointFolder
 from shared_bottom.checkpoint.saver import CheckpointSaver, check_options
-from shared_bottom.run.fit import run
+from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
 from shared_bottom.run.saver import Saver
 from spec.backend import FitRequest
@@ -21,5 +21,5 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
         saver = Saver()
         if request.checkpoint is not None:
             folder = stack.enter_context(CheckpointFolder(Path(request.checkpoint), request.keep))
-            saver = CheckpointSaver(folder, plan, resume=request.resume)
-        return run(plan, saver)
+            saver = CheckpointSaver(folder, plan)
+        return run_loop(plan, saver)

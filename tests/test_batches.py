@@ -9,7 +9,7 @@ import pytest
 from backends import batches
 from backends.batches import BatchSource, encode_inputs, row_chunks
 from backends.layout import layout_of
-from shared_bottom.run.fit import epoch_calls
+from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, learning_rates, presets
 from tests.helpers.builders import tasks_of
 

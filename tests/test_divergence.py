@@ -31,18 +31,18 @@ def calm(backend, **fields):
 
 def explode_in_the_second_epoch(backend, monkeypatch, task="price"):
     """From step 5 on, batches come from the rows that explode."""
-    import shared_bottom.run.fit
+    import shared_bottom.run.loop
 
-    original = shared_bottom.run.fit.epoch_calls
+    original = shared_bottom.run.loop.epoch_calls
 
     def calls(train, source, epoch, *rest):
         if epoch == 1:
-            source = shared_bottom.run.fit.BatchSource(
+            source = shared_bottom.run.loop.BatchSource(
                 source.layout, exploding(task), train.batch_size, train.precision
             )
         return original(train, source, epoch, *rest)
 
-    monkeypatch.setattr(shared_bottom.run.fit, "epoch_calls", calls)
+    monkeypatch.setattr(shared_bottom.run.loop, "epoch_calls", calls)
 
 
 @executions

@@ -7,7 +7,7 @@ import pytest
 
 from backends.batches import BatchSource
 from backends.layout import layout_of
-from shared_bottom.run.fit import epoch_calls
+from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, initial_params, learning_rates, load_backend
 from tests.helpers.backends import each_way
 from tests.helpers.parity import FEATURES, KINDS, RTOL, compare_params, example_data, example_model

@@ -40,7 +40,7 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
+        flat, native = self.to_vector(model, params), self.native_device(self.resolve_device(device))
         network = Network(model)
         with scope(flat.dtype, native):
             return network.bind(network.layout.to_tensors(jax.device_put(flat, native)))

@@ -38,7 +38,7 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        flat, native = self.packed(model, params), self.native_device(self.resolve_device(device))
+        flat, native = self.to_vector(model, params), self.native_device(self.resolve_device(device))
         network = Network(model, native)
         tensors = network.layout.to_tensors(torch.tensor(flat, device=native))
         network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)

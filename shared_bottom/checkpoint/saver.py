@@ -41,9 +41,9 @@ class CheckpointSaver(Saver):
     are, so that all epochs are cut into calls of the same few lengths: each length compiles.
     """
 
-    def __init__(self, folder: CheckpointFolder, plan: Plan, *, resume: bool) -> None:
+    def __init__(self, folder: CheckpointFolder, plan: Plan) -> None:
         """Reads all rows once, to know the run again."""
-        self._folder, self._plan, self._resume = folder, plan, resume
+        self._folder, self._plan = folder, plan
         self._run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
         self._steps = plan.steps_per_epoch
         self._save_every = plan.save_every or self._steps
@@ -65,14 +65,14 @@ class CheckpointSaver(Saver):
 
         A caller who names no parameters to start from means those of the saved run.
         """
-        if not self._resume:
+        if not self._plan.resume:
             self._folder.check_empty()
             return None
         saved = self._folder.newest()
         if saved is None:
             return None
         differ = differences(saved.run, self._run)
-        if not self._plan.given:
+        if self._plan.params is None:
             differ = [line for line in differ if not line.startswith("start:")]
         if differ:
             raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")

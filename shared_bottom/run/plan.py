@@ -12,34 +12,24 @@ from backends.trainer import Trainer
 from shared_bottom.run.early_stopping import Monitor
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
-from spec.data import Dataset
-from spec.model import ModelSpec
 from spec.params import check_params, initial_params
-from spec.training import TrainSpec, learning_rates
+from spec.training import learning_rates
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
-    """A run that may begin."""
+class Plan(FitRequest):
+    """A request that was checked, and what follows from it: a run that may begin."""
 
     backend: SharedBackend
-    model: ModelSpec
-    train: TrainSpec
-    data: Dataset
-    validation: Dataset | None
     monitor: Monitor | None
     """What early stopping watches; None without it."""
     initial: Mapping[str, np.ndarray]
-    """The parameters before the first step."""
-    given: bool
-    """Whether the caller gave these parameters; otherwise they were drawn from train.seed."""
+    """The parameters before the first step: those of the request, or else those drawn from train.seed."""
     layout: Layout
     device: str
     """cpu or gpu."""
     learning_rates: np.ndarray
     """Of each step of the run: float64 (steps,)."""
-    save_every: int | None
-    progress: ProgressMode
 
     @property
     def steps_per_epoch(self) -> int:
@@ -77,19 +67,13 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
         initial = initial_params(model, seed=train.seed, precision=train.precision)
     check_params(model, initial)
     return Plan(
+        **vars(request),
         backend=backend,
-        model=model,
-        train=train,
-        data=data,
-        validation=validation,
         monitor=monitor,
         initial=initial,
-        given=request.params is not None,
         layout=layout_of(model),
         device=backend.resolve_device(train.device),
         learning_rates=learning_rates(train, train.epochs * train.steps_per_epoch(data.rows)),
-        save_every=request.save_every,
-        progress=request.progress,
     )
 
 

@@ -35,7 +35,7 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        vector = self.packed(model, params)
+        vector = self.to_vector(model, params)
         self.resolve_device(device)
         return Network(model, vector)
 

@@ -13,7 +13,7 @@ from shared_bottom.run.saver import Saver
 from spec.results import Epoch, Fitted
 
 
-def run(plan: Plan, saver: Saver) -> Fitted:
+def run_loop(plan: Plan, saver: Saver) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
     train, start = plan.train, saver.start()
     execution = plan.execution(start)
