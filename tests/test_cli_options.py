@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from shared_bottom.cli.options import FitExperiment, parse
+from shared_bottom.cli.options import FitExperiment
+from shared_bottom.cli.parsing import parse
 from spec import (
     SGD,
     Adagrad,

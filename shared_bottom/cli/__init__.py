@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from shared_bottom.cli.options import Common, parse
+from shared_bottom.cli.options import Common
+from shared_bottom.cli.parsing import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

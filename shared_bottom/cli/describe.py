@@ -4,7 +4,8 @@ import math
 import tomllib
 from pathlib import Path
 
-from shared_bottom.cli.options import Describe, read
+from shared_bottom.cli.options import Describe
+from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
 from shared_bottom.tables.rows import fit_columns

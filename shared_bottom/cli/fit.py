@@ -5,7 +5,8 @@ from pathlib import Path
 
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
-from shared_bottom.cli.options import FitExperiment, read
+from shared_bottom.cli.options import FitExperiment
+from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.disk import write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained

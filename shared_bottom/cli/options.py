@@ -1,31 +1,15 @@
-"""The arguments of the commands, and how they are parsed.
+"""The arguments of the commands. The docstrings of these classes and of their fields are what `--help` prints."""
 
-The docstrings of these classes and of their fields are the texts that `--help` prints.
-
-Every field of the experiment in a TOML file is a flag of `fit`, named by its place in the file, and the value in the
-file is the flag's default. Therefore the file is looked for among the arguments and read first, and then tyro parses
-all arguments with the experiment as the default.
-"""
-
-import contextlib
-import io
-import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated
 
 import tyro
-from pydantic import ValidationError
-from rich.text import Text
 
 from spec.backend import backend_names
-from spec.balancing import Balancing
 from spec.table import TableExperiment
-from spec.training import Device, EarlyStopping, Optimizer
-from spec.validation import one_line
+from spec.training import Device
 
-PROG = "python -m shared_bottom"
 BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
 
 
@@ -122,129 +106,3 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
-
-
-def parse(arguments: Sequence[str]) -> Common:
-    """The command that the arguments give. Raises ValueError in one line; SystemExit(0) once help is printed."""
-    commands: dict[str, Any] = {"fit": Fit, "evaluate": Evaluate, "predict": Predict, "describe": Describe}
-    choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
-    file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
-    if file is not None:
-        missing: Any = tyro.MISSING
-        experiment, arguments = with_kinds(read(file), arguments)
-        fit = FitExperiment(file=missing, out=missing, experiment=experiment)
-        choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit, description=Fit.__doc__)]
-    union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
-    command: Common = ask(
-        union,
-        arguments,
-        prog=PROG,
-        description="The Shared-Bottom network: train, evaluate and predict from a table.",
-    )
-    if type(command) is Fit:  # no argument was an experiment to read
-        raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
-    if not isinstance(command, FitExperiment):
-        return command
-    if command.file != file:  # that was a flag's value, and the fields are not those of the file
-        raise ValueError(f"fit: expected one FILE.toml, got {str(file)!r} and {str(command.file)!r}")
-    return replace(command, experiment=absolute(command.experiment, Path()))
-
-
-def experiment_file(arguments: Sequence[str]) -> Path | None:
-    """The first FILE.toml among the arguments of `fit` that is not the value of one of its flags.
-
-    The flags that the file's fields are cannot be known before it is read; no field has the name of such a file.
-    """
-    nowhere = FitFlags(out=Path())
-    _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
-    return next((Path(text) for text in others if text.endswith(".toml") and not text.startswith("-")), None)
-
-
-def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
-    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            config = (tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
-            return tyro.cli(cls, args=list(arguments), config=config, **options)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ValueError(usage(said.getvalue(), stop)) from None
-
-
-def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:
-    """Apply the flags that choose the class of a field of [train], such as --train.optimizer.kind.
-
-    experiment: the experiment in the file.
-    arguments: the arguments of `fit`.
-
-    Returns the experiment with the chosen optimizer and balancing, and with early stopping if any of its flags is
-    given, each with default values; and the arguments without the flags that were applied. tyro would make such a
-    choice a subcommand; if it is made beforehand, the fields of the chosen class are flags like all others. Raises
-    ValueError if a kind is unknown.
-    """
-    remaining = [
-        word for argument in arguments for word in (argument.split("=", 1) if ".kind=" in argument else [argument])
-    ]
-    chosen: dict[str, Any] = {}
-    if any(argument.startswith("--train.early-stopping.") for argument in remaining):
-        chosen["early_stopping"] = experiment.train.early_stopping or EarlyStopping()
-    for field, union in {"optimizer": Optimizer, "balancing": Balancing}.items():
-        classes, flag = {cls().kind: cls for cls in get_args(union)}, f"--train.{field}.kind"
-        if flag in remaining[:-1]:
-            position = remaining.index(flag)
-            _, kind = remaining.pop(position), remaining.pop(position)
-            if kind not in classes:
-                raise ValueError(f"{flag}: expected one of {', '.join(classes)}, got {kind!r}")
-            if kind != getattr(experiment.train, field).kind:
-                chosen[field] = classes[kind]()
-    return replace(experiment, train=replace(experiment.train, **chosen)), remaining
-
-
-def read(file: Path) -> TableExperiment:
-    """The experiment in a file, with absolute paths.
-
-    Raises ValueError, in one line, if its content is not a valid experiment, and OSError if it cannot be read.
-    """
-    from shared_bottom.tables.rows import read_table_experiment
-
-    return absolute(read_table_experiment(file), file.parent)
-
-
-def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
-    """The experiment with absolute paths.
-
-    experiment: the experiment, whose paths may be relative.
-    folder: the folder that they are relative to.
-    """
-
-    def absolute_paths(paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(str((folder / path).absolute()) for path in paths)
-
-    data = experiment.data
-    data = replace(
-        data,
-        train=absolute_paths(data.train),
-        validation=absolute_paths(data.validation),
-        test=absolute_paths(data.test),
-    )
-    return replace(experiment, data=data)
-
-
-def usage(printed: str, stop: BaseException) -> str:
-    """An error of tyro in one line.
-
-    printed: what tyro printed, which is a box drawn by lines or by ASCII characters. The result is its first paragraph.
-    stop: the exception that tyro raised. If a class of the spec rejected a value, the result is the spec's message.
-    """
-    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(printed).plain.splitlines()[1:]]
-    lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
-    line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
-    cause: BaseException | None = stop
-    while cause is not None and not isinstance(cause, ValidationError):
-        cause = cause.__context__
-    if cause is None:
-        return line
-    field = line.split(": ")[0].split("experiment.")[-1]
-    return f"{field}: {one_line(cause)}"
