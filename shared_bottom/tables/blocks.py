@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared_bottom.tables.columns import canonical
-from spec.table import Transform
+from spec.table import TableSpec, Transform
 from spec.validation import one_line
 
 
@@ -38,13 +38,18 @@ class Block:
     """int64 (N,): each row's number in the file, counted from 1. The header of a CSV file is not counted."""
     columns: dict[str, Any]
     """The pyarrow array of each column, by the column's name."""
-    missing: frozenset[str]
-    """The texts that stand for a missing value."""
+    data: TableSpec
+    """What the table says of its columns."""
 
     @property
     def rows(self) -> int:
         """The number of rows, N."""
         return len(self.row_numbers)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The texts that stand for a missing value. Blanks around a text are no part of it."""
+        return frozenset(value.strip() for value in self.data.missing)
 
     def filter(self, keep: np.ndarray) -> "Block":
         """A block with only the rows for which `keep`, bool (N,), is true."""
@@ -82,7 +87,8 @@ class Block:
         if pa.types.is_floating(array.dictionary.type):
             values = [None if value == "nan" else value for value in values]
         stripped = [None if value is None else value.strip() for value in values]
-        texts = [None if value is None or value in self.missing else canonical(value) for value in stripped]
+        missing = self.missing
+        texts = [None if value is None or value in missing else canonical(value) for value in stripped]
         return Texts(texts, array.indices.fill_null(-1).to_numpy(zero_copy_only=False))
 
     def reject(self, name: str, invalid: np.ndarray, expected: str) -> None:

@@ -48,7 +48,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
         raise ValueError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
     is_parquet = path.suffix.lower() == ".parquet" if data.format == "auto" else data.format == "parquet"
     batches = (_parquet_batches if is_parquet else _csv_batches)(data, path, names)
-    missing, rows_read = frozenset(value.strip() for value in data.missing), 0
+    rows_read = 0
     while True:
         with _error_in_one_line(path, "a Parquet file" if is_parquet else "a CSV file in UTF-8"):
             batch = next(batches, None)
@@ -57,7 +57,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
         if batch.num_rows:
             columns = dict(zip(names, batch.columns, strict=True))
             row_numbers = np.arange(rows_read + 1, rows_read + batch.num_rows + 1)
-            yield Block(path=path, row_numbers=row_numbers, columns=columns, missing=missing)
+            yield Block(path=path, row_numbers=row_numbers, columns=columns, data=data)
             rows_read += batch.num_rows
 
 
