@@ -41,7 +41,6 @@ SLOW = (
     "test_parity_handover",
     "test_parity_faults",
     "test_parity_gradient_faults",
-    "test_third_backend",
     "test_parity_tool",
     "test_sharing",
     "test_sharing_command",

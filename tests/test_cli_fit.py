@@ -10,14 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from shared_bottom.checkpoint.folder import load_checkpoint
-from shared_bottom.cli.options import absolute
+from shared_bottom.cli.parsing import absolute
 from shared_bottom.folder import read_trained
 from shared_bottom.tables.rows import read_table_experiment
 from spec import SGD, load_backend, parameter_shapes, to_toml
 from tests.helpers.checkpoints import steps_saved
 from tests.helpers.cli import (
     EXPERIMENT,
-    changed,
     contents,
     error,
     fit,
@@ -28,6 +27,7 @@ from tests.helpers.cli import (
     write_experiment,
 )
 from tests.helpers.runs import quickest, signalled
+from tests.helpers.table_files import with_data
 
 WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
 
@@ -154,17 +154,17 @@ def test_a_run_that_diverges_says_where_and_keeps_what_it_reached(tmp_path, caps
 
 
 BAD = {
-    "a column that is not there": (changed(EXPERIMENT, weight="mass"), (), "train.csv: expected a column 'mass'"),
+    "a column that is not there": (with_data(EXPERIMENT, weight="mass"), (), "train.csv: expected a column 'mass'"),
     "a value that is no number": (
         EXPERIMENT,
         ("--data.numeric.0.name", "id2"),
         "column 'id2', row 6: expected a number",
     ),
-    "no such file": (changed(EXPERIMENT, train=("none.csv",)), (), "none.csv: expected a file"),
+    "no such file": (with_data(EXPERIMENT, train=("none.csv",)), (), "none.csv: expected a file"),
     "no steps": (EXPERIMENT, ("--save-every", "0"), "save_every: expected an integer of 1 or more, got 0"),
     "a task's name": (EXPERIMENT, ("--model.tasks.0.name", "buy"), "data.labels: expected tasks among buy, price"),
     "no validation rows to stop by": (
-        changed(EXPERIMENT, validation_fraction=0.0),
+        with_data(EXPERIMENT, validation_fraction=0.0),
         ("--train.early-stopping.patience", "2"),
         "early_stopping: expected validation rows",
     ),

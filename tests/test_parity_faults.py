@@ -34,20 +34,15 @@ from spec import (
     Schedule,
     UncertaintyWeighting,
 )
-from tests.helpers.faults import (
-    DATA,
-    MODEL,
-    RTOL,
-    TRAIN,
-    Fault,
+from tests.helpers.faults import DATA, MODEL, RTOL, TRAIN, Fault, fresh_runs, healthy, run
+from tests.helpers.parity import compare_curves, compare_params
+from tests.helpers.planted import (
     balancing_steps,
     classes_shifted,
     debias_in_float32,
     debias_late,
     embeddings_before_numbers,
-    fresh_runs,
     hashing,
-    healthy,
     jax_clip_by_value,
     last_trunk_layer_linear,
     mean_over_padded_batch,
@@ -58,7 +53,6 @@ from tests.helpers.faults import (
     parameters,
     rates,
     row_order,
-    run,
     swap_heads,
     task_weights_ignored,
     task_weights_in_the_specs_order,
@@ -74,7 +68,6 @@ from tests.helpers.faults import (
     weights_ignored,
     zero_bias,
 )
-from tests.helpers.parity import compare_curves, compare_params
 
 LAYER, GELU, DROPOUT = {"normalization": "layer"}, {"activation": "gelu"}, {"dropout": 0.25}
 WARM = {"schedule": Schedule(kind="cosine", warmup_steps=10)}

@@ -6,8 +6,9 @@ from backends.torch import layers as torch_layers
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from spec import initial_params, load_backend
-from tests.helpers.faults import DATA, MODEL, fresh_runs, swap_heads, transpose, zero_bias
+from tests.helpers.faults import DATA, MODEL, fresh_runs
 from tests.helpers.parity import compare_params
+from tests.helpers.planted import swap_heads, transpose, zero_bias
 
 
 def gradients(name):
