@@ -3,12 +3,13 @@
 from spec import presets
 from spec.backend import Backend, backend_names, load_backend
 from spec.balancing import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
+from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.params import initial_params, parameter_shapes
 from spec.results import DivergenceError, Epoch, Fitted, History
-from spec.table import CategoricalColumn, LabelColumn, NumericColumn, TableExperiment, TableSpec
+from spec.table import TableExperiment, TableSpec
 from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "TableExperiment",
     "TableSpec",
     "TaskSpec",
+    "TimeColumn",
     "TrainSpec",
     "UncertaintyWeighting",
     "backend_names",

@@ -1,119 +1,91 @@
-"""Where the rows come from: a table's files, its columns, and what becomes of each before it enters the network."""
+"""Where the rows of an experiment come from: a table's files, and what its columns are."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.model import NetworkSpec
 from spec.training import TrainSpec
-from spec.validation import STRICT, Flag, Fraction, Identifier, Many, Some, Width, unique
+from spec.validation import STRICT, Fraction, Identifier, Many, Name, Width, unique
 
-Name = Annotated[str, Field(min_length=1)]
-Transform = Literal["none", "log1p"]
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class NumericColumn:
-    """A column of numbers. Where the training rows have one missing, it is filled with their mean, and a second input
-    of 0 and 1 says where.
-    """
-
-    name: Name
-    transform: Transform = "none"
-    """log1p: log(1 + x), for amounts and counts; x must be above -1."""
-    standardise: Flag = True
-    """Subtract the training rows' mean and divide by their standard deviation, after the transform."""
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class CategoricalColumn:
-    """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values.
-
-    Values are compared as texts: 3, "3" and 3.0 are one value, and so are true and "True".
-    """
-
-    name: Name
-    dimension: Width = 8
-    """Width of a value's embedding."""
-    encoding: Literal["vocabulary", "hash"] = "vocabulary"
-    """vocabulary: an id for each value of the training rows. hash: the value's hash chooses one of `buckets` ids."""
-    minimum_count: Width = 1
-    """Values that fewer training rows have are unknown."""
-    buckets: Width | None = None
-    """Ids of a hashed column, besides the unknown."""
-
-    @model_validator(mode="after")
-    def _buckets_belong_to_hash(self) -> "CategoricalColumn":
-        if (self.encoding == "hash") != (self.buckets is not None):
-            expected = "a number with" if self.encoding == "hash" else "none without"
-            raise ValueError(
-                f"buckets: expected {expected} encoding 'hash' in column {self.name!r}, got {self.buckets}"
-            )
-        if self.encoding == "hash" and self.minimum_count > 1:
-            raise ValueError(f"minimum_count: expected 1 with encoding 'hash', got {self.minimum_count}")
-        return self
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
-class LabelColumn:
-    """Which column, or columns, a task's label is. An empty value is a missing label."""
-
-    columns: Some[Name]
-    """One; a regression task of several outputs has one for each."""
-    positive: str | None = None
-    """binary: the value that is a 1, every other being a 0. None: the column holds 0 and 1, or false and true."""
-    classes: Many[str] = ()
-    """multiclass: the values in the classes' order, others are missing. (): the training rows', in sorted order."""
-    transform: Transform = "none"
-    """regression: what the network learns. Predictions are given back in the unit of the column."""
-    standardise: Flag = False
-    """regression: subtract the training rows' mean and divide by their deviation, after the transform."""
+MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None")
+"""What stands for a missing value if a table does not say otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TableSpec:
     """The files and their columns. Paths are relative to the folder of the TOML file that names them."""
 
-    train: Some[Name]
-    """CSV (.csv, .csv.gz, …) or Parquet (.parquet) files."""
+    train: Many[Name] = ()
+    """CSV or Parquet files, compressed or not. A folder stands for the files in it, and a pattern such as
+    part-*.parquet for the files that it matches, in the order of their names. (): the rows are a table in memory."""
     validation: Many[Name] = ()
-    """Files of validation rows."""
+    """Files of validation rows, likewise."""
     test: Many[Name] = ()
     """Files that `evaluate` reads if not told otherwise."""
     validation_fraction: Fraction = 0.0
     """Share of the training files' rows that are for validation instead, by a hash of the seed and the row's number."""
     numeric: Many[NumericColumn] = ()
     categorical: Many[CategoricalColumn] = ()
+    """A column may be numeric and categorical at once."""
+    time: Many[TimeColumn] = ()
     labels: dict[Identifier, LabelColumn]
     """By task."""
     weight: Name | None = None
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """auto: Parquet if a file's name ends in .parquet, else CSV."""
+    """auto: Parquet if a file begins as Parquet does, else CSV, whatever its name."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
+    decimal: Literal[".", ","] = "."
+    """CSV: what stands before the decimals of a number."""
+    thousands: Literal[".", ",", "'", "_", " "] | None = None
+    """CSV: what stands between the thousands of a number."""
+    escape: Annotated[str, Field(pattern=r"^[!#-~]$")] | None = None
+    """CSV: what stands before a delimiter or a quote that belongs to a value, such as a backslash."""
+    comment: Annotated[str, Field(min_length=1)] | None = None
+    """CSV: lines before the header, or before the first row, that begin so are left out."""
     column_names: Many[Name] = ()
     """CSV without a header: the columns' names, in order."""
-    missing: Many[str] = ("", "NA", "NaN", "null")
-    """Texts that stand for a missing value, besides nulls and NaN. Blanks around a text are no part of it."""
+    missing: Many[str] = MISSING
+    """Texts that stand for a missing value, besides nulls and NaN, in every kind of column and in both formats. Blanks
+    around a text are no part of it. A text that is a number also stands for the number, so -999 for -999.0."""
     memory_mb: Width = 256
     """Memory, in MiB, that reading keeps within; vocabularies and the encoded rows that training holds come on top."""
 
     @model_validator(mode="after")
     def _columns(self) -> "TableSpec":
-        if not self.numeric and not self.categorical:
-            raise ValueError("numeric, categorical: expected at least one input column, got none")
-        unique("numeric, categorical", self.inputs)
+        if not self.inputs:
+            raise ValueError("numeric, categorical, time: expected at least one input column, got none")
+        unique("numeric", (column.name for column in self.numeric))
+        unique("categorical", (column.name for column in self.categorical))
+        unique("time", (column.name for column in self.time))
+        self._check_tables()
         unique("column_names", self.column_names)
+        if self.decimal in (self.thousands, self.delimiter):
+            raise ValueError(f"decimal: expected another than thousands and delimiter have, got {self.decimal!r}")
+        if self.thousands == self.delimiter:
+            raise ValueError(f"thousands: expected another than delimiter has, got {self.thousands!r}")
         if self.validation and self.validation_fraction:
             raise ValueError(f"validation_fraction: expected 0 with validation files, got {self.validation_fraction}")
         return self
 
+    def _check_tables(self) -> None:
+        first: dict[str, CategoricalColumn] = {}
+        for column in self.categorical:
+            other = first.setdefault(column.table_name, column)
+            for option in ("dimension", "encoding", "minimum_count", "buckets", "embeddings", "trainable"):
+                if getattr(column, option) != getattr(other, option):
+                    expected = f"the {option} of column {other.name!r}, {getattr(other, option)!r}"
+                    got = f"{getattr(column, option)!r} in column {column.name!r}"
+                    raise ValueError(f"categorical: expected {expected}, for table {column.table_name!r}, got {got}")
+
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The names of the input columns, the numeric ones first."""
-        return (*(column.name for column in self.numeric), *(column.name for column in self.categorical))
+        """The names of the input columns, each once: the numeric ones first, then the categorical, then the times."""
+        return tuple(dict.fromkeys(column.name for column in (*self.numeric, *self.categorical, *self.time)))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -48,6 +48,7 @@ def unique(field: str, names: Iterable[str]) -> None:
 
 _Scalar = BeforeValidator(_python_scalar)
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Name = Annotated[str, Field(min_length=1)]
 # What counts and sizes can be is what an int32 can, which ids are: arithmetic on them never leaves what NumPy takes.
 Width = Annotated[int, _Scalar, Field(strict=True, gt=0, lt=2**31)]
 Count = Annotated[int, _Scalar, Field(strict=True, ge=0, lt=2**31)]

@@ -143,8 +143,8 @@ def test_a_column_that_cannot_be(cls, fields, message):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"numeric": (), "categorical": ()}, "numeric, categorical: expected at least one input column, got none"),
-        ({"categorical": (CategoricalColumn(name="age"),)}, "expected distinct names, got 'age' twice"),
+        ({"numeric": (), "categorical": ()}, "expected at least one input column, got none"),
+        ({"numeric": 2 * (NumericColumn(name="age"),)}, "numeric: expected distinct names, got 'age' twice"),
         ({"column_names": ("a", "b", "a")}, "column_names: expected distinct names, got 'a' twice"),
         (
             {"validation": ("v.csv",), "validation_fraction": 0.1},

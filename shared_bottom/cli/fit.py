@@ -52,7 +52,10 @@ def fit(options: FitExperiment) -> None:
             "Training rows": f"{training.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
-        if any(label.transform != "none" or label.standardise for label in columns.data.labels.values()):
+        if any(
+            columns.data.labels[task].transform != "none" or columns.data.labels[task].standardised
+            for task in columns.labels
+        ):
             facts["Units"] = f"the columns' own for the {evaluated_on}; for the epochs, what the network learns"
 
         def report(history: History, predictions: Params) -> None:

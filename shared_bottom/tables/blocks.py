@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared_bottom.tables.columns import canonical
-from spec.table import TableSpec, Transform
+from spec.columns import Transform
+from spec.table import TableSpec
 from spec.validation import one_line
 
 
@@ -59,6 +60,8 @@ class Block:
 
     def numbers(self, name: str, transform: Transform = "none") -> np.ndarray:
         """The numbers of column `name` after the transform: float64 (N,), with NaN where the value is missing.
+
+        A quantile transform is not applied here, since it has to be learnt first.
 
         Raises ValueError if a value is a text or infinite, or if it is -1 or less and the transform is log1p.
         """

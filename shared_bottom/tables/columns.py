@@ -11,6 +11,8 @@ import functools
 import keyword
 import re
 import zlib
+from dataclasses import field
+from typing import Literal
 
 import numpy as np
 from pydantic import model_validator
@@ -23,6 +25,7 @@ from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
 WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
 """A whole number that is written with a decimal point, such as 3.0."""
+ClassType = Literal["integer", "boolean", "text"]
 BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
 """The canonical form of a boolean, by the other ways to write it."""
 
@@ -46,14 +49,21 @@ class FittedColumns:
     """The field `train.seed`. Together with a row's number it decides whether a row of the training files is set aside
     for validation."""
     numeric: dict[str, Scale]
-    """By the name of the numeric column."""
+    """By the name of the numeric input: a numeric column, or a part of a time such as visited.year."""
+    quantiles: dict[str, Some[Finite]] = field(default_factory=dict)
+    """By the name of the numeric column with transform quantile: quantiles of the training rows' numbers, at equal
+    distances from the smallest number to the largest."""
+    bins: dict[str, Some[Finite]] = field(default_factory=dict)
+    """By the name of the numeric column with bins: their edges, which ascend, after the transform."""
     indicators: Many[str]
-    """The numeric columns of which a value is missing in the training rows, in order. The network has a second input
+    """The numeric inputs of which a value is missing in the training rows, in order. The network has a second input
     for each, which is 1 where the value is missing and 0 elsewhere."""
     vocabularies: dict[str, Many[str]]
-    """By the name of the categorical column: the values whose ids are 1, 2, … A hashed column has no vocabulary."""
+    """By the name of the embedding table: the values whose ids are 1, 2, … A hashed column has no vocabulary."""
     classes: dict[str, Many[str]]
     """By the name of the multiclass task: the values of the label, in the order of the classes."""
+    class_types: dict[str, ClassType] = field(default_factory=dict)
+    """By the name of the multiclass task: the type of the label column, if it is no text."""
     labels: dict[str, Many[Scale]]
     """By the name of the regression task: one scale for each label column."""
 
@@ -63,22 +73,30 @@ class FittedColumns:
             label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
         expected = {
-            "numeric": [column.name for column in self.data.numeric],
-            "vocabularies": [column.name for column in self.data.categorical if column.buckets is None],
+            "numeric": self.numeric_inputs,
+            "quantiles": [column.name for column in self.data.numeric if column.transform == "quantile"],
+            "bins": [column.name for column in self.data.numeric if column.bins is not None],
+            "vocabularies": [column.table_name for column in self.data.categorical if column.buckets is None],
             "classes": list(outputs["class"]),
             "labels": list(outputs["number"]),
         }
-        for field, names in expected.items():
-            if set(names) != getattr(self, field).keys():
-                raise ValueError(f"{field}: expected entries for {names}, got {list(getattr(self, field))}")
+        for entries, names in expected.items():
+            if set(names) != getattr(self, entries).keys():
+                raise ValueError(f"{entries}: expected entries for {names}, got {list(getattr(self, entries))}")
         for name in self.indicators:
             if name not in self.numeric:
-                raise ValueError(f"indicators: expected numeric columns among {list(self.numeric)}, got {name!r}")
-        for field, label in (("classes", "class"), ("labels", "number")):
-            for name, values in getattr(self, field).items():
+                raise ValueError(f"indicators: expected numeric inputs among {list(self.numeric)}, got {name!r}")
+        for entries, label in (("classes", "class"), ("labels", "number")):
+            for name, values in getattr(self, entries).items():
                 if len(values) != outputs[label][name]:
-                    raise ValueError(f"{field}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
+                    raise ValueError(f"{entries}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
         return self
+
+    @property
+    def numeric_inputs(self) -> list[str]:
+        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
+        times = [name for column in self.data.time for name in column.numeric_parts]
+        return [*(column.name for column in self.data.numeric), *times]
 
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
@@ -112,7 +130,7 @@ class FittedColumns:
         if task_name not in self.labels:
             return predictions
         label, restored = self.data.labels[task_name], np.asarray(predictions, np.float64)
-        if label.standardise:
+        if label.standardised:
             scales = self.labels[task_name]
             mean = np.array([scale.mean for scale in scales])
             deviation = np.array([scale.deviation for scale in scales])

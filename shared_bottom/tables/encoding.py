@@ -6,9 +6,10 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from spec.columns import CategoricalColumn, LabelColumn
 from spec.data import Dataset
 from spec.model import TaskSpec
-from spec.table import CategoricalColumn, LabelColumn, TableSpec
+from spec.table import TableSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 """The values that a binary label may have if its `positive` is not given."""
@@ -84,7 +85,7 @@ class Encoder:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
             numbers = [block.numbers(name, label.transform) for name in label.columns]
-            if label.standardise:
+            if label.standardised:
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)

@@ -8,8 +8,9 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from spec.columns import LabelColumn
 from spec.model import TaskSpec
-from spec.table import LabelColumn, TableExperiment
+from spec.table import TableExperiment
 
 NAMED_VALUES = 10
 """The largest number of values that an error message names."""

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
-from spec.table import LabelColumn, TableExperiment, TableSpec
+from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
         "positive": ("truth", label.positive is not None),
         "classes": ("class", bool(label.classes)),
         "transform": ("number", label.transform != "none"),
-        "standardise": ("number", label.standardise),
+        "standardise": ("number", label.standardise is not None),
     }
     for option, (label_kind, given) in options.items():
         if given and task.traits.label != label_kind:
