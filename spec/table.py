@@ -85,7 +85,9 @@ class TableSpec:
     @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the input columns, each once: the numeric ones first, then the categorical, then the times."""
-        return tuple(dict.fromkeys(column.name for column in (*self.numeric, *self.categorical, *self.time)))
+        columns: tuple[NumericColumn | CategoricalColumn | TimeColumn, ...]
+        columns = (*self.numeric, *self.categorical, *self.time)
+        return tuple(dict.fromkeys(column.name for column in columns))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

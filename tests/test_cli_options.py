@@ -154,4 +154,6 @@ def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
         head, last = name.replace("_", "-").rsplit(".", 1)
         if value == [] and last == "time":  # there is no flag for a list of columns that is empty
             continue
-        assert f"--{head}.{'no-' if value is True else ''}{last} " in said.replace("\n", " ")
+        optional = name.startswith("data.labels")  # its flag takes True or False
+        negated = "no-" if value is True and not optional else ""
+        assert f"--{head}.{negated}{last} " in said.replace("\n", " ")
