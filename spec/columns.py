@@ -32,17 +32,18 @@ class NumericColumn:
     name: Name
     transform: Transform = "none"
     """log1p: log(1 + x), for amounts and counts; x must be above -1. quantile: the share of the training rows that have
-    a smaller number, so that equal numbers of rows lie in equal intervals."""
+    a smaller number, half of those with the same number counted too, so that about as many rows lie in each of equally
+    long intervals. The numbers in between are interpolated, those outside become 0 or 1."""
     distribution: Literal["normal", "uniform"] = "normal"
     """quantile: how the shares are spread. uniform: as they are, over [0, 1]. normal: by the normal distribution's
-    inverse."""
+    inverse, within ±5.2."""
     standardise: Flag = True
     """Subtract the training rows' mean and divide by their standard deviation, after the transform."""
     bins: Annotated[int, Field(ge=2)] | None = None
     """The piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep Learning",
     NeurIPS 2022, section 3.2): instead of one number, the network takes one for each of so many bins, which the
-    training rows' quantiles divide. It is 0 below the bin, 1 above it, and grows linearly within. Bins without a width
-    are left out. None: the number itself."""
+    training rows' quantiles divide. It is 0 below the bin, 1 above it, grows linearly within, and is not standardised.
+    Bins without a width are left out. None: the number itself."""
     missing: Many[str] | None = None
     """The texts that stand for a missing value in this column; None: those of the table."""
 

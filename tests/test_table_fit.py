@@ -96,6 +96,18 @@ def test_predictions_are_restored_to_the_columns_own_unit(tmp_path):
     assert rejection(columns.restore, "x", probability) == "task_name: expected one of click, spend, plan, got 'x'"
 
 
+@pytest.mark.parametrize(
+    ("label", "scaled"), [({}, True), ({"standardise": True}, True), ({"standardise": False}, False)]
+)
+def test_a_regression_label_is_standardised_unless_the_table_says_no(tmp_path, label, scaled):
+    prices = np.array([30_000.0, 29_000, 31_500])
+    write(tmp_path, "train.csv", {"x": [1, 2, 3], "y": prices.tolist()})
+    columns, data = encoded(tmp_path, simple(kind="regression", label=LabelColumn(columns=("y",), **label)))
+    learnt = (prices - prices.mean()) / prices.std() if scaled else prices
+    np.testing.assert_allclose(data.labels["y"][:, 0], learnt, rtol=1e-12)
+    np.testing.assert_allclose(columns.restore("y", data.labels["y"])[:, 0], prices, rtol=1e-12)
+
+
 def test_a_target_of_several_columns_has_a_scale_for_each(tmp_path):
     write(tmp_path, "train.csv", {"x": [1, 2, 3], "a": [1.0, 2.0, 6.0], "b": [100.0, None, 300.0]})
     label = LabelColumn(columns=("a", "b"), standardise=True)

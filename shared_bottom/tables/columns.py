@@ -12,6 +12,7 @@ import keyword
 import re
 import zlib
 from dataclasses import field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -51,8 +52,8 @@ class FittedColumns:
     numeric: dict[str, Scale]
     """By the name of the numeric input: a numeric column, or a part of a time such as visited.year."""
     quantiles: dict[str, Some[Finite]] = field(default_factory=dict)
-    """By the name of the numeric column with transform quantile: quantiles of the training rows' numbers, at equal
-    distances from the smallest number to the largest."""
+    """By the name of the numeric column with transform quantile: quantiles of the training rows' numbers, at levels of
+    equal distances from 0, the smallest number, to 1, the largest."""
     bins: dict[str, Some[Finite]] = field(default_factory=dict)
     """By the name of the numeric column with bins: their edges, which ascend, after the transform."""
     indicators: Many[str]
@@ -83,6 +84,9 @@ class FittedColumns:
         for entries, names in expected.items():
             if set(names) != getattr(self, entries).keys():
                 raise ValueError(f"{entries}: expected entries for {names}, got {list(getattr(self, entries))}")
+        for name, edges in self.bins.items():
+            if any(lower >= upper for lower, upper in pairwise(edges)):
+                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges}")
         for name in self.indicators:
             if name not in self.numeric:
                 raise ValueError(f"indicators: expected numeric inputs among {list(self.numeric)}, got {name!r}")
@@ -98,11 +102,20 @@ class FittedColumns:
         times = [name for column in self.data.time for name in column.numeric_parts]
         return [*(column.name for column in self.data.numeric), *times]
 
+    def width(self, name: str) -> int:
+        """How many inputs of the network a numeric input becomes, without its indicator.
+
+        A column with bins has one for each that is left. One input is left even of a column whose numbers are all
+        equal; like that of such a column without bins, it is 0.
+        """
+        return max(len(self.bins.get(name, ())) - 1, 1)
+
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are the numeric columns followed by the indicators of missing values; the categorical
-        features are the categorical columns. Both are in the order of the table's spec.
+        The numeric inputs are those of the numeric columns, one for each bin where a column has bins and else one,
+        followed by the indicators of missing values; the categorical features are the categorical columns. Both are in
+        the order of the table's spec.
         """
         features = []
         for column in self.data.categorical:
@@ -111,7 +124,7 @@ class FittedColumns:
                 CategoricalFeature(name=identifier(column.name), vocabulary=1 + values, dimension=column.dimension)
             )
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        numeric_inputs = len(self.data.numeric) + len(self.indicators)
+        numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, bucket, canonical
-from spec.columns import CategoricalColumn, LabelColumn
+from shared_bottom.tables.quantiles import piecewise_linear, spread
+from spec.columns import CategoricalColumn, LabelColumn, NumericColumn
 from spec.data import Dataset
 from spec.model import TaskSpec
 from spec.table import TableSpec
@@ -64,22 +65,27 @@ class Encoder:
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
-        """float32 (N, numeric columns + indicators of missing values)."""
-        columns = self._columns
-        encoded = np.empty((block.rows, len(columns.data.numeric) + len(columns.indicators)), np.float32)
-        indicator = len(columns.data.numeric)
-        for i, column in enumerate(columns.data.numeric):
-            numbers, scale = block.numbers(column.name, column.transform), columns.numeric[column.name]
-            missing = np.isnan(numbers)
-            numbers = np.where(missing, scale.mean, numbers)
-            if column.standardise:
-                numbers = (numbers - scale.mean) / scale.deviation
-            block.reject(column.name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
-            encoded[:, i] = numbers
-            if column.name in columns.indicators:
-                encoded[:, indicator] = missing
-                indicator += 1
-        return encoded
+        """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
+        encoded, indicators = [], {}
+        for column in self._columns.data.numeric:
+            numbers = block.numbers(column.name, column.transform)
+            encoded.append(self._number(block, column, numbers))
+            indicators[column.name] = np.isnan(numbers)
+        indicators_there = [indicators[name][:, None] for name in self._columns.indicators]
+        return np.concatenate([*encoded, *indicators_there], axis=1, dtype=np.float32)
+
+    def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
+        """The inputs that a numeric column becomes, without the indicator: float32 (N, inputs)."""
+        name, scale = column.name, self._columns.numeric[column.name]
+        if column.transform == "quantile":
+            numbers = spread(numbers, self._columns.quantiles[name], column.distribution)
+        numbers = np.where(np.isnan(numbers), scale.mean, numbers)
+        if column.bins is not None:
+            return piecewise_linear(numbers, self._columns.bins[name])
+        if column.standardise:
+            numbers = (numbers - scale.mean) / scale.deviation
+        block.reject(name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
+        return numbers.astype(np.float32)[:, None]
 
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""

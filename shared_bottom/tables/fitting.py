@@ -1,4 +1,4 @@
-"""Learns means, deviations, vocabularies and classes from the training rows, in one pass over their blocks."""
+"""Learns scales, quantiles, vocabularies and classes from the training rows, in one pass over their blocks."""
 
 import re
 from collections import Counter
@@ -8,55 +8,13 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.numbers import Moments, Numbers
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
 NAMED_VALUES = 10
 """The largest number of values that an error message names."""
-
-
-class Moments:
-    """The mean and the standard deviation of numbers that come in blocks.
-
-    The mean and the sum of squared deviations are computed within each block and then merged with those of the blocks
-    before it (Chan, Golub & LeVeque, 1983). Sums over all numbers would lose digits where the mean is large.
-    """
-
-    def __init__(self) -> None:
-        self.count, self.missing = 0, False
-        self._mean = self._squares = 0.0
-        self._smallest, self._largest = np.inf, -np.inf
-
-    def add(self, numbers: np.ndarray) -> None:
-        """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
-        present = numbers[~np.isnan(numbers)]
-        self.missing |= len(present) < len(numbers)
-        if not len(present):
-            return
-        self._smallest, self._largest = min(self._smallest, present.min()), max(self._largest, present.max())
-        with np.errstate(over="ignore", invalid="ignore"):  # `scale` raises an error if the result is not finite
-            mean = present.mean()
-            delta, total = mean - self._mean, self.count + len(present)
-            self._squares += ((present - mean) ** 2).sum() + delta**2 * (self.count * len(present) / total)
-            self._mean += delta * (len(present) / total)
-        self.count = total
-
-    def scale(self, column: str) -> Scale:
-        """The mean and the deviation of all numbers added so far.
-
-        Raises ValueError if there were none, or if they are so large that their squares are infinite. `column` is the
-        beginning of the error message.
-        """
-        if not self.count:
-            raise ValueError(f"{column}: expected at least one number in the training rows, got none")
-        if self._smallest == self._largest:  # compared exactly, because the rounded mean of equal numbers can differ
-            return Scale(mean=float(self._largest), deviation=1.0)
-        deviation = float(np.sqrt(self._squares / self.count))
-        if not np.isfinite(deviation):
-            largest = max(abs(self._smallest), abs(self._largest))
-            raise ValueError(f"{column}: expected numbers whose squares fit float64, got one of size {largest:g}")
-        return Scale(mean=float(self._mean), deviation=deviation or 1.0)
 
 
 def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
@@ -72,13 +30,13 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
-    numeric_moments = {column.name: Moments() for column in data.numeric}
+    numbers = {column.name: Numbers(column) for column in data.numeric}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     value_counts: dict[str, Counter[str]] = {column.name: Counter() for column in vocabulary_columns}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
     for block in blocks:
         for column in data.numeric:
-            numeric_moments[column.name].add(block.numbers(column.name, column.transform))
+            numbers[column.name].add(block.numbers(column.name, column.transform))
         for task_name, moments_of_task in label_moments.items():
             label = data.labels[task_name]
             for name, moments in zip(label.columns, moments_of_task, strict=True):
@@ -95,6 +53,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
         return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
+    learnt = {name: column.learnt(where(name)) for name, column in numbers.items()}
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
@@ -103,8 +62,10 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         data=data,
         tasks=experiment.model.tasks,
         seed=experiment.train.seed,
-        numeric={name: moments.scale(where(name)) for name, moments in numeric_moments.items()},
-        indicators=tuple(name for name, moments in numeric_moments.items() if moments.missing),
+        numeric={name: scale for name, (scale, _, _) in learnt.items()},
+        quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
+        bins={name: edges for name, (_, _, edges) in learnt.items() if edges},
+        indicators=tuple(name for name, column in numbers.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
             column.name: tuple(
