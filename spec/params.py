@@ -76,10 +76,15 @@ def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter by its name, in network order."""
     shapes: dict[str, tuple[int, ...]] = {}
     for feature in model.categorical:
-        shapes[f"embeddings.{feature.name}"] = (feature.vocabulary, feature.dimension)
+        shapes[feature.parameter] = (feature.vocabulary, feature.dimension)
     for layer in layers(model):
         shapes |= {f"{layer.name}.{part}": shape for part, shape in layer_shapes(layer, model).items()}
     return shapes
+
+
+def frozen_parameters(model: ModelSpec) -> list[str]:
+    """The names of the parameters that training does not move, in network order."""
+    return list(dict.fromkeys(feature.parameter for feature in model.categorical if not feature.trainable))
 
 
 def shared_parameters(model: ModelSpec) -> list[str]:
