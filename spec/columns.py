@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.model import Pooling
 from spec.validation import STRICT, Flag, Many, Name, Some, Width, unique
 
 Transform = Literal["none", "log1p", "quantile"]
-Pooling = Literal["mean", "sum", "max"]
 TimePart = Literal["year", "month", "day", "weekday", "hour", "minute", "elapsed_days"]
 
 TIME_PARTS: dict[TimePart, int | None] = {
@@ -103,7 +103,7 @@ class CategoricalColumn:
     """Width of a value's embedding."""
     length: Width = 1
     """The most values that are taken from a row. Above 1, the column holds lists (Parquet, tables in memory) or texts
-    that `separator` divides. A missing value of a list is no value, and a row may have none."""
+    that `separator` divides. A missing value of a list and an empty text are no values, and a row may have none."""
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What stands between the values of a text. None: the column holds lists."""
     keep: Literal["last", "first"] = "last"
@@ -115,15 +115,16 @@ class CategoricalColumn:
     items that the user bought. They agree in all that a table is made by: dimension, encoding, minimum_count, buckets,
     embeddings and trainable. None: a table for this column alone, called as the column is."""
     embeddings: Name | None = None
-    """A Parquet file of two columns, a value and its vector (a list of `dimension` numbers), from which the embeddings
-    start. The vocabulary is then the file's values and, if they are trained, those of the training rows, which start as
-    usual. The path is relative to the folder of the TOML file."""
+    """A Parquet file of two columns, first a value and then its vector (a list of `dimension` numbers), from which the
+    embeddings start. The vocabulary is then the file's values and, if they are trained, those of the training rows,
+    which start as usual. The path is relative to the folder of the TOML file."""
     trainable: Flag = True
     """false: the embeddings stay as the file `embeddings` has them, and an unknown value's is zero."""
     encoding: Literal["vocabulary", "hash"] = "vocabulary"
     """vocabulary: an id for each value of the training rows. hash: the value's hash chooses one of `buckets` ids."""
     minimum_count: Width = 1
-    """Values that fewer training rows have are unknown."""
+    """Values that the training rows have less often, in all columns of the table together, are unknown. It does not
+    concern the values that `embeddings` gives."""
     buckets: Width | None = None
     """Ids of a hashed column, besides the unknown."""
     missing: Many[str] | None = None

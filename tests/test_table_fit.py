@@ -85,6 +85,31 @@ def test_labels_and_weights_are_what_a_dataset_takes(tmp_path):
     assert data.sample_weight.tolist() == COLUMNS["weight"]
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+def test_a_task_may_have_weights_of_its_own(tmp_path, name):
+    write(tmp_path, name, COLUMNS | {"w": [1.0, None, 0.5, 2.0, None, 0.0]})
+    labels = {
+        "click": LabelColumn(columns=("click",), weight="weight"),
+        "spend": LabelColumn(columns=("spend",), weight="w"),
+        "plan": LabelColumn(columns=("plan",)),
+    }
+    spec = experiment((name,), labels=labels)
+    columns, data = encoded(tmp_path, spec)
+    data.check(columns.model(spec.model))
+    assert data.sample_weight.tolist() == COLUMNS["weight"]
+    assert data.task_weight.keys() == {"click", "spend"}
+    assert data.task_weight["click"].tolist() == COLUMNS["weight"]
+    assert data.task_weight["spend"].tolist() == [1, 0, 0.5, 2, 0, 0]  # none is needed where the label is missing
+    assert read_rows(columns, tmp_path, [name], labels=False).task_weight == {}
+
+
+def test_a_missing_weight_of_a_row_with_a_label_is_named(tmp_path):
+    write(tmp_path, "train.csv", {"x": [1, 2, 3], "y": [0, 1, 0], "w": [1, None, -1]})
+    spec = simple(label=LabelColumn(columns=("y",), weight="w"))
+    said = rejection(encoded, tmp_path, spec)
+    assert said == f"{tmp_path / 'train.csv'}: column 'w', row 2: expected a weight of 0 or more, got ''"
+
+
 def test_predictions_are_restored_to_the_columns_own_unit(tmp_path):
     write(tmp_path, "train.csv")
     columns, data = encoded(tmp_path, experiment())

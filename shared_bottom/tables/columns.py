@@ -115,14 +115,22 @@ class FittedColumns:
 
         The numeric inputs are those of the numeric columns, one for each bin where a column has bins and else one,
         followed by the indicators of missing values; the categorical features are the categorical columns. Both are in
-        the order of the table's spec.
+        the order of the table's spec. Features and embedding tables are called as columns and tables are, made into
+        identifiers.
         """
         features = []
         for column in self.data.categorical:
-            values = len(self.vocabularies.get(column.name, ())) if column.buckets is None else column.buckets
-            features.append(
-                CategoricalFeature(name=identifier(column.name), vocabulary=1 + values, dimension=column.dimension)
+            values = len(self.vocabularies[column.table_name]) if column.buckets is None else column.buckets
+            feature = CategoricalFeature(
+                name=identifier(column.name),
+                vocabulary=1 + values,
+                dimension=column.dimension,
+                length=column.length,
+                pooling=column.pooling,
+                table=None if column.table is None else identifier(column.table),
+                trainable=column.trainable,
             )
+            features.append(feature)
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)

@@ -6,9 +6,10 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.quantiles import piecewise_linear, spread
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn
-from spec.data import Dataset
+from spec.data import Dataset, label_present
 from spec.model import TaskSpec
 from spec.table import TableSpec
 
@@ -21,7 +22,7 @@ def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
     names = list(data.inputs)
     if labels:
         names += [name for label in data.labels.values() for name in label.columns]
-        names += [] if data.weight is None else [data.weight]
+        names += [name for name in (data.weight, *(label.weight for label in data.labels.values())) if name is not None]
     return tuple(dict.fromkeys(names))
 
 
@@ -34,7 +35,7 @@ class Encoder:
 
     def __init__(self, columns: FittedColumns, *, labels: bool) -> None:
         self._columns, self._labels = columns, labels
-        self._id_of_value = {column.name: self._lookup(column) for column in columns.data.categorical}
+        self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
         self._class_numbers = {
             task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
         }
@@ -45,23 +46,27 @@ class Encoder:
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
-        ids = [look_up(block.texts(name), lookup, 0, np.int32) for name, lookup in self._id_of_value.items()]
-        labels, weight = {}, None
+        ids = [_ids(block, column, lookup) for column, lookup in self._id_of_value]
+        labels, weight, task_weight = {}, None, {}
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
             weight = None if data.weight is None else _weight(block, data.weight)
+            for task in self._columns.tasks:
+                if (name := data.labels[task.name].weight) is not None:
+                    task_weight[task.name] = _weight(block, name, needed=label_present(labels[task.name], task))
         return Dataset(
             numeric=self._numeric(block) if data.numeric else None,
-            categorical=np.stack(ids, axis=1) if ids else None,
+            categorical=np.concatenate(ids, axis=1) if ids else None,
             labels=labels,
             sample_weight=weight,
+            task_weight=task_weight,
         )
 
     def _lookup(self, column: CategoricalColumn) -> Callable[[str], int]:
         if column.buckets is not None:
             buckets = column.buckets
             return lambda value: bucket(value, buckets)
-        ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.name], start=1)}
+        ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.table_name], start=1)}
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
@@ -120,7 +125,24 @@ def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype:
     return np.array([*results, missing], dtype)[texts.codes]  # the code -1 of a missing text selects the last element
 
 
-def _weight(block: Block, name: str) -> np.ndarray:
+def _ids(block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
+    """The ids of a column's values: int32 (N, length), -1 after the last value of a row that has fewer.
+
+    In a column of length 1, a missing value has the id 0, like an unknown one.
+    """
+    texts, rows, places = column_values(block, column)
+    ids = np.full((block.rows, column.length), -1, np.int32)
+    ids[rows, places] = look_up(texts, lookup, 0, np.int32)
+    return ids
+
+
+def _weight(block: Block, name: str, needed: np.ndarray | None = None) -> np.ndarray:
+    """The weights in a column: float64 (N,).
+
+    needed: bool (N,), the rows in which a weight may not be missing; None: all. Elsewhere a missing weight is 0.
+    """
     weight = block.numbers(name)
+    if needed is not None:
+        weight = np.where(np.isnan(weight) & ~needed, 0.0, weight)
     block.reject(name, ~(weight >= 0), "a weight of 0 or more")  # written so that NaN, a missing weight, is rejected
     return weight

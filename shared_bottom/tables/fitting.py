@@ -2,14 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers
-from spec.columns import LabelColumn
+from spec.columns import CategoricalColumn, LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
@@ -17,11 +18,14 @@ NAMED_VALUES = 10
 """The largest number of values that an error message names."""
 
 
-def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
+def fit_blocks(
+    experiment: TableExperiment, blocks: Iterable[Block], given_values: Mapping[str, Sequence[str]]
+) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
+    given_values: by the name of the embedding table, the values that it has besides those of the training rows.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
     experiment names does not occur, or if the number of classes is not that of the task's outputs.
@@ -30,9 +34,10 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
+    tables = {column.table_name: column for column in vocabulary_columns}
     numbers = {column.name: Numbers(column) for column in data.numeric}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
-    value_counts: dict[str, Counter[str]] = {column.name: Counter() for column in vocabulary_columns}
+    value_counts: dict[str, Counter[str]] = {table: Counter() for table in tables}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
     for block in blocks:
         for column in data.numeric:
@@ -41,10 +46,10 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
             label = data.labels[task_name]
             for name, moments in zip(label.columns, moments_of_task, strict=True):
                 moments.add(block.numbers(name, label.transform))
-        for name, counts in value_counts.items():
-            _count_rows(counts, block.texts(name))
+        for categorical in vocabulary_columns:
+            _count(value_counts[categorical.table_name], column_values(block, categorical).texts)
         for task_name, counts in label_counts.items():
-            _count_rows(counts, block.texts(data.labels[task_name].columns[0]))
+            _count(counts, block.texts(data.labels[task_name].columns[0]))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -68,22 +73,25 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         indicators=tuple(name for name, column in numbers.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
-            column.name: tuple(
-                sorted(value for value, rows in value_counts[column.name].items() if rows >= column.minimum_count)
-            )
-            for column in vocabulary_columns
+            table: tuple(sorted({*given_values.get(table, ()), *_frequent(column, value_counts[table])}))
+            for table, column in tables.items()
         },
         classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
 
 
-def _count_rows(counts: Counter[str], texts: Texts) -> None:
-    """Adds to `counts` how many rows have each value."""
-    rows = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
-    for value, rows_with_value in zip(texts.values, rows.tolist(), strict=True):
-        if value is not None and rows_with_value:
-            counts[value] += rows_with_value
+def _frequent(column: CategoricalColumn, counts: Counter[str]) -> list[str]:
+    """The values of the training rows that have an id, of which there are none if the embeddings are not trained."""
+    return [value for value, count in counts.items() if column.trainable and count >= column.minimum_count]
+
+
+def _count(counts: Counter[str], texts: Texts) -> None:
+    """Adds to `counts` how often each value occurs."""
+    occurrences = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
+    for value, count in zip(texts.values, occurrences.tolist(), strict=True):
+        if value is not None and count:
+            counts[value] += count
 
 
 def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str]) -> tuple[str, ...]:

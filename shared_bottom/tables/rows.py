@@ -4,7 +4,7 @@ The files are read in blocks, so the memory that is needed does not grow with th
 rows at once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -44,8 +44,8 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or the weight, or if two categorical columns
-    have the same name as identifiers.
+    those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
+    two embedding tables, have the same name as identifiers.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -59,14 +59,21 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
         for column in label.columns:
             if column in data.inputs:
                 raise ValueError(f"data.labels.{name}.columns: expected a column that is no input, got {column!r}")
+        if label.weight in data.inputs:
+            raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    column_of_feature: dict[str, str] = {}
-    for categorical in data.categorical:
-        first = column_of_feature.setdefault(identifier(categorical.name), categorical.name)
-        if first != categorical.name:
+    _check_identifiers("names", [column.name for column in data.categorical])
+    _check_identifiers("names of tables", [column.table_name for column in data.categorical])
+
+
+def _check_identifiers(what: str, names: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(identifier(name), name)
+        if other != name:
             raise ValueError(
-                f"data.categorical: expected names that differ as identifiers, got {first!r} and {categorical.name!r}"
+                f"data.categorical: expected {what} that differ as identifiers, got {other!r} and {name!r}"
             )
 
 
@@ -74,19 +81,21 @@ def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
     experiment: its columns, its tasks, and the names of its training files.
-    folder: the folder that the names of the files are relative to.
+    folder: the folder that the names of the files, those of given embeddings too, are relative to.
 
     The files are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
     Raises ValueError, in one line, if the experiment's columns do not fit its tasks or if a file has something wrong.
     """
     check_columns(experiment.data, experiment.model.tasks)
+    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
 
     data = experiment.data
     names = column_names(data, labels=True)
-    return fit_blocks(experiment, _blocks(data, folder, data.train, names, experiment.train.seed, "training"))
+    given = given_values(data, folder)
+    return fit_blocks(experiment, _blocks(data, folder, data.train, names, experiment.train.seed, "training"), given)
 
 
 def read_rows(
@@ -103,13 +112,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    batches = list(_encoded(columns, folder, paths, subset, labels))
-    return Dataset(
-        numeric=_joined([batch.numeric for batch in batches]),
-        categorical=_joined([batch.categorical for batch in batches]),
-        labels={task: np.concatenate([batch.labels[task] for batch in batches]) for task in batches[0].labels},
-        sample_weight=_joined([batch.sample_weight for batch in batches]),
-    )
+    return joined(list(_encoded(columns, folder, paths, subset, labels)))
 
 
 def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False) -> Iterator[Dataset]:
@@ -123,10 +126,23 @@ def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labe
     return _encoded(columns, folder, paths, "all", labels)
 
 
-def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """The rows of all arrays. Either all batches have such an array or none has."""
-    present = [array for array in arrays if array is not None]
-    return np.concatenate(present) if present else None
+def joined(batches: Sequence[Dataset]) -> Dataset:
+    """The rows of all batches, of which there is at least one. They must have the same arrays."""
+
+    def rows_of(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        present = [array for array in arrays if array is not None]
+        return np.concatenate(present) if present else None
+
+    def by_task(arrays: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {task: np.concatenate([array[task] for array in arrays]) for task in arrays[0]}
+
+    return Dataset(
+        numeric=rows_of([batch.numeric for batch in batches]),
+        categorical=rows_of([batch.categorical for batch in batches]),
+        labels=by_task([batch.labels for batch in batches]),
+        sample_weight=rows_of([batch.sample_weight for batch in batches]),
+        task_weight=by_task([batch.task_weight for batch in batches]),
+    )
 
 
 def _encoded(

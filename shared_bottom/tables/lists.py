@@ -1,0 +1,94 @@
+"""The values of a categorical column: one in each row, or a list of them."""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared_bottom.tables.blocks import Block, Texts
+from spec.columns import CategoricalColumn
+
+
+class Values(NamedTuple):
+    """The V values that a categorical column has in a block of N rows, row by row."""
+
+    texts: Texts
+    """The values: V texts. One is missing only if the column's length is 1, since a list has no missing values."""
+    rows: np.ndarray
+    """int (V,): the index of each value's row, in [0, N)."""
+    places: np.ndarray
+    """int (V,): the place of each value among those of its row, in [0, length)."""
+
+
+def column_values(block: Block, column: CategoricalColumn) -> Values:
+    """The values of a categorical column.
+
+    Where its length is above 1, missing values and empty texts are left out, and then at most `length` values of each
+    row are kept, the first or the last. Raises ValueError if the column's type is not one that its length allows, or as
+    `Block.texts` does.
+    """
+    name = column.name
+    if column.length == 1:
+        if _is_list(block.columns[name].type):
+            raise _wrong_type(block, name, "one value in each row, since its length is 1")
+        return Values(block.texts(name), np.arange(block.rows), np.zeros(block.rows, np.int64))
+    elements, rows = _elements(block, column)
+    texts = elements.texts(name)
+    there = np.array([*map(bool, texts.values), False])[texts.codes]  # neither missing nor empty
+    rows, codes = rows[there], texts.codes[there]
+    counts = np.bincount(rows, minlength=block.rows)
+    places = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows]
+    if column.keep == "last":
+        places -= np.maximum(counts - column.length, 0)[rows]
+    kept = (places >= 0) & (places < column.length)
+    return Values(Texts(texts.values, codes[kept]), rows[kept], places[kept])
+
+
+def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarray]:
+    """The elements of a column's lists, as a block that has the column alone and an element in each row.
+
+    The second result is the index of each element's row in the given block. A column with a separator may also hold
+    lists, whose elements are then not divided, or single values that are no texts.
+    """
+    name, array = column.name, block.columns[column.name]
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if column.separator is not None and _is_text(array.type):
+        array = _divided(array, column.separator, block.missing)
+    if _is_list(array.type):
+        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+        rows, elements = np.repeat(np.arange(block.rows), lengths), pc.list_flatten(array)
+    elif column.separator is not None or pa.types.is_null(array.type):
+        rows, elements = np.arange(block.rows), array
+    else:
+        raise _wrong_type(block, name, f"lists, or texts and a separator, since its length is {column.length}")
+    if pa.types.is_nested(elements.type):
+        raise _wrong_type(block, name, "lists of texts, numbers or booleans")
+    return replace(block, row_numbers=block.row_numbers[rows], columns={name: elements}), rows
+
+
+def _divided(array: Any, separator: str, missing: frozenset[str]) -> Any:
+    """Texts divided at each separator, as a pyarrow array of lists; a text that stands for a missing value is null."""
+    array = array.cast(pa.large_string())  # of a string_view, pyarrow divides none
+    is_missing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(missing), array.type))
+    return pc.split_pattern(pc.if_else(is_missing, None, array), pattern=separator)
+
+
+def _is_list(arrow_type: Any) -> bool:
+    types = pa.types
+    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_kind(arrow_type) for is_kind in kinds)
+
+
+def _is_text(arrow_type: Any) -> bool:
+    return any(
+        is_kind(arrow_type) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    )
+
+
+def _wrong_type(block: Block, name: str, expected: str) -> ValueError:
+    got = block.columns[name].type
+    got = got.value_type if pa.types.is_dictionary(got) else got
+    return ValueError(f"{block.path}: column {name!r}: expected {expected}, got {got}")
