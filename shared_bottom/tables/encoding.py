@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.values import bucket, canonical
 from spec.columns import CategoricalColumn, LabelColumn
 from spec.data import Dataset
 from spec.model import TaskSpec

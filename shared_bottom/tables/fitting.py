@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
