@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from shared_bottom.tables.columns import FittedColumns, bucket
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import check_columns, fit_columns, read_rows
+from shared_bottom.tables.values import bucket
 from spec import CategoricalColumn, CategoricalFeature, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.strategies import repeatable

@@ -7,10 +7,7 @@ beside the trained parameters.
 """
 
 import dataclasses
-import functools
 import keyword
-import re
-import zlib
 from dataclasses import field
 from itertools import pairwise
 from typing import Literal
@@ -20,15 +17,10 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
-from spec.random import MASK, mix
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
-WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
-"""A whole number that is written with a decimal point, such as 3.0."""
 ClassType = Literal["integer", "boolean", "text"]
-BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-"""The canonical form of a boolean, by the other ways to write it."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -170,23 +162,3 @@ def identifier(name: str) -> str:
     name = "".join(character if f"_{character}".isidentifier() else "_" for character in name)
     # A table may well have columns named `class` or `from`, but a CategoricalFeature takes no Python keyword as a name.
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
-
-
-@functools.lru_cache(maxsize=2**16)
-def canonical(value: str) -> str:
-    """The text by which a categorical value is compared: 3, "3" and 3.0 are one value, and so are true and "True".
-
-    Files often store a column of integers as floats when a value is missing. A value must have the same id in both.
-    """
-    value = value.strip()
-    whole = WHOLE_NUMBER.fullmatch(value) if value.endswith("0") else None
-    return whole[1] if whole else BOOLEANS.get(value, value)
-
-
-def bucket(value: str, buckets: int) -> int:
-    """The id of a value in a hashed column with `buckets` buckets, in [1, buckets].
-
-    It is the CRC-32 of the value in UTF-8, mixed by `spec.random.mix`, so it is the same on every machine and in every
-    version of Python.
-    """
-    return mix(zlib.crc32(value.encode()) & MASK) % buckets + 1

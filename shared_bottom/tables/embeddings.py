@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.values import canonical
 from spec.model import ModelSpec
 from spec.params import Params, initial_params
 from spec.table import TableSpec

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.quantiles import piecewise_linear, spread
+from shared_bottom.tables.values import bucket, canonical
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn
 from spec.data import Dataset, label_present
 from spec.model import TaskSpec

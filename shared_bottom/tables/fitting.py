@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers
+from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment

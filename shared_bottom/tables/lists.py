@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared_bottom.tables.blocks import Block, Texts
+from shared_bottom.tables.missing import Missing
 from spec.columns import CategoricalColumn
 
 
@@ -33,9 +34,9 @@ def column_values(block: Block, column: CategoricalColumn) -> Values:
     if column.length == 1:
         if _is_list(block.columns[name].type):
             raise _wrong_type(block, name, "one value in each row, since its length is 1")
-        return Values(block.texts(name), np.arange(block.rows), np.zeros(block.rows, np.int64))
+        return Values(block.texts(name, column.missing), np.arange(block.rows), np.zeros(block.rows, np.int64))
     elements, rows = _elements(block, column)
-    texts = elements.texts(name)
+    texts = elements.texts(name, column.missing)
     there = np.array([*map(bool, texts.values), False])[texts.codes]  # neither missing nor empty
     rows, codes = rows[there], texts.codes[there]
     counts = np.bincount(rows, minlength=block.rows)
@@ -56,7 +57,7 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     if column.separator is not None and _is_text(array.type):
-        array = _divided(array, column.separator, block.missing)
+        array = _divided(array, column.separator, block.missing(column.missing))
     if _is_list(array.type):
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         rows, elements = np.repeat(np.arange(block.rows), lengths), pc.list_flatten(array)
@@ -69,10 +70,10 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     return replace(block, row_numbers=block.row_numbers[rows], columns={name: elements}), rows
 
 
-def _divided(array: Any, separator: str, missing: frozenset[str]) -> Any:
+def _divided(array: Any, separator: str, missing: Missing) -> Any:
     """Texts divided at each separator, as a pyarrow array of lists; a text that stands for a missing value is null."""
     array = array.cast(pa.large_string())  # of a string_view, pyarrow divides none
-    is_missing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(missing), array.type))
+    is_missing = pc.is_in(pc.utf8_trim_whitespace(array), missing.texts.cast(array.type))
     return pc.split_pattern(pc.if_else(is_missing, None, array), pattern=separator)
 
 

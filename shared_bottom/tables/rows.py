@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
