@@ -27,6 +27,7 @@ from spec.data import Dataset
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import Params, check_params
+from spec.reading import read_bytes, read_text
 from spec.results import DivergenceError
 from spec.training import Device
 from spec.validation import one_line
@@ -144,7 +145,7 @@ def read_trained(folder: Path) -> Trained:
     if model.tasks != columns.tasks or model != columns.model(model):
         raise ValueError(f"{path / NETWORK}: expected the inputs and tasks of {COLUMNS}, got others")
     try:
-        params = tensors.load((path / PARAMS).read_bytes())
+        params = tensors.load(read_bytes(path / PARAMS))
         check_params(model, params)
     except (SafetensorError, ValueError) as error:
         raise ValueError(f"{path / PARAMS}: {one_line(error)}") from error
@@ -153,6 +154,6 @@ def read_trained(folder: Path) -> Trained:
 
 def _read(path: Path, cls: type[Spec]) -> Spec:
     try:
-        return from_json(cls, path.read_text(encoding="utf-8"))
+        return from_json(cls, read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error

@@ -24,6 +24,7 @@ from shared_bottom.checkpoint.versions import FORMAT, from_version_1
 from shared_bottom.run.record import Best
 from spec.files import from_json, to_json
 from spec.params import Params, parameter_shapes
+from spec.reading import parse_json
 from spec.results import Epoch, History
 from spec.validation import Count, Width, one_line
 
@@ -85,9 +86,9 @@ def decode(content: Callable[[str], bytes]) -> Checkpoint:
     """The checkpoint whose files' content `content` gives by name. Raises CheckpointError."""
     text = content(MANIFEST)
     try:
-        fields = json.loads(text)
+        fields = parse_json(text)
         version = fields["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{MANIFEST}: expected JSON with a field format, got {len(text)} other bytes") from error
     if version not in (1, FORMAT):
         raise CheckpointError(f"{MANIFEST}: expected format version 1 or {FORMAT}, got {version!r}")
