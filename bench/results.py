@@ -6,7 +6,6 @@ field changes, the version is increased.
 """
 
 import itertools
-import json
 import statistics
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from spec.machine import Machine
+from spec.reading import parse_json, read_text
 from spec.validation import one_line
 
 RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
@@ -204,8 +204,7 @@ def to_json(run: Run) -> bytes:
 def read_run(option: str, path: Path) -> Run:
     """The run in a JSON file. Raises a ValueError that names the option, the file and the field."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return TypeAdapter(Run).validate_python(content)
+        return TypeAdapter(Run).validate_python(parse_json(read_text(path)))
     except ValidationError as error:
         raise ValueError(f"{option}: {path}: {one_line(error)}") from error
     except ValueError as error:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors import numpy as tensors
 
+from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import check_writable, make_folder, readable_folder, write_folder
 from shared_bottom.tables.columns import FittedColumns
@@ -27,6 +26,7 @@ from spec.data import Dataset
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import Params, check_params
+from spec.reading import read_bytes, read_text
 from spec.results import DivergenceError
 from spec.training import Device
 from spec.validation import one_line
@@ -121,7 +121,7 @@ def write_trained(folder: Path, trained: Trained) -> None:
     contents = {
         COLUMNS: to_json(trained.columns).encode(),
         NETWORK: to_json(trained.model).encode(),
-        PARAMS: tensors.save(trained.params),
+        PARAMS: arrays.to_bytes(trained.params),
     }
     write_folder(folder / MODEL, contents)
 
@@ -144,15 +144,15 @@ def read_trained(folder: Path) -> Trained:
     if model.tasks != columns.tasks or model != columns.model(model):
         raise ValueError(f"{path / NETWORK}: expected the inputs and tasks of {COLUMNS}, got others")
     try:
-        params = tensors.load((path / PARAMS).read_bytes())
+        params = arrays.from_bytes(read_bytes(path / PARAMS))
         check_params(model, params)
-    except (SafetensorError, ValueError) as error:
+    except ValueError as error:
         raise ValueError(f"{path / PARAMS}: {one_line(error)}") from error
     return Trained(columns=columns, model=model, params=params)
 
 
 def _read(path: Path, cls: type[Spec]) -> Spec:
     try:
-        return from_json(cls, path.read_text(encoding="utf-8"))
+        return from_json(cls, read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error

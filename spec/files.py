@@ -4,7 +4,6 @@ And the folder where the project keeps what it can make again.
 """
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from spec.model import ModelSpec, NetworkSpec
+from spec.reading import parse_json, parse_toml, read_text
 from spec.training import TrainSpec
 from spec.validation import STRICT, one_line
 
@@ -32,8 +32,13 @@ def to_json(spec: Any) -> str:
 
 
 def from_json(cls: type[Spec], text: str) -> Spec:
-    """The spec of class `cls` that `text` describes. Raises ValueError (pydantic.ValidationError)."""
-    return TypeAdapter(cls).validate_json(text)
+    """The spec of class `cls` that `text` describes.
+
+    Raises ValueError, which is pydantic.ValidationError with the field, or says which name occurs twice.
+    """
+    spec = TypeAdapter(cls).validate_json(text)
+    parse_json(text)  # pydantic takes the last of two equal names
+    return spec
 
 
 def to_toml(spec: Any) -> str:
@@ -48,7 +53,7 @@ def from_toml(cls: type[Spec], text: str) -> Spec:
 
     Raises ValueError: tomllib.TOMLDecodeError with line and column, or pydantic.ValidationError with the field.
     """
-    return TypeAdapter(cls).validate_python(tomllib.loads(text))
+    return TypeAdapter(cls).validate_python(parse_toml(text))
 
 
 def json_schema(cls: type[Any]) -> dict[str, Any]:
@@ -64,7 +69,7 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
 def read_experiment(path: Path) -> Experiment:
     """The experiment in a TOML file. Raises OSError, or ValueError in one line that names the file and the field."""
     try:
-        return from_toml(Experiment, path.read_text(encoding="utf-8"))
+        return from_toml(Experiment, read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
 

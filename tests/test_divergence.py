@@ -138,6 +138,16 @@ def test_it_goes_on_if_asked_to_and_resumes_with_what_is_not_finite(backend, tmp
         np.testing.assert_array_equal(value, whole.params[name])
 
 
+def test_a_run_that_went_on_cannot_be_resumed_as_one_that_stops(backend, tmp_path):
+    train = calm(backend, on_divergence="continue", epochs=1)
+    backend.fit(MODEL, train, exploding(), checkpoint=tmp_path)
+    said = (
+        rf"^train\.on_divergence: expected 'continue', since .*step-{5:08d} has losses that are not finite, got 'stop'$"
+    )
+    with pytest.raises(ValueError, match=said):
+        backend.fit(MODEL, replace(train, on_divergence="stop"), exploding(), checkpoint=tmp_path, resume=True)
+
+
 def test_parameters_that_are_not_finite_are_not_saved(backend, tmp_path):
     train = calm(backend, optimizer=SGD(learning_rate=3e38), schedule=Schedule(), batch_size=36, epochs=1)
     loud = replace(DATA, labels=DATA.labels | {"price": DATA.labels["price"] * 1e6})

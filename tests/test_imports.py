@@ -109,7 +109,7 @@ def test_the_block_blocks():
 LAYERS = [
     ["spec"],
     ["backends"],
-    ["shared_bottom.disk"],
+    ["shared_bottom.disk", "shared_bottom.arrays"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
     ["shared_bottom.fit", "shared_bottom.folder"],

@@ -1,7 +1,6 @@
 """The tasks and rows that are compared. The rows are real, because tasks on random rows have nothing to share."""
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ from typing import Literal
 from shared_bottom.tables import census_income
 from shared_bottom.tables.rows import fit_columns, read_rows, read_table_experiment
 from spec import Dataset, ModelSpec, TrainSpec, presets
+from spec.reading import parse_toml, read_text
 from spec.validation import one_line
 
 
@@ -62,7 +62,7 @@ def census(folder: Path) -> Problem:
 def from_file(path: Path) -> Problem:
     """The table that a TOML file describes. It is evaluated on the test rows, or without any on the validation rows."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = parse_toml(read_text(path))
     except OSError as error:
         raise ValueError(f"FILE: expected a file that can be read, got {str(path)!r}: {error.strerror}") from error
     except ValueError as error:

@@ -3,12 +3,12 @@
 It is there whole or not at all: see `shared_bottom.disk`.
 """
 
-import json
 from pathlib import Path
 
 from shared_bottom.checkpoint.checkpoint import Checkpoint
 from shared_bottom.checkpoint.format import MANIFEST, CheckpointError, decode, encode
 from shared_bottom.disk import write_folder
+from spec.reading import parse_json, read_bytes
 
 DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 """What a file that is not as it was written can raise. Any other OSError is the disk's or the permissions'."""
@@ -24,9 +24,11 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     def content(name: str) -> bytes:
         try:
-            return (path / name).read_bytes()
+            return read_bytes(path / name)
         except DAMAGE as error:
             raise CheckpointError(f"{name}: {error.strerror}") from error
+        except ValueError as error:
+            raise CheckpointError(f"{name}: {error}") from error
 
     try:
         checkpoint = decode(content)
@@ -42,9 +44,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 def read_best(path: Path) -> Path | None:
     """The folder of the checkpoint that the one in `path` names as its best; None if it names none, or is damaged."""
     try:
-        best = json.loads((path / MANIFEST).read_bytes())["best"]
+        best = parse_json(read_bytes(path / MANIFEST))["best"]
         return None if best is None else checkpoint_path(path.parent, best["step"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # a damaged one holds on to nothing
+    except (OSError, ValueError, KeyError, TypeError):  # a damaged one holds on to nothing
         return None
 
 

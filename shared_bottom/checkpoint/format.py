@@ -1,6 +1,6 @@
 """One saved state of a run as bytes: the format that docs/checkpoints.md describes field by field.
 
-    tensors.safetensors   parameters, optimizer slots, loss curves
+    tensors.safetensors   parameters, optimizer slots, loss curves, the records of the epochs
     checkpoint.json       everything else, the SHA-256 of the tensors included
     checkpoint.sha256     the SHA-256 of the JSON, as sha256sum writes it
 
@@ -8,62 +8,43 @@ No framework is needed to read it, and no code is run by reading it.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
-from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from backends.balancing import balance_names
+from shared_bottom import arrays
 from shared_bottom.checkpoint.checkpoint import Checkpoint
-from shared_bottom.checkpoint.identity import Run
-from shared_bottom.checkpoint.versions import FORMAT, from_version_1
+from shared_bottom.checkpoint.checks import (
+    check_best,
+    check_manifest,
+    check_numbers,
+    check_shapes,
+    expected_arrays,
+    groups,
+    parameter_names,
+)
+from shared_bottom.checkpoint.manifest import BestMark, Manifest
+from shared_bottom.checkpoint.records import from_arrays, to_arrays
+from shared_bottom.checkpoint.versions import FORMAT, check_version, read_manifest, record_arrays
 from shared_bottom.run.record import Best
-from spec.files import from_json, to_json
-from spec.params import Params, frozen_parameters, parameter_shapes
-from spec.results import Epoch, History
-from spec.validation import Count, Width, one_line
+from spec.files import to_json
+from spec.params import Params
+from spec.reading import parse_json
+from spec.results import History
+from spec.validation import one_line
 
 TENSORS, MANIFEST, CHECKSUM = "tensors.safetensors", "checkpoint.json", "checkpoint.sha256"
-CONFIG = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be read: the message names the file, what was expected and what came."""
 
 
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class BestMark:
-    """`Best` without its weights."""
-
-    epoch: Width
-    step: Width
-    value: float
-
-
-@dataclass(frozen=True, kw_only=True, config=CONFIG)
-class Manifest:
-    """The content of checkpoint.json."""
-
-    format: int
-    backend: str
-    execution: str
-    device: str
-    libraries: dict[str, str]
-    step: Count
-    epoch: Count
-    run: Run
-    epochs: list[Epoch]
-    best: BestMark | None
-    tensors_sha256: str
-
-
 def encode(checkpoint: Checkpoint) -> dict[str, bytes]:
     """The files' content by name."""
-    tensors, history, best = save(dict(_tensors(checkpoint))), checkpoint.history, checkpoint.best
+    tensors, history, best = arrays.to_bytes(dict(_tensors(checkpoint))), checkpoint.history, checkpoint.best
     manifest = Manifest(
         format=FORMAT,
         backend=checkpoint.backend,
@@ -73,7 +54,6 @@ def encode(checkpoint: Checkpoint) -> dict[str, bytes]:
         step=checkpoint.step,
         epoch=checkpoint.epoch,
         run=checkpoint.run,
-        epochs=history.epochs,
         best=None if best is None else BestMark(epoch=best.epoch, step=best.step, value=best.value),
         tensors_sha256=hashlib.sha256(tensors).hexdigest(),
     )
@@ -83,34 +63,41 @@ def encode(checkpoint: Checkpoint) -> dict[str, bytes]:
 
 def decode(content: Callable[[str], bytes]) -> Checkpoint:
     """The checkpoint whose files' content `content` gives by name. Raises CheckpointError."""
-    text = content(MANIFEST)
+    text, checksum = content(MANIFEST), content(CHECKSUM)
     try:
-        fields = json.loads(text)
+        fields = parse_json(text)
         version = fields["format"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{MANIFEST}: expected JSON with a field format, got {len(text)} other bytes") from error
-    if version not in (1, FORMAT):
-        raise CheckpointError(f"{MANIFEST}: expected format version 1 or {FORMAT}, got {version!r}")
-    if content(CHECKSUM) != _checksum(text):
-        raise CheckpointError(f"{MANIFEST}: expected the bytes that {CHECKSUM} was made of, got others")
-    try:
-        manifest = from_json(Manifest, text.decode() if version == FORMAT else json.dumps(from_version_1(fields)))
-    except ValueError as error:  # pydantic.ValidationError, or UnicodeDecodeError
-        raise CheckpointError(f"{MANIFEST}: {one_line(error)}") from error
-    if manifest.epoch != len(manifest.epochs):
-        raise CheckpointError(f"{MANIFEST}: epochs: expected {manifest.epoch} entries, got {len(manifest.epochs)}")
-    ends = [entry["step"] for entry in manifest.epochs]
-    if ends != sorted(set(ends)) or (ends and not 0 < ends[0] <= ends[-1] <= manifest.step):
-        raise CheckpointError(f"{MANIFEST}: epochs: expected steps that rise to {manifest.step} at most, got {ends}")
+    except (ValueError, KeyError, TypeError) as error:
+        came = f"{len(text)} other bytes ({one_line(error)})"
+        raise CheckpointError(f"{MANIFEST}: expected JSON with a field format, got {came}") from error
+    with _errors_of(MANIFEST):
+        check_version(version)
+        if checksum != _checksum(text):
+            raise ValueError(f"expected the bytes that {CHECKSUM} was made of, got others")
+        manifest = read_manifest(fields)
+        check_manifest(manifest)
+        records = record_arrays(manifest)
+        check_numbers(manifest.run, records)
     raw = content(TENSORS)
-    if hashlib.sha256(raw).hexdigest() != manifest.tensors_sha256:
-        raise CheckpointError(f"{TENSORS}: expected the bytes that {MANIFEST} was written with, got others")
+    with _errors_of(TENSORS):
+        if hashlib.sha256(raw).hexdigest() != manifest.tensors_sha256:
+            raise ValueError(f"expected the bytes that {MANIFEST} was written with, got others")
+        tensors = arrays.from_bytes(raw)
+        expected = expected_arrays(manifest)
+        check_shapes({name: expected[name] for name in expected if name not in records}, tensors)
+        check_numbers(manifest.run, tensors)
+    with _errors_of(MANIFEST):
+        check_best(manifest, tensors | records)
+    return _checkpoint(manifest, tensors | records)
+
+
+@contextmanager
+def _errors_of(file: str) -> Iterator[None]:
+    """What is wrong in the block is wrong with this file."""
     try:
-        tensors = {name: array.copy() for name, array in load(raw).items()}
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{TENSORS}: expected the safetensors format, got {one_line(error)}") from error
-    _check_tensors(manifest, tensors)
-    return _checkpoint(manifest, tensors)
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{file}: {one_line(error)}") from error
 
 
 def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
@@ -121,63 +108,33 @@ def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
     best = checkpoint.best
     if best is not None and best.step != checkpoint.step:
         yield from ((f"best.{name}", value) for name, value in best.params.items())
-    yield "history.step_loss", np.ascontiguousarray(checkpoint.history.step_loss)
+    yield "history.step_loss", checkpoint.history.step_loss
     for task, curve in checkpoint.history.task_loss.items():
-        yield f"history.task_loss.{task}", np.ascontiguousarray(curve)
+        yield f"history.task_loss.{task}", curve
     if checkpoint.train.balancing.changes_weights:
         for task, curve in checkpoint.history.task_weight.items():
-            yield f"history.task_weight.{task}", np.ascontiguousarray(curve)
-
-
-def _groups(manifest: Manifest) -> dict[str, str]:
-    """The prefixes of the tensors that are called like the parameters, by what they hold."""
-    groups = {"params": "params."} | {slot: f"slots.{slot}." for slot in manifest.run.train.optimizer.slots}
-    return groups | ({"best": "best."} if manifest.best and manifest.best.step != manifest.step else {})
-
-
-def _names(manifest: Manifest, kind: str) -> list[str]:
-    """The parameters that a group has, those of `_groups`: an optimizer has no slots for frozen ones."""
-    left_out = frozen_parameters(manifest.run.model) if kind in manifest.run.train.optimizer.slots else []
-    return [name for name in parameter_shapes(manifest.run.model) if name not in left_out]
-
-
-def _check_tensors(manifest: Manifest, tensors: Params) -> None:
-    run, curve = manifest.run, ((manifest.step,), "float64")
-    shapes = parameter_shapes(run.model)
-    expected: dict[str, tuple[tuple[int, ...], str]] = {
-        prefix + name: (shapes[name], run.train.precision)
-        for kind, prefix in _groups(manifest).items()
-        for name in _names(manifest, kind)
-    }
-    per_task = ((len(run.model.tasks),), str(run.train.precision))
-    expected |= {f"balance.{name}": per_task for name in balance_names(run.train)}
-    if run.train.balancing.changes_weights:
-        expected |= {f"history.task_weight.{task.name}": curve for task in run.model.tasks}
-    expected |= {"history.step_loss": curve} | {f"history.task_loss.{task.name}": curve for task in run.model.tasks}
-    for name in dict.fromkeys([*expected, *tensors]):
-        present = (tensors[name].shape, tensors[name].dtype.name) if name in tensors else "none"
-        if present != expected.get(name, "none"):
-            raise CheckpointError(f"{TENSORS}: {name}: expected {expected.get(name, 'none')}, got {present}")
+            yield f"history.task_weight.{task}", curve
+    yield from to_arrays(checkpoint.run, checkpoint.history.epochs).items()
 
 
 def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
     run, mark = manifest.run, manifest.best
     slots = run.train.optimizer.slots
-    groups = {
-        kind: {name: tensors[prefix + name] for name in _names(manifest, kind)}
-        for kind, prefix in _groups(manifest).items()
+    values = {
+        kind: {name: tensors[prefix + name] for name in parameter_names(manifest, kind)}
+        for kind, prefix in groups(manifest).items()
     }
     best = None
     if mark is not None:
-        params = groups.get("best", groups["params"])
+        params = values.get("best", values["params"])
         best = Best(epoch=mark.epoch, step=mark.step, value=mark.value, params=params)
     return Checkpoint(
         run=run,
         backend=manifest.backend,
         libraries=manifest.libraries,
         step=manifest.step,
-        params=groups["params"],
-        slots={slot: groups[slot] for slot in slots},
+        params=values["params"],
+        slots={slot: values[slot] for slot in slots},
         balance={name: tensors[f"balance.{name}"] for name in balance_names(run.train)},
         history=History(
             execution=manifest.execution,
@@ -188,7 +145,7 @@ def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
                 task.name: tensors.get(f"history.task_weight.{task.name}", np.full(manifest.step, task.weight))
                 for task in run.model.tasks
             },
-            epochs=manifest.epochs,
+            epochs=from_arrays(run, tensors),
             best_epoch=None if best is None else best.epoch,
         ),
         best=best,

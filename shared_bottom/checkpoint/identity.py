@@ -2,17 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.data import Dataset, row_order
 from spec.model import ModelSpec
 from spec.params import parameter_shapes
 from spec.training import TrainSpec
-from spec.validation import STRICT
+from spec.validation import STRICT, Count
 
 MAY_DIFFER = ("train.device", "train.execution", "train.on_divergence", "train.early_stopping.patience")
 """What a run may be resumed with another value of, since no step and no comparison of weights depends on it."""
@@ -24,7 +24,7 @@ class Fingerprint:
 
     dtype: str
     """As NumPy writes it, byte order included: <f8."""
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[Count, ...], Field(min_length=1)]
     sha256: str
     """Of its bytes in C order."""
 
@@ -44,6 +44,14 @@ class Run:
     order: str | None = None
     """SHA-256 of the order of the rows in the first epoch, as int64; None where they are not shuffled, or where the run
     was saved in version 1 of the format. NumPy may come to shuffle otherwise: the run could not go on from there."""
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> "Run":
+        for name, arrays in (("data", self.data), ("validation", self.validation)):
+            lengths = {array.shape[0] for array in (arrays or {}).values()}
+            if arrays is not None and (len(lengths) != 1 or 0 in lengths):
+                raise ValueError(f"{name}: expected arrays of as many rows, got {sorted(lengths)}")
+        return self
 
     @property
     def rows(self) -> int:

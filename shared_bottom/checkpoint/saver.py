@@ -1,6 +1,7 @@
 """When a run is saved: at the steps that the user asks for, and when a signal ends it."""
 
 import dataclasses
+import itertools
 import sys
 import warnings
 from pathlib import Path
@@ -78,6 +79,11 @@ class CheckpointSaver(Saver):
             raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
         if saved.step > (total := len(self._plan.learning_rates)):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
+        if self._plan.train.on_divergence == "stop" and not _finite(
+            saved.history.step_loss, *saved.history.task_loss.values()
+        ):
+            expected = f"'continue', since {self._folder.last} has losses that are not finite"
+            raise ValueError(f"train.on_divergence: expected {expected}, got 'stop'")
         self._run = dataclasses.replace(self._run, start=saved.run.start)
         self._saved = self._tried = saved.step
         return saved
@@ -113,7 +119,9 @@ class CheckpointSaver(Saver):
             raise SystemExit(128 + number)
 
     def _write(self, checkpoint: Checkpoint) -> bool:
-        if self._run.train.on_divergence == "continue" or _finite(checkpoint):
+        groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
+        state = itertools.chain.from_iterable(group.values() for group in groups)
+        if self._run.train.on_divergence == "continue" or _finite(*state):
             return self._folder.save(checkpoint)
         warnings.warn(
             f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite"
@@ -124,6 +132,5 @@ class CheckpointSaver(Saver):
         return False
 
 
-def _finite(checkpoint: Checkpoint) -> bool:
-    groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
-    return all(bool(np.isfinite(value).all()) for group in groups for value in group.values())
+def _finite(*arrays: np.ndarray) -> bool:
+    return all(bool(np.isfinite(array).all()) for array in arrays)

@@ -2,13 +2,51 @@
 
 1   the first
 2   has epochs[].step, and run.order, which stays unknown of a checkpoint of version 1
+3   has the records of the epochs in arrays, and no longer in the JSON file
 """
 
 import math
 from typing import Any
 
-FORMAT = 2
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from shared_bottom.checkpoint.manifest import CONFIG, Manifest
+from shared_bottom.checkpoint.records import check_records, to_arrays
+from spec.params import Params
+from spec.results import Epoch
+
+FORMAT = 3
 """The version that is written."""
+
+
+@dataclass(frozen=True, kw_only=True, config=CONFIG)
+class ManifestWithRecords(Manifest):
+    """The content of checkpoint.json of version 2."""
+
+    epochs: list[Epoch]
+
+
+def check_version(version: Any) -> None:
+    """Raises ValueError if this is no version that can be read."""
+    if type(version) is not int or not 1 <= version <= FORMAT:
+        raise ValueError(f"expected format version 1 to {FORMAT}, got {version!r}")
+
+
+def read_manifest(fields: dict[str, Any]) -> Manifest:
+    """The content of a checkpoint.json of any version. Raises ValueError for what is no such content."""
+    fields = from_version_1(fields) if fields["format"] == 1 else fields
+    return TypeAdapter(Manifest if fields["format"] == FORMAT else ManifestWithRecords).validate_python(fields)
+
+
+def record_arrays(manifest: Manifest) -> Params:
+    """The arrays of version 3 that an older version has in its JSON file; none of version 3. Raises ValueError."""
+    if not isinstance(manifest, ManifestWithRecords):
+        return {}
+    if len(manifest.epochs) != manifest.epoch:
+        raise ValueError(f"epochs: expected {manifest.epoch} entries, got {len(manifest.epochs)}")
+    check_records(manifest.run, manifest.epochs)
+    return to_arrays(manifest.run, manifest.epochs)
 
 
 def from_version_1(fields: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """The command describe: prints a network as a table of its layers."""
 
 import math
-import tomllib
 from pathlib import Path
 
 from shared_bottom.cli.options import Describe
@@ -13,6 +12,7 @@ from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
 from spec.params import layers, parameter_shapes
+from spec.reading import parse_toml, read_text
 
 
 def describe(options: Describe) -> None:
@@ -38,7 +38,7 @@ def network(path: Path) -> tuple[ModelSpec, int]:
 
 def _has_table(path: Path) -> bool:
     try:
-        return "data" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "data" in parse_toml(read_text(path))
     except ValueError:  # the function that reads the file next says what is wrong with it
         return False
 

@@ -1,6 +1,7 @@
 """What early stopping watches: one number an epoch, made of the validation rows' metrics."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,39 @@ from spec.tasks import HIGHER_IS_BETTER, LOSSES
 from spec.training import EarlyStopping
 
 Metrics = Mapping[str, Mapping[str, float]]
+
+
+class Watched(NamedTuple):
+    """What `stopping` asks for, as far as the network tells."""
+
+    tasks: list[TaskSpec]
+    metric: str | None
+    """The metric of each task; None for the total loss, and for the mean of the main metrics."""
+    total: bool
+    """Whether it is the total loss."""
+    higher: bool
+    """Whether a higher value is better."""
+
+
+def watched(model: ModelSpec, stopping: EarlyStopping) -> Watched:
+    """What early stopping watches. Raises ValueError for a name that the model does not have."""
+    tasks = {task.name: task for task in model.tasks}
+    if stopping.monitor not in (*tasks, "mean", "loss"):
+        raise ValueError(
+            f"early_stopping.monitor: expected one of {', '.join((*tasks, 'mean', 'loss'))}, got {stopping.monitor!r}"
+        )
+    chosen = [tasks[stopping.monitor]] if stopping.monitor in tasks else list(tasks.values())
+    total = stopping.monitor == "loss" and "loss" not in tasks
+    shared = [name for name in chosen[0].metrics if all(name in task.metrics for task in chosen)]
+    metric = stopping.metric
+    if metric is not None and (total or metric not in shared):
+        expected = "none" if total or not shared else f"one of {', '.join(shared)}"
+        raise ValueError(
+            f"early_stopping.metric: expected {expected} with monitor {stopping.monitor!r}, got {metric!r}"
+        )
+    if stopping.monitor in tasks and metric is None:
+        metric = chosen[0].metrics[0]
+    return Watched(chosen, metric, total, not total if metric is None else HIGHER_IS_BETTER[metric])
 
 
 class Monitor:
@@ -25,28 +59,11 @@ class Monitor:
     """
 
     def __init__(self, model: ModelSpec, stopping: EarlyStopping, validation: Dataset | None) -> None:
-        """Raises ValueError for a name that the model does not have, and for rows that cannot give the value."""
+        """Raises ValueError as `watched` does, and for rows that cannot give the value."""
         if validation is None:
             raise ValueError("early_stopping: expected validation rows to watch, got none")
         self.patience = stopping.patience
-        tasks = {task.name: task for task in model.tasks}
-        if stopping.monitor not in (*tasks, "mean", "loss"):
-            raise ValueError(
-                f"early_stopping.monitor: expected one of {', '.join((*tasks, 'mean', 'loss'))}, "
-                f"got {stopping.monitor!r}"
-            )
-        self._tasks = [tasks[stopping.monitor]] if stopping.monitor in tasks else list(tasks.values())
-        self._total = stopping.monitor == "loss" and "loss" not in tasks
-        shared = [name for name in self._tasks[0].metrics if all(name in task.metrics for task in self._tasks)]
-        if stopping.metric is not None and (self._total or stopping.metric not in shared):
-            expected = "none" if self._total or not shared else f"one of {', '.join(shared)}"
-            raise ValueError(
-                f"early_stopping.metric: expected {expected} with monitor {stopping.monitor!r}, got {stopping.metric!r}"
-            )
-        self._metric = stopping.metric
-        if stopping.monitor in tasks and self._metric is None:
-            self._metric = self._tasks[0].metrics[0]
-        self.higher = not self._total if self._metric is None else HIGHER_IS_BETTER[self._metric]
+        self._tasks, self._metric, self._total, self.higher = watched(model, stopping)
         labels = {task.name: counted_labels(task, validation) for task in self._tasks}
         empty = [name for name, (label, _) in labels.items() if not len(label)]
         if self._total:

@@ -17,6 +17,7 @@ from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
+from spec.reading import read_text
 from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line
 
@@ -34,7 +35,7 @@ def read_table_experiment(path: Path) -> TableExperiment:
     content is not a valid experiment.
     """
     try:
-        experiment = from_toml(TableExperiment, path.read_text(encoding="utf-8"))
+        experiment = from_toml(TableExperiment, read_text(path))
         check_columns(experiment.data, experiment.model.tasks)
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error

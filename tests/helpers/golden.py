@@ -2,7 +2,7 @@
 
 The files are never made anew: every later version must still read them. A new version of the format adds a folder:
 
-    python -m tests.helpers.golden tests/golden/version-3
+    python -m tests.helpers.golden tests/golden/version-4
 
 Rows come from formulas and not from a random generator, whose numbers might change.
 """
@@ -31,7 +31,7 @@ from spec import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FOLDERS = {1: GOLDEN, 2: GOLDEN / "version-2"}
+FOLDERS = {1: GOLDEN, 2: GOLDEN / "version-2", 3: GOLDEN / "version-3"}
 """By version of the format: the folder of its runs."""
 
 

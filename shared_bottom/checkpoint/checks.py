@@ -1,0 +1,106 @@
+"""What cannot be so in a checkpoint, whoever wrote it: shapes, numbers and entries that contradict each other.
+
+All of it is looked at when a checkpoint is opened, so that nothing of it shows later, in the midst of a run or after
+it. Every error is a ValueError of one line that names the entry.
+"""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from backends.balancing import balance_names
+from shared_bottom.checkpoint.identity import Run
+from shared_bottom.checkpoint.manifest import Manifest
+from shared_bottom.checkpoint.records import array_name, record_paths
+from shared_bottom.run.early_stopping import watched
+from spec.params import Params, frozen_parameters, parameter_shapes
+
+SQUARES = ("nu", "sum_of_squares")
+"""The slots that squares are summed up in, so that they are never negative."""
+MOST_SECONDS = 1e9
+"""Of an epoch: thirty years."""
+
+
+def groups(manifest: Manifest) -> dict[str, str]:
+    """The prefixes of the arrays that lie like the parameters, by what they hold."""
+    prefixes = {"params": "params."} | {slot: f"slots.{slot}." for slot in manifest.run.train.optimizer.slots}
+    return prefixes | ({"best": "best."} if manifest.best and manifest.best.step != manifest.step else {})
+
+
+def parameter_names(manifest: Manifest, kind: str) -> list[str]:
+    """The parameters that an entry of `groups` has: an optimizer has no slots for frozen ones."""
+    left_out = frozen_parameters(manifest.run.model) if kind in manifest.run.train.optimizer.slots else []
+    return [name for name in parameter_shapes(manifest.run.model) if name not in left_out]
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Raises ValueError if the steps that are done are not such as the run has, or the epochs are not theirs."""
+    train, steps = manifest.run.train, manifest.run.train.steps_per_epoch(manifest.run.rows)
+    if manifest.step > train.epochs * steps:
+        raise ValueError(f"step: expected at most {train.epochs * steps}, the run's steps, got {manifest.step}")
+    if manifest.epoch != manifest.step // steps:
+        raise ValueError(f"epoch: expected {manifest.step // steps}, of {steps} steps each, got {manifest.epoch}")
+
+
+def check_best(manifest: Manifest, arrays: Params) -> None:
+    """Raises ValueError if `best` is not the first of the epochs with the best value of what early stopping watches."""
+    run, best, first = manifest.run, manifest.best, None
+    if run.train.early_stopping is not None:
+        values = arrays[array_name(["monitor"])]
+        signs = 1 if watched(run.model, run.train.early_stopping).higher else -1
+        ranks = np.where(np.isfinite(values), signs * values, -math.inf)
+        if np.isfinite(ranks).any():
+            epoch = int(ranks.argmax()) + 1
+            first = (epoch, epoch * run.train.steps_per_epoch(run.rows), float(values[epoch - 1]))
+    got = None if best is None else (best.epoch, best.step, best.value)
+    if got != first:
+        raise ValueError(f"best: expected the epoch, the step and the value {first}, got {got}")
+
+
+def check_shapes(expected: Mapping[str, tuple[tuple[int, ...], str]], arrays: Params) -> None:
+    """Raises ValueError if there are other arrays than expected, or one has another shape or type."""
+    for name in dict.fromkeys([*expected, *arrays]):
+        present = (arrays[name].shape, arrays[name].dtype.name) if name in arrays else "none"
+        if present != expected.get(name, "none"):
+            raise ValueError(f"{name}: expected {expected.get(name, 'none')}, got {present}")
+
+
+def expected_arrays(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
+    """The shape and the type of each array, by name."""
+    run = manifest.run
+    tasks, precision = [task.name for task in run.model.tasks], str(run.train.precision)
+    shapes = parameter_shapes(run.model)
+    curves = ["history.step_loss", *(f"history.task_loss.{task}" for task in tasks)]
+    if run.train.balancing.changes_weights:
+        curves += [f"history.task_weight.{task}" for task in tasks]
+    return (
+        {
+            prefix + name: (shapes[name], precision)
+            for kind, prefix in groups(manifest).items()
+            for name in parameter_names(manifest, kind)
+        }
+        | {f"balance.{name}": ((len(tasks),), precision) for name in balance_names(run.train)}
+        | dict.fromkeys(curves, ((manifest.step,), "float64"))
+        | {array_name(path): ((manifest.epoch,), "float64") for path in record_paths(run)}
+    )
+
+
+def check_numbers(run: Run, arrays: Params) -> None:
+    """Raises ValueError for numbers that training never leaves.
+
+    They may be infinite or NaN where training goes on after divergence, and where a metric is not defined.
+    """
+    for name, array in arrays.items():
+        kind, _, rest = name.partition(".")
+        slot = rest.partition(".")[0] if kind == "slots" else rest.rpartition(".")[2] if kind == "balance" else None
+        lowest, highest = (0.0 if slot in SQUARES else -math.inf), math.inf
+        finite = run.train.on_divergence == "stop"
+        if kind == "epochs" and rest == "seconds":
+            lowest, highest, finite = 0.0, MOST_SECONDS, True
+        elif kind == "epochs" and rest.startswith(("metrics.", "monitor")):
+            finite = False
+        wrong = (array < lowest) | (array > highest) | (finite & ~np.isfinite(array))
+        if wrong.any():
+            limits = f" from {lowest:g} to {highest:g}" if lowest > -math.inf else ""
+            raise ValueError(f"{name}: expected {'finite ' if finite else ''}numbers{limits}, got {array[wrong][0]}")
