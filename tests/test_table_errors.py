@@ -98,7 +98,7 @@ def test_the_row_is_counted_in_its_file_over_all_blocks(tmp_path, name):
 )
 def test_training_rows_that_nothing_can_be_learnt_from(tmp_path, spec, columns, message):
     write(tmp_path, "train.csv", GOOD | columns)
-    assert rejection(fit_columns, spec, tmp_path) == f"train.csv: {message}"
+    assert rejection(fit_columns, spec, tmp_path) == f"{tmp_path / 'train.csv'}: {message}"
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "train.csv"
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found none"
     path.mkdir()
-    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found a folder"
+    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected files in the folder, found none"
 
 
 def test_no_rows_to_set_aside_or_to_predict(tmp_path):

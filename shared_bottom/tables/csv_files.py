@@ -149,8 +149,8 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
         raise
 
 
-def check_names(path: Path, names: Sequence[str], file_columns: Sequence[str]) -> None:
-    """Raises ValueError unless each of `names` occurs exactly once among the file's columns."""
+def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[str]) -> None:
+    """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
     for name in names:
         if file_columns.count(name) != 1:
             what_it_has = "it twice" if name in file_columns else ", ".join(file_columns)

@@ -4,7 +4,7 @@ A file that cannot be read raises a ValueError of one line, which begins with th
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from spec.validation import one_line
 PARQUET_COPIES = 16
 """How many times its uncompressed size a Parquet row needs in memory, from being read until it is encoded."""
 
-PARQUET_ROWS = 65536
-"""The largest number of rows in a Parquet batch. Larger batches are not faster."""
+BATCH_ROWS = 65536
+"""The largest number of rows in a batch that is not of a CSV file. Larger batches are not faster."""
 
 
 def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Block]:
@@ -36,22 +36,39 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
     No block is empty. Raises ValueError if the file does not exist, cannot be parsed or lacks one of the columns.
     """
     if not path.is_file():
-        raise ValueError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'none'}")
+        what_it_is = "a folder" if path.is_dir() else "something else" if path.exists() else "none"
+        raise ValueError(f"{path}: expected a file, found {what_it_is}")
     with _error_in_one_line(path, "a file"):
         kind = file_format(data, path)
     readers = {"csv": csv_batches, "parquet": _parquet_batches, "arrow": _arrow_batches}
-    batches, rows_read = readers[kind](data, path, names), 0
     expected = next((name for other, name in FORMATS.values() if other == kind), "a CSV file in UTF-8")
-    while True:
-        with _error_in_one_line(path, expected):
-            batch = next(batches, None)
-        if batch is None:
-            return
+    yield from numbered(data, path, _guarded(readers[kind](data, path, names), path, expected), names)
+
+
+def numbered(data: TableSpec, path: Path | str, batches: Iterable[Any], names: Sequence[str]) -> Iterator[Block]:
+    """Batches as blocks whose rows are numbered from 1; empty batches are left out.
+
+    data: what the table says of its columns.
+    path: the file that the batches come from, or what error messages call it.
+    batches: pyarrow batches.
+    names: the names of their columns.
+    """
+    rows_read = 0
+    for batch in batches:
         if batch.num_rows:
             columns = dict(zip(names, batch.columns, strict=True))
             row_numbers = np.arange(rows_read + 1, rows_read + batch.num_rows + 1)
             yield Block(path=path, row_numbers=row_numbers, columns=columns, data=data)
             rows_read += batch.num_rows
+
+
+def _guarded(batches: Iterator[Any], path: Path, expected: str) -> Iterator[Any]:
+    while True:
+        with _error_in_one_line(path, expected):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
@@ -60,7 +77,7 @@ def _parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Itera
     text_columns = [name for name in names if schema.field(name).type in (pa.string(), pa.large_string())]
     # Without a buffer_size, pyarrow reads the columns of a whole row group at once.
     with parquet.ParquetFile(path, read_dictionary=text_columns, buffer_size=2**16, pre_buffer=False) as file:
-        batch_rows = PARQUET_ROWS
+        batch_rows = BATCH_ROWS
         for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
             chunks = map(group.column, range(group.num_columns))
             # The path of a list's values is, for example, items.list.element.
@@ -77,8 +94,8 @@ def _arrow_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterato
         check_names(path, names, file.schema.names)
         for i in range(file.num_record_batches):
             batch = file.get_batch(i).select(list(names))
-            for start in range(0, batch.num_rows, PARQUET_ROWS):
-                yield batch.slice(start, PARQUET_ROWS)
+            for start in range(0, batch.num_rows, BATCH_ROWS):
+                yield batch.slice(start, BATCH_ROWS)
 
 
 @contextmanager

@@ -59,11 +59,12 @@ class Moments:
         return Scale(mean=float(self._mean), deviation=deviation or 1.0)
 
 
-def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
+def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block], source: str) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
+    source: what error messages call the training rows.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
     experiment names does not occur, or if the number of classes is not that of the task's outputs.
@@ -89,7 +90,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
             _count_rows(counts, block.texts(data.labels[task_name].columns[0]))
 
     def where(name: str) -> str:
-        return f"{', '.join(data.train)}: column {name!r}"
+        return f"{source}: column {name!r}"
 
     def label_scales(task_name: str) -> tuple[Scale, ...]:
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
