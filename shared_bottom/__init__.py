@@ -19,6 +19,7 @@ _MODULES = {
     "fit_columns": "shared_bottom.tables.rows",
     "load_checkpoint": "shared_bottom.checkpoint.folder",
     "read_rows": "shared_bottom.tables.rows",
+    "read_table": "shared_bottom.tables.training",
     "read_table_experiment": "shared_bottom.tables.rows",
     "read_trained": "shared_bottom.folder",
     "stream_rows": "shared_bottom.tables.rows",

@@ -98,7 +98,7 @@ def test_the_row_is_counted_in_its_file_over_all_blocks(tmp_path, name):
 )
 def test_training_rows_that_nothing_can_be_learnt_from(tmp_path, spec, columns, message):
     write(tmp_path, "train.csv", GOOD | columns)
-    assert rejection(fit_columns, spec, tmp_path) == f"train.csv: {message}"
+    assert rejection(fit_columns, spec, tmp_path) == f"{tmp_path / 'train.csv'}: {message}"
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
@@ -136,13 +136,11 @@ def test_a_parquet_column_of_another_type(tmp_path, column, inputs, expected):
         ("train.csv", b"x,y\n1,0\n2,\xff\n", ["UTF-8", "UTF8"]),
         ("train.csv", b"x,y,\xff\n1,0,1\n", ["UTF-8"]),
         ("train.csv", b"x,y\n1," + b"0" * 100_000 + b"\n", ["expected rows of at most memory_mb / 128 = 8192 bytes"]),
-        ("train.csv.gz", b"x,y\n1,0\n", ["expected a CSV file"]),
         ("train.csv.gz", gzip.compress(b"x,y\n" + b"1,0\n" * 9000, mtime=0)[:-20], ["expected a CSV file"]),
-        ("train.parquet", b"x,y\n1,0\n", ["expected a Parquet file", "Parquet magic bytes"]),
-        ("train.parquet", b"", ["expected a Parquet file"]),
+        ("train.parquet", b"", ["expected a CSV file", "mpty"]),
     ],
 )
-def test_a_file_that_is_not_what_its_name_says(tmp_path, name, content, words):
+def test_a_file_that_cannot_be_read(tmp_path, name, content, words):
     path = tmp_path / name
     path.write_bytes(content)
     line = rejection(fit_columns, simple((name,), memory_mb=1), tmp_path)
@@ -163,7 +161,7 @@ def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "train.csv"
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found none"
     path.mkdir()
-    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found a folder"
+    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected files in the folder, found none"
 
 
 def test_no_rows_to_set_aside_or_to_predict(tmp_path):

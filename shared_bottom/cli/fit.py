@@ -1,7 +1,6 @@
 """The command fit: trains the network of an experiment on its table."""
 
 import warnings
-from pathlib import Path
 
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
@@ -11,16 +10,11 @@ from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.disk import write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained
 from shared_bottom.reports import check_events, write_events, write_report
-from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import Subset, fit_columns, read_rows
-from spec.data import Dataset
+from shared_bottom.tables.training import read_table
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
-
-WORKING_FOLDER = Path()
-"""The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -34,8 +28,7 @@ def fit(options: FitExperiment) -> None:
     if options.tensorboard:
         check_events()
     with run_folder(out, resume=options.resume):
-        columns = fit_columns(experiment, WORKING_FOLDER)
-        training, validation = training_and_validation(columns)
+        columns, training, validation = read_table(experiment)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
@@ -99,18 +92,6 @@ def fit(options: FitExperiment) -> None:
         metrics = metrics_in_column_units(columns, model, predictions, evaluated)
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
         print(f"report: {out / 'report.html'}")
-
-
-def training_and_validation(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
-    """The training rows and the validation rows of an experiment's files, or None if it has no validation rows."""
-    data = columns.data
-    subset: Subset = "training" if data.validation_fraction else "all"
-    training = read_rows(columns, WORKING_FOLDER, data.train, subset)
-    if data.validation:
-        return training, read_rows(columns, WORKING_FOLDER, data.validation)
-    if data.validation_fraction:
-        return training, read_rows(columns, WORKING_FOLDER, data.train, "validation")
-    return training, None
 
 
 def outcome(model: ModelSpec, history: History) -> dict[str, str]:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from shared_bottom.cli.options import Common, Describe, Evaluate, Fit, FitExperiment, FitFlags, Predict
+from shared_bottom.tables.paths import absolute_name
 from spec.balancing import Balancing
 from spec.table import TableExperiment
 from spec.training import EarlyStopping, Optimizer
@@ -122,7 +123,7 @@ def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
     """
 
     def absolute_paths(paths: Iterable[str]) -> tuple[str, ...]:
-        return tuple(str((folder / path).absolute()) for path in paths)
+        return tuple(absolute_name(folder, path) for path in paths)
 
     data = experiment.data
     data = replace(

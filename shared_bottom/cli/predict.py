@@ -14,6 +14,7 @@ from shared_bottom.folder import Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
+from shared_bottom.tables.sources import source_of
 from spec.model import TaskSpec
 from spec.params import Params
 from spec.validation import one_line, unique
@@ -35,12 +36,13 @@ def predict(options: Predict) -> None:
     trained = read_trained(options.folder)
     prediction_columns = [name for task in trained.model.tasks for name in prediction_names(trained, task)]
     unique("--keep and the predictions", [*options.keep, *prediction_columns])
-    for path in options.files:  # so that an error in the last file is reported before the first file is predicted
+    files = source_of(options.files).files
+    for path in files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
     encode, backend = Encoder(trained.columns, labels=False), choose_backend(options.backend)
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer, rows = None, 0
-        for block in read_inputs(trained, options.files, options.keep):
+        for block in read_inputs(trained, files, options.keep):
             predictions = trained.predict(backend, encode(block), options.device)
             kept = {name: block.columns[name] for name in options.keep}
             table = pa.table(kept | prediction_arrays(trained, predictions))

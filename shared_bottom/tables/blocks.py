@@ -46,8 +46,8 @@ class Texts(NamedTuple):
 class Block:
     """N consecutive rows of a file, as one pyarrow array for each column."""
 
-    path: Path
-    """The file that the rows come from, for error messages."""
+    path: Path | str
+    """The file that the rows come from, or what error messages call a table in memory."""
     row_numbers: np.ndarray
     """int64 (N,): each row's number in the file, counted from 1. The header of a CSV file is not counted."""
     columns: dict[str, Any]

@@ -20,12 +20,13 @@ NAMED_VALUES = 10
 
 
 def fit_blocks(
-    experiment: TableExperiment, blocks: Iterable[Block], given_values: Mapping[str, Sequence[str]]
+    experiment: TableExperiment, blocks: Iterable[Block], source: str, given_values: Mapping[str, Sequence[str]]
 ) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
+    source: what error messages call the training rows.
     given_values: by the name of the embedding table, the values that it has besides those of the training rows.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
@@ -53,7 +54,7 @@ def fit_blocks(
             _count(counts, block.texts(data.labels[task_name].columns[0]))
 
     def where(name: str) -> str:
-        return f"{', '.join(data.train)}: column {name!r}"
+        return f"{source}: column {name!r}"
 
     def label_scales(task_name: str) -> tuple[Scale, ...]:
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]

@@ -1,16 +1,20 @@
-"""Reads a user's table: a TOML file says what each column is, and the rows come from CSV or Parquet files.
+"""Reads a user's table: a TOML file says what each column is, and the rows come from files or a table in memory.
 
-The files are read in blocks, so the memory that is needed does not grow with their size. Only `read_rows` returns all
-rows at once.
+Rows are read in blocks, so the memory that is needed does not grow with the size of the files. Only `read_rows` returns
+all rows at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.joined import joined
+from shared_bottom.tables.paths import Name
+from shared_bottom.tables.sources import Rows, Source, source_of
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
@@ -28,14 +32,14 @@ Subset = Literal["all", "training", "validation"]
 """Which rows of the training files: all, those to train on, or those that `validation_fraction` sets aside."""
 
 
-def read_table_experiment(path: Path) -> TableExperiment:
+def read_table_experiment(path: Name) -> TableExperiment:
     """The experiment in a TOML file.
 
     Raises OSError if the file cannot be read, and ValueError, in one line that names the file and the field, if its
     content is not a valid experiment.
     """
     try:
-        experiment = from_toml(TableExperiment, read_text(path))
+        experiment = from_toml(TableExperiment, read_text(Path(path)))
         check_columns(experiment.data, experiment.model.tasks)
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
@@ -79,108 +83,129 @@ def _check_identifiers(what: str, names: Sequence[str]) -> None:
             )
 
 
-def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
+def fit_columns(experiment: TableExperiment, rows: Rows) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
     experiment: its columns, its tasks, and the names of its training files.
-    folder: the folder that the names of the files, those of given embeddings too, are relative to.
+    rows: the folder that the names of the files, those of given embeddings too, are relative to; or, instead of the
+    files that the experiment names, other files or a table in memory. See `shared_bottom.tables.sources.Rows`.
 
-    The files are read once, and only one block and the vocabularies are in memory at a time. The rows that
+    The rows are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
-    Raises ValueError, in one line, if the experiment's columns do not fit its tasks or if a file has something wrong.
+    Raises ValueError, in one line, if the experiment's columns do not fit its tasks or if a file, or the table in
+    memory, has something wrong.
     """
     check_columns(experiment.data, experiment.model.tasks)
-    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.encoding import column_names
+
+    data, source = experiment.data, training_source(experiment.data, rows)
+    names = column_names(data, labels=True)
+    return learn(experiment, source, _blocks(data, source, names, experiment.train.seed, "training"))
+
+
+def learn(experiment: TableExperiment, source: Source, blocks: Iterable["Block"]) -> FittedColumns:
+    """What `fit_columns` learns from the training rows of a source, which come in blocks."""
+    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.fitting import fit_blocks
 
-    data = experiment.data
-    names = column_names(data, labels=True)
-    given = given_values(data, folder)
-    return fit_blocks(experiment, _blocks(data, folder, data.train, names, experiment.train.seed, "training"), given)
+    return fit_blocks(experiment, blocks, source.name, given_values(experiment.data, source.folder))
 
 
 def read_rows(
-    columns: FittedColumns, folder: Path, paths: Sequence[str], subset: Subset = "all", labels: bool = True
+    columns: FittedColumns, rows: Rows, paths: Rows | None = None, subset: Subset = "all", labels: bool = True
 ) -> Dataset:
-    """The rows of files, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
+    """Rows, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
 
     columns: what `fit_columns` returned.
-    folder: the folder that the paths are relative to.
-    paths: the files, in the order in which their rows are returned.
+    rows: files or a table in memory; or, with `paths`, the folder that they are relative to.
+    paths: a file, folder or pattern, or several, in the order in which their rows are returned.
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
-    Which rows these are depends on their numbers over all files, so `paths` must then be all of `columns.data.train`.
-    labels: whether to read labels and weights. If not, the files need not have their columns.
+    Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
+    labels: whether to read labels and weights. If not, the rows need not have their columns.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(list(_encoded(columns, folder, paths, subset, labels)))
+    return joined(_encoded(columns, _source(rows, paths), subset, labels))
 
 
-def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False) -> Iterator[Dataset]:
-    """The rows of files as `read_rows` returns them, but a batch at a time, within the memory of `data.memory_mb`.
+def stream_rows(
+    columns: FittedColumns, rows: Rows, paths: Rows | None = None, labels: bool = False
+) -> Iterator[Dataset]:
+    """The rows that `read_rows` returns, but a batch at a time, within the memory of `data.memory_mb`.
 
-    columns, folder, paths: as for `read_rows`.
+    columns, rows, paths: as for `read_rows`.
     labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, folder, paths, "all", labels)
+    return _encoded(columns, _source(rows, paths), "all", labels)
 
 
-def joined(batches: Sequence[Dataset]) -> Dataset:
-    """The rows of all batches, of which there is at least one. They must have the same arrays."""
-
-    def rows_of(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
-        present = [array for array in arrays if array is not None]
-        return np.concatenate(present) if present else None
-
-    def by_task(arrays: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {task: np.concatenate([array[task] for array in arrays]) for task in arrays[0]}
-
-    return Dataset(
-        numeric=rows_of([batch.numeric for batch in batches]),
-        categorical=rows_of([batch.categorical for batch in batches]),
-        labels=by_task([batch.labels for batch in batches]),
-        sample_weight=rows_of([batch.sample_weight for batch in batches]),
-        task_weight=by_task([batch.task_weight for batch in batches]),
-    )
+def training_source(data: TableSpec, rows: Rows) -> Source:
+    """The training rows: the files that `data` names, if `rows` is their folder, or else the rows themselves."""
+    if is_folder_of(data, rows):
+        return source_of(data.train, rows)
+    if isinstance(rows, str | os.PathLike) and Path(rows) == Path():
+        raise ValueError("data.train: expected the names of files, got none")
+    return source_of(rows)
 
 
-def _encoded(
-    columns: FittedColumns, folder: Path, paths: Sequence[str], subset: Subset, labels: bool
-) -> Iterator[Dataset]:
+def is_folder_of(data: TableSpec, rows: Rows) -> bool:
+    """Whether `rows` is the folder of the files that `data` names, and not another file or a table in memory."""
+    return bool(data.train) and isinstance(rows, str | os.PathLike) and not Path(rows).is_file()
+
+
+def divided(data: TableSpec, seed: int, blocks: Iterable["Block"]) -> Iterator[tuple["Block", ...]]:
+    """Of each block of the training files, the rows to train on and, with `validation_fraction`, those set aside.
+
+    data: the share of rows that is set aside.
+    seed: the field `train.seed`.
+    blocks: all rows of the training files.
+    """
+    rows_read = 0
+    for block in blocks:
+        if not data.validation_fraction:
+            yield (block,)
+            continue
+        row_indices = np.arange(rows_read, rows_read + block.rows) & MASK
+        rows_read += block.rows
+        # By the hash that dropout uses, so that whether a row is set aside depends only on the seed and on the row's
+        # number over all files, and not on how the files are divided into blocks.
+        training = keep(step_key(seed, 0), layer_key("validation"), row_indices, data.validation_fraction)
+        yield block.filter(training), block.filter(~training)
+
+
+def check_some(source: Source, subset: Subset, rows: int) -> None:
+    """Raises ValueError if there are no rows."""
+    if not rows:
+        expected = "rows" if subset == "all" else f"{subset} rows"
+        raise ValueError(f"{source.name}: expected {expected}, got none")
+
+
+def _source(rows: Rows, paths: Rows | None) -> Source:
+    return source_of(rows) if paths is None else source_of(paths, rows)
+
+
+def _encoded(columns: FittedColumns, source: Source, subset: Subset, labels: bool) -> Iterator[Dataset]:
     from shared_bottom.tables.encoding import Encoder, column_names
 
     encode, names = Encoder(columns, labels=labels), column_names(columns.data, labels=labels)
-    for block in _blocks(columns.data, folder, paths, names, columns.seed, subset):
+    for block in _blocks(columns.data, source, names, columns.seed, subset):
         yield encode(block)
 
 
-def _blocks(
-    data: TableSpec, folder: Path, paths: Sequence[str], names: Sequence[str], seed: int, subset: Subset
-) -> Iterator["Block"]:
-    """The columns `names` of the files' rows. Raises ValueError if there are no such rows."""
-    from shared_bottom.tables.files import read_blocks  # here, because it imports pyarrow, which a TOML does not need
-
-    rows_read, empty = 0, True
-    for path in paths:
-        for block in read_blocks(data, folder / path, names):
-            row_indices = np.arange(rows_read, rows_read + block.rows) & MASK
-            rows_read += block.rows
-            if subset != "all" and data.validation_fraction:
-                # By the hash that dropout uses, so that whether a row is set aside depends only on the seed and on the
-                # row's number over all files, and not on how the files are divided into blocks.
-                training = keep(step_key(seed, 0), layer_key("validation"), row_indices, data.validation_fraction)
-                block = block.filter(training if subset == "training" else ~training)
-            elif subset == "validation":
-                raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
-            if block.rows:
-                empty = False
-                yield block
-    if empty:
-        expected = "rows" if subset == "all" else f"{subset} rows"
-        raise ValueError(f"{', '.join(str(folder / path) for path in paths)}: expected {expected}, got none")
+def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, subset: Subset) -> Iterator["Block"]:
+    """The columns `names` of the rows, in blocks that are not empty. Raises ValueError if there are no such rows."""
+    if subset == "validation" and not data.validation_fraction:
+        raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
+    blocks, rows_read = source.blocks(data, names), 0
+    if subset != "all":
+        blocks = (parts[subset == "validation"] for parts in divided(data, seed, blocks))
+    for block in blocks:
+        rows_read += block.rows
+        if block.rows:
+            yield block
+    check_some(source, subset, rows_read)
 
 
 def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:

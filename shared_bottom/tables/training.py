@@ -1,0 +1,75 @@
+"""Reads the rows that a network is trained on, and learns from them, in one pass over the table's files."""
+
+from collections.abc import Iterable, Iterator
+
+from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.encoding import Encoder, column_names
+from shared_bottom.tables.joined import Joined
+from shared_bottom.tables.rows import (
+    Subset,
+    check_columns,
+    check_some,
+    divided,
+    is_folder_of,
+    learn,
+    read_rows,
+    training_source,
+)
+from shared_bottom.tables.sources import Rows
+from shared_bottom.tables.spool import Spool
+from spec.data import Dataset
+from spec.table import TableExperiment, TableSpec
+
+
+def read_table(
+    experiment: TableExperiment, rows: Rows = "", validation: Rows | None = None
+) -> tuple[FittedColumns, Dataset, Dataset | None]:
+    """What is learnt from the training rows of an experiment; these rows, encoded; and the validation rows or None.
+
+    experiment: its columns, its tasks, and the names of its files.
+    rows: as in `fit_columns`: the folder that the names of the files are relative to, or else the rows themselves.
+    validation: the validation rows, if they are other than the experiment says: the files that it names, or the share
+    `validation_fraction` of the training rows.
+
+    The results are those of `fit_columns` and `read_rows`, but each file is parsed once. In the meantime its rows are
+    in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and the encoded rows. A table in memory
+    is read where it is; a pyarrow reader is first read to its end. Raises ValueError as `fit_columns` and `read_rows`
+    do, and OSError if the temporary file cannot be written.
+    """
+    check_columns(experiment.data, experiment.model.tasks)
+    data, seed, source = experiment.data, experiment.train.seed, training_source(experiment.data, rows)
+    if validation is not None and data.validation_fraction:
+        raise ValueError(f"data.validation_fraction: expected 0 with validation rows, got {data.validation_fraction}")
+    subsets: tuple[Subset, ...] = ("training", "validation") if data.validation_fraction else ("training",)
+    counts = dict.fromkeys(subsets, 0)
+
+    def training_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
+        for parts in divided(data, seed, blocks):
+            for subset, part in zip(subsets, parts, strict=True):
+                counts[subset] += part.rows
+            if parts[0].rows:
+                yield parts[0]
+        check_some(source, "training", counts["training"])
+
+    with Spool(text_columns(data)) as spool:
+        blocks = source.blocks(data, column_names(data, labels=True))
+        first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
+        columns = learn(experiment, source, training_blocks(first))
+        encode, parts_of_table = Encoder(columns, labels=True), [Joined(counts[subset]) for subset in subsets]
+        for parts in divided(data, seed, again):
+            for whole, part in zip(parts_of_table, parts, strict=True):
+                if part.rows:
+                    whole.add(encode(part))
+    for subset in subsets:
+        check_some(source, subset, counts[subset])
+    training, *aside = (whole.dataset() for whole in parts_of_table)
+    if validation is None and data.validation and is_folder_of(data, rows):
+        return columns, training, read_rows(columns, rows, data.validation)
+    return columns, training, aside[0] if aside else None if validation is None else read_rows(columns, validation)
+
+
+def text_columns(data: TableSpec) -> set[str]:
+    """The columns whose values are texts that many rows have in common."""
+    labels = {name for label in data.labels.values() for name in label.columns}
+    return {column.name for column in data.categorical} | labels - {column.name for column in data.numeric}
