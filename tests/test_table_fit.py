@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shared_bottom.tables.columns import FittedColumns, bucket, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
 from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
+from shared_bottom.tables.values import bucket
 from spec import CategoricalColumn, CategoricalFeature, LabelColumn, NumericColumn, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, encoded, experiment, simple, with_data, write

@@ -7,10 +7,7 @@ beside the trained parameters.
 """
 
 import dataclasses
-import functools
 import keyword
-import re
-import zlib
 from dataclasses import field
 from itertools import pairwise
 from typing import Literal
@@ -19,16 +16,12 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
-from spec.random import MASK, mix
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
-WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
-"""A whole number that is written with a decimal point, such as 3.0."""
 ClassType = Literal["integer", "boolean", "text"]
-BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-"""The canonical form of a boolean, by the other ways to write it."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -113,10 +106,10 @@ class FittedColumns:
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are those of the numeric columns, one for each bin where a column has bins and else one,
-        followed by the indicators of missing values; the categorical features are the categorical columns. Both are in
-        the order of the table's spec. Features and embedding tables are called as columns and tables are, made into
-        identifiers.
+        The numeric inputs are those of `numeric_inputs`, one for each bin where a column has bins and else one,
+        followed by the indicators of missing values. The categorical features are the categorical columns, followed by
+        the parts of times that are looked up in a table. Both are in the order of the table's spec. Features and
+        embedding tables are called as columns and tables are, made into identifiers.
         """
         features = []
         for column in self.data.categorical:
@@ -131,6 +124,11 @@ class FittedColumns:
                 trainable=column.trainable,
             )
             features.append(feature)
+        for time in self.data.time:
+            for name, part in time.categorical_parts.items():
+                vocabulary = 1 + (TIME_PARTS[part] or 0)
+                feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
+                features.append(feature)
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
@@ -170,23 +168,3 @@ def identifier(name: str) -> str:
     name = "".join(character if f"_{character}".isidentifier() else "_" for character in name)
     # A table may well have columns named `class` or `from`, but a CategoricalFeature takes no Python keyword as a name.
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
-
-
-@functools.lru_cache(maxsize=2**16)
-def canonical(value: str) -> str:
-    """The text by which a categorical value is compared: 3, "3" and 3.0 are one value, and so are true and "True".
-
-    Files often store a column of integers as floats when a value is missing. A value must have the same id in both.
-    """
-    value = value.strip()
-    whole = WHOLE_NUMBER.fullmatch(value) if value.endswith("0") else None
-    return whole[1] if whole else BOOLEANS.get(value, value)
-
-
-def bucket(value: str, buckets: int) -> int:
-    """The id of a value in a hashed column with `buckets` buckets, in [1, buckets].
-
-    It is the CRC-32 of the value in UTF-8, mixed by `spec.random.mix`, so it is the same on every machine and in every
-    version of Python.
-    """
-    return mix(zlib.crc32(value.encode()) & MASK) % buckets + 1

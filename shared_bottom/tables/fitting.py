@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import Moments, Numbers
+from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
+from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
@@ -35,21 +36,22 @@ def fit_blocks(
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
     tables = {column.table_name: column for column in vocabulary_columns}
-    numbers = {column.name: Numbers(column) for column in data.numeric}
+    inputs: dict[str, Numbers] = {}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     value_counts: dict[str, Counter[str]] = {table: Counter() for table in tables}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
     for block in blocks:
-        for column in data.numeric:
-            numbers[column.name].add(block.numbers(column.name, column.transform))
+        for column, numbers in numeric_inputs(data, block):
+            inputs.setdefault(column.name, Numbers(column)).add(numbers)
         for task_name, moments_of_task in label_moments.items():
             label = data.labels[task_name]
             for name, moments in zip(label.columns, moments_of_task, strict=True):
-                moments.add(block.numbers(name, label.transform))
+                moments.add(block.numbers(name, label.transform, label.missing))
         for categorical in vocabulary_columns:
             _count(value_counts[categorical.table_name], column_values(block, categorical).texts)
         for task_name, counts in label_counts.items():
-            _count(counts, block.texts(data.labels[task_name].columns[0]))
+            label = data.labels[task_name]
+            _count(counts, block.texts(label.columns[0], label.missing))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -58,7 +60,7 @@ def fit_blocks(
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
         return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
-    learnt = {name: column.learnt(where(name)) for name, column in numbers.items()}
+    learnt = {name: column.learnt(where(name)) for name, column in inputs.items()}
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
@@ -70,7 +72,7 @@ def fit_blocks(
         numeric={name: scale for name, (scale, _, _) in learnt.items()},
         quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
         bins={name: edges for name, (_, _, edges) in learnt.items() if edges},
-        indicators=tuple(name for name, column in numbers.items() if column.missing),
+        indicators=tuple(name for name, column in inputs.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
             table: tuple(sorted({*given_values.get(table, ()), *_frequent(column, value_counts[table])}))

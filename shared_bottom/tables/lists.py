@@ -1,5 +1,6 @@
 """The values of a categorical column: one in each row, or a list of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared_bottom.tables.arrays import decoded, is_text
 from shared_bottom.tables.blocks import Block, Texts
 from spec.columns import CategoricalColumn
 
@@ -32,10 +34,10 @@ def column_values(block: Block, column: CategoricalColumn) -> Values:
     name = column.name
     if column.length == 1:
         if _is_list(block.columns[name].type):
-            raise _wrong_type(block, name, "one value in each row, since its length is 1")
-        return Values(block.texts(name), np.arange(block.rows), np.zeros(block.rows, np.int64))
+            raise _wrong_type(block, name, "text, numbers or booleans", "a row of a column of length 1 has one value")
+        return Values(block.texts(name, column.missing), np.arange(block.rows), np.zeros(block.rows, np.int64))
     elements, rows = _elements(block, column)
-    texts = elements.texts(name)
+    texts = elements.texts(name, column.missing)
     there = np.array([*map(bool, texts.values), False])[texts.codes]  # neither missing nor empty
     rows, codes = rows[there], texts.codes[there]
     counts = np.bincount(rows, minlength=block.rows)
@@ -52,27 +54,26 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     The second result is the index of each element's row in the given block. A column with a separator may also hold
     lists, whose elements are then not divided, or single values that are no texts.
     """
-    name, array = column.name, block.columns[column.name]
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if column.separator is not None and _is_text(array.type):
-        array = _divided(array, column.separator, block.missing)
+    name, array = column.name, decoded(block.columns[column.name])
+    if column.separator is not None and is_text(array.type):
+        missing = block.data.missing if column.missing is None else column.missing
+        array = _divided(array, column.separator, missing)
     if _is_list(array.type):
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         rows, elements = np.repeat(np.arange(block.rows), lengths), pc.list_flatten(array)
     elif column.separator is not None or pa.types.is_null(array.type):
         rows, elements = np.arange(block.rows), array
     else:
-        raise _wrong_type(block, name, f"lists, or texts and a separator, since its length is {column.length}")
+        raise _wrong_type(block, name, "lists, or texts and a separator", f"its length is {column.length}")
     if pa.types.is_nested(elements.type):
-        raise _wrong_type(block, name, "lists of texts, numbers or booleans")
+        raise _wrong_type(block, name, "lists of text, numbers or booleans", "the elements are lists or tables")
     return replace(block, row_numbers=block.row_numbers[rows], columns={name: elements}), rows
 
 
-def _divided(array: Any, separator: str, missing: frozenset[str]) -> Any:
+def _divided(array: Any, separator: str, missing: Sequence[str]) -> Any:
     """Texts divided at each separator, as a pyarrow array of lists; a text that stands for a missing value is null."""
-    array = array.cast(pa.large_string())  # of a string_view, pyarrow divides none
-    is_missing = pc.is_in(pc.utf8_trim_whitespace(array), pa.array(sorted(missing), array.type))
+    stripped = pa.array([text.strip() for text in missing], array.type)
+    is_missing = pc.is_in(pc.utf8_trim_whitespace(array), stripped)
     return pc.split_pattern(pc.if_else(is_missing, None, array), pattern=separator)
 
 
@@ -82,13 +83,6 @@ def _is_list(arrow_type: Any) -> bool:
     return any(is_kind(arrow_type) for is_kind in kinds)
 
 
-def _is_text(arrow_type: Any) -> bool:
-    return any(
-        is_kind(arrow_type) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
-
-
-def _wrong_type(block: Block, name: str, expected: str) -> ValueError:
-    got = block.columns[name].type
-    got = got.value_type if pa.types.is_dictionary(got) else got
-    return ValueError(f"{block.path}: column {name!r}: expected {expected}, got {got}")
+def _wrong_type(block: Block, name: str, expected: str, why: str) -> ValueError:
+    got = decoded(block.columns[name][:0]).type
+    return ValueError(f"{block.path}: column {name!r}: expected {expected}, got {got} ({why})")

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
 from spec.table import TableExperiment, TableSpec
-from spec.validation import one_line
+from spec.validation import one_line, unique
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
@@ -45,7 +46,7 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
     those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
-    two embedding tables, have the same name as identifiers.
+    two embedding tables, have the same name as identifiers, where a part of a time counts as both.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -63,18 +64,20 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
             raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    _check_identifiers("names", [column.name for column in data.categorical])
-    _check_identifiers("names of tables", [column.table_name for column in data.categorical])
+    times = [name for column in data.time for name in column.categorical_parts]
+    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
+    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
+    numeric_times = [name for column in data.time for name in column.numeric_parts]
+    unique("data.numeric, data.time", [*(column.name for column in data.numeric), *numeric_times])
 
 
 def _check_identifiers(what: str, names: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(identifier(name), name)
-        if other != name:
-            raise ValueError(
-                f"data.categorical: expected {what} that differ as identifiers, got {other!r} and {name!r}"
-            )
+        if (feature := identifier(name)) in first:
+            got = f"{first[feature]!r} and {name!r}"
+            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
+        first[feature] = name
 
 
 def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
