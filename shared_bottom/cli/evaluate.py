@@ -14,7 +14,8 @@ from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import choose_backend, read_trained
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import joined, stream_rows
+from shared_bottom.tables.joined import joined
+from shared_bottom.tables.rows import stream_rows
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params

@@ -3,7 +3,10 @@
 Only a run that starts needs the file. Afterwards the values are in `FittedColumns` and the vectors in the parameters.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -55,14 +58,37 @@ def read_embeddings(path: Path, dimension: int, data: TableSpec) -> Embeddings:
     return Embeddings(_values(block, values), _vectors(block, vectors, dimension))
 
 
-def given_values(data: TableSpec, folder: Path) -> dict[str, list[str]]:
+def given_values(
+    data: TableSpec, folder: Path, known: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Sequence[str]]:
     """By the name of the embedding table: the values in the file of its embeddings, if it has one.
 
+    data: the table, whose columns name the files.
     folder: the folder that the paths of these files are relative to.
+    known: the values that an earlier call returned. Their files are not read again, and need not exist.
 
     Raises ValueError as `read_embeddings` does.
     """
-    return {table: given.values for table, given in _given(data, folder).items()}
+    paths = _paths(data)
+    read = {table: column for table, column in paths.items() if table not in known}
+    values = {
+        table: read_embeddings(folder / path, dimension, data).values for table, (path, dimension) in read.items()
+    }
+    return {table: known[table] if table in known else values[table] for table in paths}
+
+
+def with_given_values(columns: FittedColumns, given: Mapping[str, Sequence[str]]) -> FittedColumns:
+    """What was learnt from the training rows, with the values of given embeddings in the vocabularies of their tables.
+
+    columns: what was learnt from the training rows alone.
+    given: what `given_values` returned. In a table that is not trained, the vocabulary has no other values.
+    """
+    trainable = {column.table_name: column.trainable for column in columns.data.categorical}
+    vocabularies = {
+        table: tuple(sorted({*values, *(columns.vocabularies[table] if trainable[table] else ())}))
+        for table, values in given.items()
+    }
+    return replace(columns, vocabularies=columns.vocabularies | vocabularies)
 
 
 def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, folder: Path) -> Params:
@@ -78,7 +104,8 @@ def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, 
     """
     params = initial_params(model, seed=train.seed, precision=train.precision)
     trainable = {column.table_name: column.trainable for column in columns.data.categorical}
-    for table, given in _given(columns.data, folder).items():
+    for table, (path, dimension) in _paths(columns.data).items():
+        given = read_embeddings(folder / path, dimension, columns.data)
         ids = {value: number for number, value in enumerate(columns.vocabularies[table], start=1)}
         unknown = [value for value in given.values if value not in ids]
         if unknown or not (trainable[table] or len(ids) == len(given.values)):
@@ -90,11 +117,12 @@ def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, 
     return params
 
 
-def _given(data: TableSpec, folder: Path) -> dict[str, Embeddings]:
-    columns = {column.table_name: column for column in data.categorical if column.embeddings is not None}
+def _paths(data: TableSpec) -> dict[str, tuple[str, int]]:
+    """By the name of the embedding table: the file of its embeddings, if it has one, and their dimension."""
     return {
-        table: read_embeddings(folder / str(column.embeddings), column.dimension, data)
-        for table, column in columns.items()
+        column.table_name: (column.embeddings, column.dimension)
+        for column in data.categorical
+        if column.embeddings is not None
     }
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.values import canonical
-from spec.columns import CategoricalColumn, LabelColumn
+from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
@@ -19,14 +19,11 @@ NAMED_VALUES = 10
 """The largest number of values that an error message names."""
 
 
-def fit_blocks(
-    experiment: TableExperiment, blocks: Iterable[Block], given_values: Mapping[str, Sequence[str]]
-) -> FittedColumns:
+def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
-    given_values: by the name of the embedding table, the values that it has besides those of the training rows.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
     experiment names does not occur, or if the number of classes is not that of the task's outputs.
@@ -75,17 +72,12 @@ def fit_blocks(
         indicators=tuple(name for name, column in inputs.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
-            table: tuple(sorted({*given_values.get(table, ()), *_frequent(column, value_counts[table])}))
+            table: tuple(sorted(v for v, count in value_counts[table].items() if count >= column.minimum_count))
             for table, column in tables.items()
         },
         classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
-
-
-def _frequent(column: CategoricalColumn, counts: Counter[str]) -> list[str]:
-    """The values of the training rows that have an id, of which there are none if the embeddings are not trained."""
-    return [value for value, count in counts.items() if column.trainable and count >= column.minimum_count]
 
 
 def _count(counts: Counter[str], texts: Texts) -> None:

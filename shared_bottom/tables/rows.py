@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.joined import joined
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
@@ -80,25 +81,30 @@ def _check_identifiers(what: str, names: Sequence[str]) -> None:
         first[feature] = name
 
 
-def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
+def fit_columns(
+    experiment: TableExperiment, folder: Path, given: Mapping[str, Sequence[str]] | None = None
+) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
     experiment: its columns, its tasks, and the names of its training files.
     folder: the folder that the names of the files, those of given embeddings too, are relative to.
+    given: by the name of the embedding table, the values of given embeddings; None: they are read from their files.
 
     The files are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
     Raises ValueError, in one line, if the experiment's columns do not fit its tasks or if a file has something wrong.
     """
     check_columns(experiment.data, experiment.model.tasks)
-    from shared_bottom.tables.embeddings import given_values
+    from shared_bottom.tables.embeddings import given_values, with_given_values
     from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
 
     data = experiment.data
+    if given is None:
+        given = given_values(data, folder)
     names = column_names(data, labels=True)
-    given = given_values(data, folder)
-    return fit_blocks(experiment, _blocks(data, folder, data.train, names, experiment.train.seed, "training"), given)
+    blocks = _blocks(data, folder, data.train, names, experiment.train.seed, "training")
+    return with_given_values(fit_blocks(experiment, blocks), given)
 
 
 def read_rows(
@@ -115,7 +121,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(list(_encoded(columns, folder, paths, subset, labels)))
+    return joined(_encoded(columns, folder, paths, subset, labels))
 
 
 def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False) -> Iterator[Dataset]:
@@ -127,25 +133,6 @@ def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labe
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
     return _encoded(columns, folder, paths, "all", labels)
-
-
-def joined(batches: Sequence[Dataset]) -> Dataset:
-    """The rows of all batches, of which there is at least one. They must have the same arrays."""
-
-    def rows_of(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
-        present = [array for array in arrays if array is not None]
-        return np.concatenate(present) if present else None
-
-    def by_task(arrays: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {task: np.concatenate([array[task] for array in arrays]) for task in arrays[0]}
-
-    return Dataset(
-        numeric=rows_of([batch.numeric for batch in batches]),
-        categorical=rows_of([batch.categorical for batch in batches]),
-        labels=by_task([batch.labels for batch in batches]),
-        sample_weight=rows_of([batch.sample_weight for batch in batches]),
-        task_weight=by_task([batch.task_weight for batch in batches]),
-    )
 
 
 def _encoded(
