@@ -25,7 +25,8 @@ Batches = dict[str, np.ndarray]
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
   labels.<i> (steps, tasks…, rows, outputs) where each output has a label, else without the last axis; int32 classes;
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
-  learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides."""
+  learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
+What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
 
 MAX_CALL_BYTES = 256 * 2**20
 """Most bytes of batches that one call hands to the device."""

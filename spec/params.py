@@ -87,6 +87,12 @@ def frozen_parameters(model: ModelSpec) -> list[str]:
     return list(dict.fromkeys(feature.parameter for feature in model.categorical if not feature.trainable))
 
 
+def frozen_zeros(model: ModelSpec, others: Mapping[str, np.ndarray]) -> Params:
+    """What stands for the frozen parameters beside `others`, gradients or slots, and in their type: zeros, by name."""
+    shapes, dtype = parameter_shapes(model), next(iter(others.values())).dtype
+    return {name: np.zeros(shapes[name], dtype) for name in frozen_parameters(model)}
+
+
 def shared_parameters(model: ModelSpec) -> list[str]:
     """The names of the parameters that all tasks share: embeddings and trunk, in network order."""
     heads = tuple(f"{stack.name}." for stack in stacks(model) if stack.task)
