@@ -78,6 +78,11 @@ def test_columns_that_share_a_table_share_its_embeddings(tmp_path):
     assert data.categorical.tolist() == [[2, 3, -1], [0, 2, 0]]
 
 
+def test_a_text_that_is_missing_in_a_table_may_be_a_value_of_the_file(tmp_path):
+    spec = given(tmp_path, VECTORS | {"value": ["NA", "a", "null"]}, trainable=False)
+    assert fit_columns(spec, tmp_path).vocabularies == {"c": ("NA", "a", "null")}
+
+
 def test_rows_are_read_without_the_file(tmp_path):
     spec = given(tmp_path)
     columns = fit_columns(spec, tmp_path)
@@ -88,22 +93,25 @@ def test_rows_are_read_without_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"value": ["b", "a", None]}, "row 3: expected a value, got none"),
-        ({"value": ["b", "10", "10.0"]}, "row 3: expected distinct values, got '10.0' as in row 2"),
-        ({"vector": [[1.0, 2.0], [3.0], [5.0, 6.0]]}, "row 2: expected a vector of 2 numbers, got 1"),
-        ({"vector": [[1.0, 2.0], None, [5.0, 6.0]]}, "row 2: expected a vector of 2 numbers, got 0"),
-        ({"vector": [[1.0, 2.0], [3.0, 4.0], [5.0, None]]}, "row 3: expected numbers that fit float32, got nan"),
+        ({"value": ["b", "a", None]}, "column 'value', row 3: expected a value, got None"),
+        ({"value": ["b", "10", "10.0"]}, "column 'value', row 3: expected distinct values, got '10.0'"),
         (
-            {"vector": [[1.0, float("inf")], [3.0, 4.0], [5.0, 6.0]]},
-            "row 1: expected numbers that fit float32, got inf",
+            {"vector": [[1.0, 2.0], [3.0], [5.0, 6.0]]},
+            "column 'vector', row 2: expected a vector of 2 numbers, got [3.0]",
         ),
-        ({"vector": [[1.0, 1e39], [3.0, 4.0], [5.0, 6.0]]}, "row 1: expected numbers that fit float32, got 1e+39"),
-        ({"vector": [1.0, 2.0, 3.0]}, "expected lists of numbers in the second column, got double"),
         (
-            {"vector": [["x"], ["y"], ["z"]]},
-            "expected lists of numbers in the second column, got list<element: string>",
+            {"vector": [[1.0, 2.0], None, [5.0, 6.0]]},
+            "column 'vector', row 2: expected a vector of 2 numbers, got None",
         ),
-        ({"value": [["x"], ["y"], ["z"]]}, "expected values in the first column, got list<element: string>"),
+        *(
+            (
+                {"vector": [[1.0, 2.0], [3.0, 4.0], [5.0, number]]},
+                f"column 'vector', row 3: expected a vector of numbers that fit float32, got [5.0, {number}]",
+            )
+            for number in (None, float("inf"), float("nan"), 1e39)
+        ),
+        ({"vector": [1.0, 2.0, 3.0]}, "column 'vector': expected lists of numbers, got double"),
+        ({"vector": [["x"], ["y"], ["z"]]}, "column 'vector': expected lists of numbers, got list<element: string>"),
         ({"third": [1, 2, 3]}, "expected rows of two columns, got 3 rows of 3"),
         ({"value": pa.array([], pa.string()), "vector": []}, "expected rows of two columns, got 0 rows of 2"),
     ],

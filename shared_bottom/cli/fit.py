@@ -1,20 +1,35 @@
 """The command fit: trains the network of an experiment on its table."""
 
 import warnings
+from pathlib import Path
 
+from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.disk import write_whole
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained
+from shared_bottom.folder import (
+    CHECKPOINTS,
+    EXPERIMENT,
+    Trained,
+    choose_backend,
+    read_given,
+    run_folder,
+    write_given,
+    write_trained,
+)
 from shared_bottom.reports import check_events, write_events, write_report
+from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.training import read_table
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
+
+WORKING_FOLDER = Path()
+"""The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -28,7 +43,10 @@ def fit(options: FitExperiment) -> None:
     if options.tensorboard:
         check_events()
     with run_folder(out, resume=options.resume):
-        columns, training, validation = read_table(experiment)
+        # A run that goes on starts from parameters that are saved, so that it needs no file of embeddings.
+        goes_on = bool(checkpoint_paths(checkpoints))
+        given = given_values(experiment.data, WORKING_FOLDER, known=read_given(out) if goes_on else {})
+        columns, training, validation = read_table(experiment, given=given)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
@@ -37,6 +55,8 @@ def fit(options: FitExperiment) -> None:
                 warnings.warn(message, UserWarning, stacklevel=2)
         else:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
+        if given and not goes_on:
+            write_given(out, given)
         evaluated = training if validation is None else validation
         evaluated_on = "training rows" if validation is None else "validation rows"
         facts = {
@@ -75,6 +95,7 @@ def fit(options: FitExperiment) -> None:
                 experiment.train,
                 training,
                 validation,
+                params=None if goes_on else starting_params(columns, model, experiment.train, WORKING_FOLDER),
                 checkpoint=checkpoints,
                 save_every=options.save_every,
                 resume=options.resume,

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
@@ -105,10 +106,10 @@ class FittedColumns:
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are those of the numeric columns, one for each bin where a column has bins and else one,
-        followed by the indicators of missing values; the categorical features are the categorical columns. Both are in
-        the order of the table's spec. Features and embedding tables are called as columns and tables are, made into
-        identifiers.
+        The numeric inputs are those of `numeric_inputs`, one for each bin where a column has bins and else one,
+        followed by the indicators of missing values. The categorical features are the categorical columns, followed by
+        the parts of times that are looked up in a table. Both are in the order of the table's spec. Features and
+        embedding tables are called as columns and tables are, made into identifiers.
         """
         features = []
         for column in self.data.categorical:
@@ -123,6 +124,11 @@ class FittedColumns:
                 trainable=column.trainable,
             )
             features.append(feature)
+        for time in self.data.time:
+            for name, part in time.categorical_parts.items():
+                vocabulary = 1 + (TIME_PARTS[part] or 0)
+                feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
+                features.append(feature)
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)

@@ -3,7 +3,10 @@
 Only a run that starts needs the file. Afterwards the values are in `FittedColumns` and the vectors in the parameters.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import FittedColumns, identifier
-from shared_bottom.tables.values import canonical
 from spec.model import ModelSpec
 from spec.params import Params, initial_params
 from spec.table import TableSpec
@@ -29,8 +32,12 @@ class Embeddings(NamedTuple):
     """float64 (V, dimension)."""
 
 
-def read_embeddings(path: Path, dimension: int) -> Embeddings:
+def read_embeddings(path: Path, dimension: int, data: TableSpec) -> Embeddings:
     """The values and vectors in a Parquet file, whose first column has the values and whose second has the vectors.
+
+    path: the file.
+    dimension: the width of a vector.
+    data: the table whose values they are. Its texts that stand for a missing value are values here.
 
     Raises ValueError, in one line that names the file, if it cannot be read, if a value is missing or occurs twice, or
     if a vector is not a list of `dimension` numbers that float32 can hold.
@@ -41,17 +48,47 @@ def read_embeddings(path: Path, dimension: int) -> Embeddings:
         raise ValueError(f"{path}: expected a Parquet file of embeddings, got: {one_line(error)}") from error
     if table.num_columns != 2 or not table.num_rows:
         raise ValueError(f"{path}: expected rows of two columns, got {table.num_rows} rows of {table.num_columns}")
-    return Embeddings(_values(path, table.column(0)), _vectors(path, table.column(1), dimension))
+    block = Block(
+        path=path,
+        row_numbers=np.arange(1, table.num_rows + 1),
+        columns={name: column.combine_chunks() for name, column in zip(table.column_names, table.columns, strict=True)},
+        data=data,
+    )
+    values, vectors = table.column_names
+    return Embeddings(_values(block, values), _vectors(block, vectors, dimension))
 
 
-def given_values(data: TableSpec, folder: Path) -> dict[str, list[str]]:
+def given_values(
+    data: TableSpec, folder: Path, known: Mapping[str, Sequence[str]] = MappingProxyType({})
+) -> dict[str, Sequence[str]]:
     """By the name of the embedding table: the values in the file of its embeddings, if it has one.
 
+    data: the table, whose columns name the files.
     folder: the folder that the paths of these files are relative to.
+    known: the values that an earlier call returned. Their files are not read again, and need not exist.
 
     Raises ValueError as `read_embeddings` does.
     """
-    return {table: given.values for table, given in _given(data, folder).items()}
+    paths = _paths(data)
+    read = {table: column for table, column in paths.items() if table not in known}
+    values = {
+        table: read_embeddings(folder / path, dimension, data).values for table, (path, dimension) in read.items()
+    }
+    return {table: known[table] if table in known else values[table] for table in paths}
+
+
+def with_given_values(columns: FittedColumns, given: Mapping[str, Sequence[str]]) -> FittedColumns:
+    """What was learnt from the training rows, with the values of given embeddings in the vocabularies of their tables.
+
+    columns: what was learnt from the training rows alone.
+    given: what `given_values` returned. In a table that is not trained, the vocabulary has no other values.
+    """
+    trainable = {column.table_name: column.trainable for column in columns.data.categorical}
+    vocabularies = {
+        table: tuple(sorted({*values, *(columns.vocabularies[table] if trainable[table] else ())}))
+        for table, values in given.items()
+    }
+    return replace(columns, vocabularies=columns.vocabularies | vocabularies)
 
 
 def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, folder: Path) -> Params:
@@ -67,7 +104,8 @@ def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, 
     """
     params = initial_params(model, seed=train.seed, precision=train.precision)
     trainable = {column.table_name: column.trainable for column in columns.data.categorical}
-    for table, given in _given(columns.data, folder).items():
+    for table, (path, dimension) in _paths(columns.data).items():
+        given = read_embeddings(folder / path, dimension, columns.data)
         ids = {value: number for number, value in enumerate(columns.vocabularies[table], start=1)}
         unknown = [value for value in given.values if value not in ids]
         if unknown or not (trainable[table] or len(ids) == len(given.values)):
@@ -79,42 +117,34 @@ def starting_params(columns: FittedColumns, model: ModelSpec, train: TrainSpec, 
     return params
 
 
-def _given(data: TableSpec, folder: Path) -> dict[str, Embeddings]:
-    columns = {column.table_name: column for column in data.categorical if column.embeddings is not None}
+def _paths(data: TableSpec) -> dict[str, tuple[str, int]]:
+    """By the name of the embedding table: the file of its embeddings, if it has one, and their dimension."""
     return {
-        table: read_embeddings(folder / str(column.embeddings), column.dimension) for table, column in columns.items()
+        column.table_name: (column.embeddings, column.dimension)
+        for column in data.categorical
+        if column.embeddings is not None
     }
 
 
-def _values(path: Path, column: pa.ChunkedArray) -> list[str]:
-    try:
-        texts = column.cast(pa.string()).to_pylist()
-    except pa.ArrowException as error:
-        raise ValueError(f"{path}: expected values in the first column, got {column.type}") from error
-    rows: dict[str, int] = {}
-    for row, text in enumerate(texts, start=1):
-        if text is None:
-            raise ValueError(f"{path}: row {row}: expected a value, got none")
-        first = rows.setdefault(canonical(text), row)
-        if first != row:
-            raise ValueError(f"{path}: row {row}: expected distinct values, got {text!r:.100} as in row {first}")
-    return list(rows)
+def _values(block: Block, name: str) -> list[str]:
+    texts, codes = block.texts(name, missing=())
+    values = [None if code < 0 else texts[code] for code in codes.tolist()]
+    block.reject(name, np.array([value is None for value in values]), "a value")
+    rows: dict[str | None, int] = {}
+    block.reject(name, np.array([rows.setdefault(v, row) != row for row, v in enumerate(values)]), "distinct values")
+    return [value for value in values if value is not None]
 
 
-def _vectors(path: Path, column: pa.ChunkedArray, dimension: int) -> np.ndarray:
+def _vectors(block: Block, name: str, dimension: int) -> np.ndarray:
     """float64 (V, dimension)."""
+    array = block.columns[name]
     try:
-        lists = column.cast(pa.large_list(pa.float64())).combine_chunks()
+        lists = array.cast(pa.large_list(pa.float64()))
     except pa.ArrowException as error:
-        raise ValueError(f"{path}: expected lists of numbers in the second column, got {column.type}") from error
+        raise ValueError(f"{block.path}: column {name!r}: expected lists of numbers, got {array.type}") from error
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
-    if (lengths != dimension).any():
-        row = int(np.argmax(lengths != dimension))
-        raise ValueError(f"{path}: row {row + 1}: expected a vector of {dimension} numbers, got {lengths[row]}")
-    numbers = pc.list_flatten(lists).to_numpy(zero_copy_only=False)
-    vectors: np.ndarray = numbers.astype(np.float64).reshape(-1, dimension)
-    wrong = ~(np.abs(vectors) <= np.finfo(np.float32).max)  # written so that NaN, a missing number, is wrong
-    if wrong.any():
-        row, place = np.argwhere(wrong)[0]
-        raise ValueError(f"{path}: row {row + 1}: expected numbers that fit float32, got {vectors[row, place]}")
+    block.reject(name, lengths != dimension, f"a vector of {dimension} numbers")
+    vectors: np.ndarray = pc.list_flatten(lists).to_numpy(zero_copy_only=False).reshape(-1, dimension)
+    fits = np.abs(vectors) <= np.finfo(np.float32).max  # NaN, a missing number, does not
+    block.reject(name, ~fits.all(axis=1), "a vector of numbers that fit float32")
     return vectors

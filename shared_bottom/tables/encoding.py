@@ -7,9 +7,11 @@ import numpy as np
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.lists import column_values
+from shared_bottom.tables.numbers import numeric_inputs
 from shared_bottom.tables.quantiles import piecewise_linear, spread
+from shared_bottom.tables.times import part_ids
 from shared_bottom.tables.values import bucket, canonical
-from spec.columns import CategoricalColumn, LabelColumn, NumericColumn
+from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset, label_present
 from spec.model import TaskSpec
 from spec.table import TableSpec
@@ -48,6 +50,7 @@ class Encoder:
         """
         data = self._columns.data
         ids = [_ids(block, column, lookup) for column, lookup in self._id_of_value]
+        ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
         labels, weight, task_weight = {}, None, {}
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
@@ -56,7 +59,7 @@ class Encoder:
                 if (name := data.labels[task.name].weight) is not None:
                     task_weight[task.name] = _weight(block, name, needed=label_present(labels[task.name], task))
         return Dataset(
-            numeric=self._numeric(block) if data.numeric else None,
+            numeric=self._numeric(block) if self._columns.numeric else None,
             categorical=np.concatenate(ids, axis=1) if ids else None,
             labels=labels,
             sample_weight=weight,
@@ -72,16 +75,15 @@ class Encoder:
 
     def _numeric(self, block: Block) -> np.ndarray:
         """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
-        encoded, indicators = [], {}
-        for column in self._columns.data.numeric:
-            numbers = block.numbers(column.name, column.transform)
-            encoded.append(self._number(block, column, numbers))
-            indicators[column.name] = np.isnan(numbers)
-        indicators_there = [indicators[name][:, None] for name in self._columns.indicators]
-        return np.concatenate([*encoded, *indicators_there], axis=1, dtype=np.float32)
+        inputs, missing = [], {}
+        for column, numbers in numeric_inputs(self._columns.data, block):
+            inputs.append(self._number(block, column, numbers))
+            missing[column.name] = np.isnan(numbers)
+        indicators = [missing[name][:, None] for name in self._columns.indicators]
+        return np.concatenate([*inputs, *indicators], axis=1, dtype=np.float32)
 
     def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
-        """The inputs that a numeric column becomes, without the indicator: float32 (N, inputs)."""
+        """The inputs that a numeric input becomes, without the indicator: float32 (N, inputs)."""
         name, scale = column.name, self._columns.numeric[column.name]
         if column.transform == "quantile":
             numbers = spread(numbers, self._columns.quantiles[name], column.distribution)
@@ -96,13 +98,13 @@ class Encoder:
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
-            numbers = [block.numbers(name, label.transform) for name in label.columns]
+            numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
             if label.standardised:
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)
         (name,) = label.columns
-        texts = block.texts(name)
+        texts = block.texts(name, label.missing)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
@@ -135,6 +137,12 @@ def _ids(block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) 
     ids = np.full((block.rows, column.length), -1, np.int32)
     ids[rows, places] = look_up(texts, lookup, 0, np.int32)
     return ids
+
+
+def _time_ids(block: Block, column: TimeColumn) -> np.ndarray:
+    """The ids of the parts of a time that are looked up in tables: int32 (N, parts)."""
+    times = block.times(column.name, column.missing)
+    return np.stack([part_ids(times, part) for part in column.categorical_parts.values()], axis=1)
 
 
 def _weight(block: Block, name: str, needed: np.ndarray | None = None) -> np.ndarray:

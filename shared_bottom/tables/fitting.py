@@ -2,16 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import Moments, Numbers
+from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.values import canonical
-from spec.columns import CategoricalColumn, LabelColumn
+from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
@@ -19,15 +19,12 @@ NAMED_VALUES = 10
 """The largest number of values that an error message names."""
 
 
-def fit_blocks(
-    experiment: TableExperiment, blocks: Iterable[Block], source: str, given_values: Mapping[str, Sequence[str]]
-) -> FittedColumns:
+def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block], source: str) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
     source: what error messages call the training rows.
-    given_values: by the name of the embedding table, the values that it has besides those of the training rows.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
     experiment names does not occur, or if the number of classes is not that of the task's outputs.
@@ -37,21 +34,22 @@ def fit_blocks(
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
     tables = {column.table_name: column for column in vocabulary_columns}
-    numbers = {column.name: Numbers(column) for column in data.numeric}
+    inputs: dict[str, Numbers] = {}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     value_counts: dict[str, Counter[str]] = {table: Counter() for table in tables}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
     for block in blocks:
-        for column in data.numeric:
-            numbers[column.name].add(block.numbers(column.name, column.transform))
+        for column, numbers in numeric_inputs(data, block):
+            inputs.setdefault(column.name, Numbers(column)).add(numbers)
         for task_name, moments_of_task in label_moments.items():
             label = data.labels[task_name]
             for name, moments in zip(label.columns, moments_of_task, strict=True):
-                moments.add(block.numbers(name, label.transform))
+                moments.add(block.numbers(name, label.transform, label.missing))
         for categorical in vocabulary_columns:
             _count(value_counts[categorical.table_name], column_values(block, categorical).texts)
         for task_name, counts in label_counts.items():
-            _count(counts, block.texts(data.labels[task_name].columns[0]))
+            label = data.labels[task_name]
+            _count(counts, block.texts(label.columns[0], label.missing))
 
     def where(name: str) -> str:
         return f"{source}: column {name!r}"
@@ -60,7 +58,7 @@ def fit_blocks(
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
         return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
-    learnt = {name: column.learnt(where(name)) for name, column in numbers.items()}
+    learnt = {name: column.learnt(where(name)) for name, column in inputs.items()}
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
@@ -72,20 +70,15 @@ def fit_blocks(
         numeric={name: scale for name, (scale, _, _) in learnt.items()},
         quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
         bins={name: edges for name, (_, _, edges) in learnt.items() if edges},
-        indicators=tuple(name for name, column in numbers.items() if column.missing),
+        indicators=tuple(name for name, column in inputs.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
-            table: tuple(sorted({*given_values.get(table, ()), *_frequent(column, value_counts[table])}))
+            table: tuple(sorted(v for v, count in value_counts[table].items() if count >= column.minimum_count))
             for table, column in tables.items()
         },
         classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
-
-
-def _frequent(column: CategoricalColumn, counts: Counter[str]) -> list[str]:
-    """The values of the training rows that have an id, of which there are none if the embeddings are not trained."""
-    return [value for value, count in counts.items() if column.trainable and count >= column.minimum_count]
 
 
 def _count(counts: Counter[str], texts: Texts) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from shared_bottom.tables.arrays import decoded, is_text
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.missing import Missing
 from spec.columns import CategoricalColumn
@@ -33,7 +34,7 @@ def column_values(block: Block, column: CategoricalColumn) -> Values:
     name = column.name
     if column.length == 1:
         if _is_list(block.columns[name].type):
-            raise _wrong_type(block, name, "one value in each row, since its length is 1")
+            raise _wrong_type(block, name, "text, numbers or booleans", "a row of a column of length 1 has one value")
         return Values(block.texts(name, column.missing), np.arange(block.rows), np.zeros(block.rows, np.int64))
     elements, rows = _elements(block, column)
     texts = elements.texts(name, column.missing)
@@ -53,10 +54,8 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     The second result is the index of each element's row in the given block. A column with a separator may also hold
     lists, whose elements are then not divided, or single values that are no texts.
     """
-    name, array = column.name, block.columns[column.name]
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if column.separator is not None and _is_text(array.type):
+    name, array = column.name, decoded(block.columns[column.name])
+    if column.separator is not None and is_text(array.type):
         array = _divided(array, column.separator, block.missing(column.missing))
     if _is_list(array.type):
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
@@ -64,15 +63,14 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     elif column.separator is not None or pa.types.is_null(array.type):
         rows, elements = np.arange(block.rows), array
     else:
-        raise _wrong_type(block, name, f"lists, or texts and a separator, since its length is {column.length}")
+        raise _wrong_type(block, name, "lists, or texts and a separator", f"its length is {column.length}")
     if pa.types.is_nested(elements.type):
-        raise _wrong_type(block, name, "lists of texts, numbers or booleans")
+        raise _wrong_type(block, name, "lists of text, numbers or booleans", "the elements are lists or tables")
     return replace(block, row_numbers=block.row_numbers[rows], columns={name: elements}), rows
 
 
 def _divided(array: Any, separator: str, missing: Missing) -> Any:
     """Texts divided at each separator, as a pyarrow array of lists; a text that stands for a missing value is null."""
-    array = array.cast(pa.large_string())  # of a string_view, pyarrow divides none
     is_missing = pc.is_in(pc.utf8_trim_whitespace(array), missing.texts.cast(array.type))
     return pc.split_pattern(pc.if_else(is_missing, None, array), pattern=separator)
 
@@ -83,13 +81,6 @@ def _is_list(arrow_type: Any) -> bool:
     return any(is_kind(arrow_type) for is_kind in kinds)
 
 
-def _is_text(arrow_type: Any) -> bool:
-    return any(
-        is_kind(arrow_type) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    )
-
-
-def _wrong_type(block: Block, name: str, expected: str) -> ValueError:
-    got = block.columns[name].type
-    got = got.value_type if pa.types.is_dictionary(got) else got
-    return ValueError(f"{block.path}: column {name!r}: expected {expected}, got {got}")
+def _wrong_type(block: Block, name: str, expected: str, why: str) -> ValueError:
+    got = decoded(block.columns[name][:0]).type
+    return ValueError(f"{block.path}: column {name!r}: expected {expected}, got {got} ({why})")

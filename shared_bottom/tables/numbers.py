@@ -1,10 +1,30 @@
-"""What is learnt of the numbers in a column: their mean and deviation and, if asked for, their quantiles."""
+"""The numeric inputs, and what is learnt of their numbers: mean and deviation and, if asked for, quantiles."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
+from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import Scale
 from shared_bottom.tables.quantiles import Sample, bin_edges, landmarks, spread
+from shared_bottom.tables.times import numeric_part
 from spec.columns import NumericColumn
+from spec.table import TableSpec
+
+
+def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColumn, np.ndarray]]:
+    """The numeric inputs in the order of `FittedColumns.numeric_inputs`, each with its numbers: float64 (N,).
+
+    A missing number is NaN. The numbers come after the transform log1p, but before the transform quantile. A part of a
+    time comes as a numeric column that has no options. Raises ValueError as `Block.numbers` and `Block.times` do.
+    """
+    for column in data.numeric:
+        yield column, block.numbers(column.name, column.transform, column.missing)
+    for time in data.time:
+        if time.numeric_parts:
+            times = block.times(time.name, time.missing)
+            for name, part in time.numeric_parts.items():
+                yield NumericColumn(name=name), numeric_part(times, part)
 
 
 class Moments:
@@ -51,9 +71,9 @@ class Moments:
 
 
 class Numbers:
-    """What is learnt of a numeric column, whose numbers come in blocks.
+    """What is learnt of a numeric input, whose numbers come in blocks, as from `numeric_inputs`.
 
-    column: the column. Its numbers come after the transform log1p, but before the transform quantile.
+    column: says what becomes of the numbers.
     """
 
     def __init__(self, column: NumericColumn) -> None:

@@ -5,7 +5,7 @@ all rows at once.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +23,7 @@ from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
 from spec.reading import read_text
 from spec.table import TableExperiment, TableSpec
-from spec.validation import one_line
+from spec.validation import one_line, unique
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
@@ -51,7 +51,7 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
     those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
-    two embedding tables, have the same name as identifiers.
+    two embedding tables, have the same name as identifiers, where a part of a time counts as both.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -69,26 +69,31 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
             raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    _check_identifiers("names", [column.name for column in data.categorical])
-    _check_identifiers("names of tables", [column.table_name for column in data.categorical])
+    times = [name for column in data.time for name in column.categorical_parts]
+    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
+    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
+    numeric_times = [name for column in data.time for name in column.numeric_parts]
+    unique("data.numeric, data.time", [*(column.name for column in data.numeric), *numeric_times])
 
 
 def _check_identifiers(what: str, names: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name in names:
-        other = first.setdefault(identifier(name), name)
-        if other != name:
-            raise ValueError(
-                f"data.categorical: expected {what} that differ as identifiers, got {other!r} and {name!r}"
-            )
+        if (feature := identifier(name)) in first:
+            got = f"{first[feature]!r} and {name!r}"
+            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
+        first[feature] = name
 
 
-def fit_columns(experiment: TableExperiment, rows: Rows) -> FittedColumns:
+def fit_columns(
+    experiment: TableExperiment, rows: Rows, given: Mapping[str, Sequence[str]] | None = None
+) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
     experiment: its columns, its tasks, and the names of its training files.
     rows: the folder that the names of the files, those of given embeddings too, are relative to; or, instead of the
     files that the experiment names, other files or a table in memory. See `shared_bottom.tables.sources.Rows`.
+    given: by the name of the embedding table, the values of given embeddings; None: they are read from their files.
 
     The rows are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
@@ -100,15 +105,21 @@ def fit_columns(experiment: TableExperiment, rows: Rows) -> FittedColumns:
 
     data, source = experiment.data, training_source(experiment.data, rows)
     names = column_names(data, labels=True)
-    return learn(experiment, source, _blocks(data, source, names, experiment.train.seed, "training"))
+    return learn(experiment, source, _blocks(data, source, names, experiment.train.seed, "training"), given)
 
 
-def learn(experiment: TableExperiment, source: Source, blocks: Iterable["Block"]) -> FittedColumns:
+def learn(
+    experiment: TableExperiment,
+    source: Source,
+    blocks: Iterable["Block"],
+    given: Mapping[str, Sequence[str]] | None,
+) -> FittedColumns:
     """What `fit_columns` learns from the training rows of a source, which come in blocks."""
-    from shared_bottom.tables.embeddings import given_values
+    from shared_bottom.tables.embeddings import given_values, with_given_values
     from shared_bottom.tables.fitting import fit_blocks
 
-    return fit_blocks(experiment, blocks, source.name, given_values(experiment.data, source.folder))
+    data, fitted = experiment.data, fit_blocks(experiment, blocks, source.name)
+    return with_given_values(fitted, given_values(data, source.folder) if given is None else given)
 
 
 def read_rows(

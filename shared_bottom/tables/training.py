@@ -1,6 +1,6 @@
 """Reads the rows that a network is trained on, and learns from them, in one pass over the table's files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import FittedColumns
@@ -23,7 +23,10 @@ from spec.table import TableExperiment, TableSpec
 
 
 def read_table(
-    experiment: TableExperiment, rows: Rows = "", validation: Rows | None = None
+    experiment: TableExperiment,
+    rows: Rows = "",
+    validation: Rows | None = None,
+    given: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """What is learnt from the training rows of an experiment; these rows, encoded; and the validation rows or None.
 
@@ -31,6 +34,7 @@ def read_table(
     rows: as in `fit_columns`: the folder that the names of the files are relative to, or else the rows themselves.
     validation: the validation rows, if they are other than the experiment says: the files that it names, or the share
     `validation_fraction` of the training rows.
+    given: as in `fit_columns`.
 
     The results are those of `fit_columns` and `read_rows`, but each file is parsed once. In the meantime its rows are
     in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and the encoded rows. A table in memory
@@ -55,7 +59,7 @@ def read_table(
     with Spool(text_columns(data)) as spool:
         blocks = source.blocks(data, column_names(data, labels=True))
         first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
-        columns = learn(experiment, source, training_blocks(first))
+        columns = learn(experiment, source, training_blocks(first), given)
         encode, parts_of_table = Encoder(columns, labels=True), [Joined(counts[subset]) for subset in subsets]
         for parts in divided(data, seed, again):
             for whole, part in zip(parts_of_table, parts, strict=True):
