@@ -79,8 +79,8 @@ class Predict(Common):
     """Write the predictions of a trained model for the rows of tables, in their order, to a table.
 
     A binary task has a column of the probability of its positive value; a regression task one in the label's own unit
-    (<task>_0, <task>_1, … for several outputs); a multiclass task one of the likeliest value, and <task>_<value> with
-    the probability of each.
+    (for several outputs <task>_<label column> each); a multiclass task one of the likeliest value, and <task>_<value>
+    with the probability of each.
     """
 
     folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
@@ -90,7 +90,8 @@ class Predict(Common):
     out: Annotated[Path, tyro.conf.arg(metavar="PREDICTIONS.parquet|.csv")]
     """The table to write, whole or not at all; one that is there is replaced."""
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN")] = ()
-    """Columns of the tables to write beside the predictions, as they are: an id, say."""
+    """Columns of the tables to write beside the predictions, as they are: an id, say. One called as a prediction is,
+    such as the label of a task, is written as <column>_kept."""
     backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""

@@ -14,9 +14,8 @@ from shared_bottom.folder import Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
-from spec.model import TaskSpec
 from spec.params import Params
-from spec.validation import one_line, unique
+from spec.validation import one_line
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 """The pyarrow class that writes a file, by the file's suffix."""
@@ -33,8 +32,8 @@ def predict(options: Predict) -> None:
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
-    prediction_columns = [name for task in trained.model.tasks for name in prediction_names(trained, task)]
-    unique("--keep and the predictions", [*options.keep, *prediction_columns])
+    names = trained.columns.prediction_columns()
+    kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
     for path in options.files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
     encode, backend = Encoder(trained.columns, labels=False), choose_backend(options.backend)
@@ -42,7 +41,7 @@ def predict(options: Predict) -> None:
         writer, rows = None, 0
         for block in read_inputs(trained, options.files, options.keep):
             predictions = trained.predict(backend, encode(block), options.device)
-            kept = {name: block.columns[name] for name in options.keep}
+            kept = {name: block.columns[column] for column, name in kept_names.items()}
             table = pa.table(kept | prediction_arrays(trained, predictions))
             try:
                 if writer is None:
@@ -69,11 +68,19 @@ def read_inputs(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) ->
         yield from read_blocks(trained.columns.data, path, needed)
 
 
-def prediction_names(trained: Trained, task: TaskSpec) -> list[str]:
-    """The names of the columns with a task's predictions: see `Predict`."""
-    if task.traits.label == "class":
-        return [task.name, *(f"{task.name}_{value}" for value in trained.columns.classes[task.name])]
-    return [task.name] if task.outputs == 1 else [f"{task.name}_{i}" for i in range(task.outputs)]
+def names_of_kept(keep: Sequence[str], predicted: Sequence[str]) -> dict[str, str]:
+    """The name that each column to keep has beside the predictions, by its name in the table: see `Predict`.
+
+    keep: the columns to keep.
+    predicted: the names of the columns of the predictions.
+    """
+    names: dict[str, str] = {}
+    for column in dict.fromkeys(keep):
+        name = column
+        while name in predicted or name in names.values() or (name != column and name in keep):
+            name += "_kept"
+        names[column] = name
+    return names
 
 
 def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
@@ -83,13 +90,14 @@ def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
     predictions: its predictions by task, as `Backend.predict` returns them.
     """
     columns: dict[str, Any] = {}
+    names = trained.columns.prediction_columns()
     for task in trained.model.tasks:
         values = trained.columns.restore(task.name, predictions[task.name])
         arrays: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
             classes = trained.columns.classes[task.name]
             arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
-        columns |= dict(zip(prediction_names(trained, task), map(pa.array, arrays), strict=True))
+        columns |= dict(zip(names[task.name], map(pa.array, arrays), strict=True))
     return columns
 
 

@@ -66,7 +66,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     blocks: the training rows, with the columns of inputs and labels.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
-    experiment names does not occur, or if the number of classes is not that of the task's outputs.
+    experiment names does not occur, if the number of classes is not that of the task's outputs, or if two
+    columns of the predictions would have one name.
     """
     data = experiment.data
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
@@ -99,7 +100,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
         label_values[task.name] = _label_values(where(label.columns[0]), task, label, label_counts[task.name])
-    return FittedColumns(
+    columns = FittedColumns(
         data=data,
         tasks=experiment.model.tasks,
         seed=experiment.train.seed,
@@ -115,6 +116,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
+    columns.prediction_columns()  # so that no network is trained whose predictions could not be written
+    return columns
 
 
 def _count_rows(counts: Counter[str], texts: Texts) -> None:
