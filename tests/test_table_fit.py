@@ -32,6 +32,7 @@ def test_a_column_left_as_it_is_keeps_its_numbers_and_is_filled_with_the_mean(tm
     np.testing.assert_array_equal(data.numeric, [[1, 0], [2.5, 1], [4, 0]])
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @pytest.mark.parametrize("value", [0.1, 1e9 / 3, 0.0])
 def test_a_constant_column_becomes_zeros(tmp_path, value):
     write(tmp_path, "train.csv", {"x": [value] * 1000, "y": [0, 1] * 500})
@@ -134,6 +135,7 @@ def test_a_target_of_several_columns_has_a_scale_for_each(tmp_path):
     np.testing.assert_allclose(columns.restore("y", data.labels["y"]), [[1, 100], [2, NAN], [6, 300]], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @pytest.mark.parametrize(
     ("label", "kind", "values", "expected"),
     [

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from shared_bottom.tables.summary import ColumnSummary
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.random import MASK, mix
 from spec.table import TableSpec
@@ -66,6 +67,8 @@ class FittedColumns:
     """By the name of the multiclass task: the type of the label column, if it is no text."""
     labels: dict[str, Many[Scale]]
     """By the name of the regression task: one scale for each label column."""
+    summary: Many[ColumnSummary] = ()
+    """What the training rows have in each column, for a reader: the inputs, then the labels."""
 
     @model_validator(mode="after")
     def _entries_match_the_columns_and_tasks(self) -> "FittedColumns":

@@ -1,13 +1,17 @@
 """Learns means, deviations, vocabularies and classes from the training rows, in one pass over their blocks."""
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from shared_bottom.tables.blocks import Block, Texts
+from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.doubts import DataWarning, doubts
+from shared_bottom.tables.observed import ObservedColumns
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
@@ -75,19 +79,22 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
     numeric_moments = {column.name: Moments() for column in data.numeric}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
-    value_counts: dict[str, Counter[str]] = {column.name: Counter() for column in vocabulary_columns}
-    label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
+    seen = ObservedColumns(experiment)
     for block in blocks:
         for column in data.numeric:
-            numeric_moments[column.name].add(block.numbers(column.name, column.transform))
+            numbers = block.numbers(column.name, column.transform)
+            numeric_moments[column.name].add(numbers)
+            seen.numeric[column.name].add_numbers(numbers)
         for task_name, moments_of_task in label_moments.items():
             label = data.labels[task_name]
-            for name, moments in zip(label.columns, moments_of_task, strict=True):
-                moments.add(block.numbers(name, label.transform))
-        for name, counts in value_counts.items():
-            _count_rows(counts, block.texts(name))
-        for task_name, counts in label_counts.items():
-            _count_rows(counts, block.texts(data.labels[task_name].columns[0]))
+            for name, moments, observed in zip(label.columns, moments_of_task, seen.labels[task_name], strict=True):
+                numbers = block.numbers(name, label.transform)
+                moments.add(numbers)
+                observed.add_numbers(numbers)
+        for name, observed in seen.categorical.items():
+            observed.add_texts(block.texts(name))
+        for task in other_tasks:
+            seen.labels[task.name][0].add_texts(block.texts(data.labels[task.name].columns[0]))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -99,7 +106,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
-        label_values[task.name] = _label_values(where(label.columns[0]), task, label, label_counts[task.name])
+        label_values[task.name] = _label_values(where(label.columns[0]), task, label, seen.labels[task.name][0].counts)
     columns = FittedColumns(
         data=data,
         tasks=experiment.model.tasks,
@@ -109,7 +116,11 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
             column.name: tuple(
-                sorted(value for value, rows in value_counts[column.name].items() if rows >= column.minimum_count)
+                sorted(
+                    value
+                    for value, rows in seen.categorical[column.name].counts.items()
+                    if rows >= column.minimum_count
+                )
             )
             for column in vocabulary_columns
         },
@@ -117,15 +128,9 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
-    return columns
-
-
-def _count_rows(counts: Counter[str], texts: Texts) -> None:
-    """Adds to `counts` how many rows have each value."""
-    rows = np.bincount(texts.codes[texts.codes >= 0], minlength=len(texts.values))
-    for value, rows_with_value in zip(texts.values, rows.tolist(), strict=True):
-        if value is not None and rows_with_value:
-            counts[value] += rows_with_value
+    for doubt in doubts(columns, seen):
+        warnings.warn(f"{', '.join(data.train)}: {doubt}", DataWarning, stacklevel=3)
+    return replace(columns, summary=tuple(seen.summaries(columns)))
 
 
 def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str]) -> tuple[str, ...]:

@@ -1,0 +1,114 @@
+"""The summary of a table's columns: what the training rows have in each, against plain counting."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from shared_bottom import ColumnSummary, FittedColumns
+from shared_bottom.tables.rows import fit_columns
+from shared_bottom.tables.summary import HEADER, cells, label_lines, shortened
+from spec import CategoricalColumn, LabelColumn, NumericColumn, from_json, to_json
+from tests.helpers.table_files import COLUMNS, experiment, simple, with_data, write
+
+
+def summary_of(folder, spec):
+    columns = fit_columns(spec, folder)
+    assert from_json(FittedColumns, to_json(columns)) == columns
+    return {summary.name: summary for summary in columns.summary}
+
+
+def test_numbers_have_a_mean_and_a_deviation_after_the_transform(tmp_path):
+    write(tmp_path, "train.csv")
+    found = summary_of(tmp_path, experiment())
+    age, paid = np.array([31, 58, 44.5, 23, 39]), np.log1p(COLUMNS["paid"])
+    for name, numbers, missing in (("age", age, 1), ("paid", paid, 0)):
+        assert (found[name].role, found[name].rows, found[name].missing) == ("numeric", 6, missing)
+        assert (found[name].mean, found[name].deviation) == pytest.approx((numbers.mean(), numbers.std()))
+
+
+def test_categories_have_distinct_kept_and_unknown_values(tmp_path):
+    write(tmp_path, "train.csv")
+    hashed = CategoricalColumn(name="floor", encoding="hash", buckets=7)
+    spec = with_data(experiment(), categorical=(CategoricalColumn(name="city", minimum_count=2), hashed))
+    found = summary_of(tmp_path, spec)
+    expected = {"role": "categorical", "rows": 6, "missing": 1, "values": 5}
+    assert found["city"] == ColumnSummary(name="city", distinct=3, kept=2, unknown=0.2, **expected)
+    assert found["floor"] == ColumnSummary(name="floor", kept=7, unknown=0.0, **expected)
+
+
+def test_labels_have_what_their_task_learns_from(tmp_path):
+    write(tmp_path, "train.csv")
+    found = summary_of(tmp_path, experiment())
+    assert [found[name].task for name in ("click", "spend", "plan")] == ["click", "spend", "plan"]
+    click = found["click"]
+    assert (click.role, click.missing, click.distinct, click.mean) == ("label", 1, 2, 0.4)
+    spend = np.log1p([19.5, 4, 1.25, 80])
+    assert found["spend"].missing == 2
+    assert (found["spend"].mean, found["spend"].deviation) == pytest.approx((spend.mean(), spend.std()))
+    assert found["plan"].classes == {"a": 2, "b": 2, "c": 2}
+
+
+@pytest.mark.parametrize(
+    ("label", "values", "share"),
+    [({}, ["true", "FALSE", "1.0", ""], 2 / 3), ({"positive": "yes"}, ["yes", "no", " yes ", "yes"], 0.75)],
+)
+def test_the_mean_of_a_binary_label_is_its_share_of_positives(tmp_path, label, values, share):
+    write(tmp_path, "train.csv", {"x": [1, 2, 3, 4], "y": values})
+    assert summary_of(tmp_path, simple(label=LabelColumn(columns=("y",), **label)))["y"].mean == pytest.approx(share)
+
+
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
+def test_labels_of_other_classes_are_missing_and_numbers_that_are_equal_do_not_deviate(tmp_path):
+    write(tmp_path, "train.csv", {"x": [3, 3, 3, 3], "y": ["high", "?", "low", ""]})
+    label = LabelColumn(columns=("y",), classes=("low", "mid", "high"))
+    found = summary_of(tmp_path, simple(kind="multiclass", outputs=3, label=label))
+    assert found["y"].classes == {"low": 1, "mid": 0, "high": 1}
+    assert (found["y"].missing, found["y"].distinct) == (2, 3)
+    assert (found["x"].mean, found["x"].deviation) == (3.0, 0.0)
+
+
+def test_only_the_training_rows_count(tmp_path):
+    columns = {name: values * 50 for name, values in COLUMNS.items()}
+    write(tmp_path, "train.csv", columns)
+    whole = summary_of(tmp_path, experiment())
+    part = summary_of(tmp_path, experiment(validation_fraction=0.3))
+    assert whole["city"].rows == 300
+    assert 150 < part["city"].rows < 260
+    assert part["age"].missing < whole["age"].missing == 50
+
+
+def test_the_summary_does_not_depend_on_the_blocks(tmp_path):
+    columns = {name: values * 5000 for name, values in COLUMNS.items()}
+    write(tmp_path, "train.parquet", columns)
+    once, blocks = (summary_of(tmp_path, experiment(("train.parquet",), memory_mb=memory)) for memory in (256, 1))
+    rounded = ("age", "paid", "spend")
+    for name in rounded:
+        moments = (once[name].mean, once[name].deviation)
+        assert (blocks[name].mean, blocks[name].deviation) == pytest.approx(moments, rel=1e-9)
+        blocks[name] = replace(blocks[name], mean=moments[0], deviation=moments[1])
+    assert blocks == once
+
+
+def test_columns_that_were_learnt_before_there_was_a_summary_are_read(tmp_path):
+    write(tmp_path, "train.csv")
+    columns = replace(fit_columns(experiment(), tmp_path), summary=())
+    text = to_json(columns).replace(',\n  "summary": []', "")
+    assert "summary" not in text
+    assert from_json(FittedColumns, text) == columns
+
+
+def test_a_table_of_many_columns_is_shortened_and_has_the_labels(tmp_path):
+    names = [f"n{i}" for i in range(600)]
+    write(tmp_path, "train.csv", {name: [1, 2, 3] for name in names} | {"y": ["a", "b", "a"]})
+    numeric = tuple(NumericColumn(name=name) for name in names)
+    columns = fit_columns(simple(kind="multiclass", outputs=2, numeric=numeric), tmp_path)
+    rows = list(shortened(columns.summary, 20))
+    assert {len(row) for row in rows} == {len(HEADER)}
+    assert [row[0] for row in rows] == [*names[:20], "… and 580 more", "y"]
+    assert cells(columns.summary[0]) == ["n0", "numeric", "0.00%", "–", "–", "–", "2", "0.8165"]
+    assert rows[-1] == ["y", "label of y", "0.00%", "2", "–", "–", "–", "–"]
+    assert list(label_lines(columns.summary)) == ["y: a 2, b 1"]
+    many = replace(columns.summary[-1], classes={f"c{i}": i for i in range(11)})
+    (line,) = label_lines([many])
+    assert line == "y: c0 0, c1 1, c2 2, c3 3, c4 4, c5 5, c6 6, c7 7 and 3 more classes"
