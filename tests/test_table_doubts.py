@@ -14,7 +14,7 @@ X, Y = [i % 7 for i in range(ROWS)], [i % 2 for i in range(ROWS)]
 
 
 def said(folder, rows, **spec):
-    """What is warned of when an experiment of the columns x and y is fitted to rows, file's name and all."""
+    """What is warned of when an experiment of the columns x and y is fitted to rows."""
     write(folder, "train.csv", {"x": X[: len(rows["y"])]} | rows)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -101,7 +101,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_most_likely_not_meant_is_said(tmp_path, name):
     rows, spec, line = CASES[name]
-    assert said(tmp_path, rows, **spec) == [f"train.csv: {line}"]
+    assert said(tmp_path, rows, **spec) == [f"training rows: {line}"]
 
 
 USUAL = {

@@ -7,8 +7,8 @@ import pytest
 
 from shared_bottom import ColumnSummary, FittedColumns
 from shared_bottom.tables.rows import fit_columns
-from shared_bottom.tables.summary import HEADER, cells, label_lines, shortened
-from spec import CategoricalColumn, LabelColumn, NumericColumn, from_json, to_json
+from shared_bottom.tables.summary import HEADER, cells, label_lines
+from spec import CategoricalColumn, LabelColumn, from_json, to_json
 from tests.helpers.table_files import COLUMNS, experiment, simple, with_data, write
 
 
@@ -98,17 +98,15 @@ def test_columns_that_were_learnt_before_there_was_a_summary_are_read(tmp_path):
     assert from_json(FittedColumns, text) == columns
 
 
-def test_a_table_of_many_columns_is_shortened_and_has_the_labels(tmp_path):
-    names = [f"n{i}" for i in range(600)]
-    write(tmp_path, "train.csv", {name: [1, 2, 3] for name in names} | {"y": ["a", "b", "a"]})
-    numeric = tuple(NumericColumn(name=name) for name in names)
-    columns = fit_columns(simple(kind="multiclass", outputs=2, numeric=numeric), tmp_path)
-    rows = list(shortened(columns.summary, 20))
-    assert {len(row) for row in rows} == {len(HEADER)}
-    assert [row[0] for row in rows] == [*names[:20], "… and 580 more", "y"]
-    assert cells(columns.summary[0]) == ["n0", "numeric", "0.00%", "–", "–", "–", "2", "0.8165"]
-    assert rows[-1] == ["y", "label of y", "0.00%", "2", "–", "–", "–", "–"]
-    assert list(label_lines(columns.summary)) == ["y: a 2, b 1"]
+def test_a_row_of_the_table_has_what_applies(tmp_path):
+    write(tmp_path, "train.csv")
+    columns = fit_columns(experiment(), tmp_path)
+    rows = {row[0]: row[1:] for row in map(cells, columns.summary)}
+    assert {len(row) for row in rows.values()} == {len(HEADER) - 1}
+    assert rows["age"] == ["numeric", "16.67%", "–", "–", "–", "39.1", "11.93"]
+    assert rows["city"] == ["categorical", "16.67%", "3", "3", "0.00%", "–", "–"]
+    assert rows["click"] == ["label of click", "16.67%", "2", "–", "–", "0.4", "–"]
+    assert list(label_lines(columns.summary)) == ["plan: a 2, b 2, c 2"]
     many = replace(columns.summary[-1], classes={f"c{i}": i for i in range(11)})
     (line,) = label_lines([many])
-    assert line == "y: c0 0, c1 1, c2 2, c3 3, c4 4, c5 5, c6 6, c7 7 and 3 more classes"
+    assert line == "plan: c0 0, c1 1, c2 2, c3 3, c4 4, c5 5, c6 6, c7 7 and 3 more classes"

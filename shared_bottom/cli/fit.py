@@ -7,12 +7,14 @@ from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
-from shared_bottom.cli.printing import print_metrics, print_table
+from shared_bottom.cli.printing import print_columns, print_metrics, print_table
+from shared_bottom.cli.unknown import warn_of_unknown
 from shared_bottom.disk import write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import Subset, fit_columns, read_rows
+from shared_bottom.tables.tally import Tally, with_validation
 from spec.data import Dataset
 from spec.files import to_toml
 from spec.model import ModelSpec
@@ -35,7 +37,7 @@ def fit(options: FitExperiment) -> None:
         check_events()
     with run_folder(out, resume=options.resume):
         columns = fit_columns(experiment, WORKING_FOLDER)
-        training, validation = training_and_validation(columns)
+        training, validation, columns = training_and_validation(columns)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
@@ -85,6 +87,7 @@ def fit(options: FitExperiment) -> None:
                 save_every=options.save_every,
                 resume=options.resume,
                 progress="none" if options.quiet else "lines",
+                on_start=None if options.quiet else lambda: print_columns(columns.summary),
             )
         except DivergenceError as error:
             report(error.history, {})
@@ -100,16 +103,22 @@ def fit(options: FitExperiment) -> None:
         print(f"report: {out / 'report.html'}")
 
 
-def training_and_validation(columns: FittedColumns) -> tuple[Dataset, Dataset | None]:
-    """The training rows and the validation rows of an experiment's files, or None if it has no validation rows."""
+def training_and_validation(columns: FittedColumns) -> tuple[Dataset, Dataset | None, FittedColumns]:
+    """The training rows of an experiment's files, its validation rows or None, and the columns.
+
+    If there are validation rows, the columns' summary says how many of their values are unknown, and a warning names
+    the columns of which far more are unknown than in the training rows, and the labels that are no class.
+    """
     data = columns.data
     subset: Subset = "training" if data.validation_fraction else "all"
     training = read_rows(columns, WORKING_FOLDER, data.train, subset)
-    if data.validation:
-        return training, read_rows(columns, WORKING_FOLDER, data.validation)
-    if data.validation_fraction:
-        return training, read_rows(columns, WORKING_FOLDER, data.train, "validation")
-    return training, None
+    if not data.validation and not data.validation_fraction:
+        return training, None, columns
+    files, subset = (data.validation, "all") if data.validation else (data.train, "validation")
+    tally = Tally()
+    validation = read_rows(columns, WORKING_FOLDER, files, subset, tally=tally)
+    warn_of_unknown(tally, columns, "validation rows: ")
+    return training, validation, with_validation(columns, tally)
 
 
 def outcome(model: ModelSpec, history: History) -> dict[str, str]:

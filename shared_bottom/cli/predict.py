@@ -9,11 +9,13 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
+from shared_bottom.cli.unknown import check_share, check_unknown, warn_of_unknown
 from shared_bottom.disk import check_output, whole_file
 from shared_bottom.folder import Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
+from shared_bottom.tables.tally import Tally
 from spec.params import Params
 from spec.validation import one_line
 
@@ -29,6 +31,7 @@ def predict(options: Predict) -> None:
     if options.out.suffix not in WRITERS:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
     check_output("--out", options.out)
+    check_share("--max-unknown", options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
@@ -36,7 +39,8 @@ def predict(options: Predict) -> None:
     kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
     for path in options.files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
-    encode, backend = Encoder(trained.columns, labels=False), choose_backend(options.backend)
+    tally = Tally()
+    encode, backend = Encoder(trained.columns, labels=False, tally=tally), choose_backend(options.backend)
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer, rows = None, 0
         for block in read_inputs(trained, options.files, options.keep):
@@ -53,6 +57,8 @@ def predict(options: Predict) -> None:
             rows += table.num_rows
         if writer is None:
             raise ValueError(f"{', '.join(map(str, options.files))}: expected rows, got none")
+        check_unknown(tally, options.max_unknown)
+    warn_of_unknown(tally, trained.columns)
     print(f"{rows:,} rows: {options.out}")
 
 

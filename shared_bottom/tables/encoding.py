@@ -6,6 +6,7 @@ import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from shared_bottom.tables.tally import Tally
 from spec.columns import CategoricalColumn, LabelColumn
 from spec.data import Dataset
 from spec.model import TaskSpec
@@ -29,10 +30,11 @@ class Encoder:
 
     columns: what was learnt from the training rows.
     labels: whether to encode labels and weights too. If so, the blocks must have their columns.
+    tally: what counts the values that training never had; None: they are not counted.
     """
 
-    def __init__(self, columns: FittedColumns, *, labels: bool) -> None:
-        self._columns, self._labels = columns, labels
+    def __init__(self, columns: FittedColumns, *, labels: bool, tally: Tally | None = None) -> None:
+        self._columns, self._labels, self._tally = columns, labels, tally
         self._id_of_value = {column.name: self._lookup(column) for column in columns.data.categorical}
         self._class_numbers = {
             task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
@@ -44,7 +46,7 @@ class Encoder:
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
-        ids = [look_up(block.texts(name), lookup, 0, np.int32) for name, lookup in self._id_of_value.items()]
+        ids = [self._ids(block.texts(name), name) for name in self._id_of_value]
         labels, weight = {}, None
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
@@ -55,6 +57,13 @@ class Encoder:
             labels=labels,
             sample_weight=weight,
         )
+
+    def _ids(self, texts: Texts, name: str) -> np.ndarray:
+        """int32 (N,)."""
+        lookup = self._id_of_value[name]
+        if self._tally is not None:
+            self._tally.add_values(name, texts.counts(), lookup)
+        return look_up(texts, lookup, 0, np.int32)
 
     def _lookup(self, column: CategoricalColumn) -> Callable[[str], int]:
         if column.buckets is not None:
@@ -93,6 +102,8 @@ class Encoder:
         texts = block.texts(name)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
+            if self._tally is not None:
+                self._tally.add_classes(task.name, texts.counts(), class_numbers)
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
         if label.positive is not None:
             positive = canonical(label.positive)

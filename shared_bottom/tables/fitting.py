@@ -129,7 +129,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     )
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
     for doubt in doubts(columns, seen):
-        warnings.warn(f"{', '.join(data.train)}: {doubt}", DataWarning, stacklevel=3)
+        warnings.warn(f"training rows: {doubt}", DataWarning, stacklevel=3)
     return replace(columns, summary=tuple(seen.summaries(columns)))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from shared_bottom.tables.tally import Tally
 from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
@@ -90,7 +91,12 @@ def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
 
 
 def read_rows(
-    columns: FittedColumns, folder: Path, paths: Sequence[str], subset: Subset = "all", labels: bool = True
+    columns: FittedColumns,
+    folder: Path,
+    paths: Sequence[str],
+    subset: Subset = "all",
+    labels: bool = True,
+    tally: Tally | None = None,
 ) -> Dataset:
     """The rows of files, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
 
@@ -100,10 +106,11 @@ def read_rows(
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
     Which rows these are depends on their numbers over all files, so `paths` must then be all of `columns.data.train`.
     labels: whether to read labels and weights. If not, the files need not have their columns.
+    tally: counts the values that the training rows do not have; None: they are not counted.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    batches = list(_encoded(columns, folder, paths, subset, labels))
+    batches = list(_encoded(columns, folder, paths, subset, labels, tally))
     return Dataset(
         numeric=_joined([batch.numeric for batch in batches]),
         categorical=_joined([batch.categorical for batch in batches]),
@@ -112,15 +119,17 @@ def read_rows(
     )
 
 
-def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False) -> Iterator[Dataset]:
+def stream_rows(
+    columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False, tally: Tally | None = None
+) -> Iterator[Dataset]:
     """The rows of files as `read_rows` returns them, but a batch at a time, within the memory of `data.memory_mb`.
 
-    columns, folder, paths: as for `read_rows`.
+    columns, folder, paths, tally: as for `read_rows`.
     labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, folder, paths, "all", labels)
+    return _encoded(columns, folder, paths, "all", labels, tally)
 
 
 def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -130,11 +139,11 @@ def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def _encoded(
-    columns: FittedColumns, folder: Path, paths: Sequence[str], subset: Subset, labels: bool
+    columns: FittedColumns, folder: Path, paths: Sequence[str], subset: Subset, labels: bool, tally: Tally | None
 ) -> Iterator[Dataset]:
     from shared_bottom.tables.encoding import Encoder, column_names
 
-    encode, names = Encoder(columns, labels=labels), column_names(columns.data, labels=labels)
+    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
     for block in _blocks(columns.data, folder, paths, names, columns.seed, subset):
         yield encode(block)
 

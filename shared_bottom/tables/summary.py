@@ -1,6 +1,6 @@
 """What the training rows have in each column, for a reader: part of what is learnt, and a table that shows it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -70,18 +70,6 @@ def cells(summary: ColumnSummary) -> list[str]:
         number(summary.mean),
         number(summary.deviation),
     ]
-
-
-def shortened(summaries: Sequence[ColumnSummary], most: int) -> Iterator[list[str]]:
-    """The rows of a table with the columns HEADER: of the inputs and of the labels the first `most` each.
-
-    Where some are left out, a row says how many.
-    """
-    for labels in (False, True):
-        group = [summary for summary in summaries if (summary.role == "label") == labels]
-        yield from map(cells, group[:most])
-        if len(group) > most:
-            yield [f"… and {len(group) - most:,} more", *[""] * (len(HEADER) - 1)]
 
 
 def label_lines(summaries: Iterable[ColumnSummary]) -> Iterator[str]:

@@ -1,0 +1,51 @@
+"""What evaluate and predict say of values that the trained model does not know, and when these are too many."""
+
+import warnings
+
+from shared_bottom.cli.printing import print_table, shortened
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.doubts import DataWarning
+from shared_bottom.tables.tally import Tally
+
+
+def check_share(option: str, share: float | None) -> None:
+    """Raise ValueError, naming the option, if it is given and no number from 0 to 1."""
+    if share is not None and not 0 <= share <= 1:
+        raise ValueError(f"{option}: expected a share from 0 to 1, got {share:g}")
+
+
+def check_unknown(tally: Tally, most: float | None) -> None:
+    """Raise ValueError if more than the share `most` of any column's values is unknown; None: never."""
+    for column, values in tally.values.items():
+        if most is not None and tally.share(column) > most:
+            raise ValueError(
+                f"--max-unknown: expected at most {most:g} of each column's values to be unknown, got "
+                f"{tally.share(column):.4g} in column {column!r} ({tally.unknown[column]:,} of {values:,})"
+            )
+
+
+def warn_of_unknown(tally: Tally, columns: FittedColumns, rows: str = "") -> None:
+    """Warn of the columns of which far more values are unknown than usual, and of labels that are no class.
+
+    tally: what was counted in the rows.
+    columns: what was learnt from the training rows.
+    rows: what the rows are, as the beginning of each line.
+    """
+    for line in tally.lines(columns):
+        warnings.warn(f"{rows}{line}", DataWarning, stacklevel=2)
+
+
+def print_unknown(tally: Tally, columns: FittedColumns) -> None:
+    """Print how many values of each column are unknown, the largest shares first, if any value is.
+
+    tally: what was counted in the rows.
+    columns: what was learnt from the training rows.
+    """
+    rows = []
+    for name in sorted(tally.values, key=tally.share, reverse=True):
+        if tally.unknown[name]:
+            usual, of_rows = tally.usual(name, columns)
+            unknown = [f"{tally.unknown[name]:,}", f"{tally.share(name):.2%}", f"{usual:.2%} of the {of_rows} rows'"]
+            rows.append([name, f"{tally.values[name]:,}", *unknown])
+    if rows:
+        print_table("", ["column", "values", "unknown", "share", "usual share"], shortened(rows))
