@@ -151,6 +151,8 @@ def test_the_columns_are_shown_before_the_network_and_doubts_are_warnings(tmp_pa
     assert rows["colour"][:5] == ["categorical", "0.00%", "3", "3", "0.00%"]
     assert rows["high"][:3] == ["label", "of", "price"]
     assert rows["region:"][::2] == ["east", "north", "south"]
+    if command == "fit":
+        assert "<td>label of price</td>" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_table_of_many_columns_shows_the_first_ones(tmp_path, capsys):

@@ -14,6 +14,7 @@ from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backen
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import Subset, fit_columns, read_rows
+from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.tally import Tally, with_validation
 from spec.data import Dataset
 from spec.files import to_toml
@@ -70,9 +71,10 @@ def fit(options: FitExperiment) -> None:
                 labels=in_column_units(columns, evaluated.labels) if predictions else {},
                 predictions=in_column_units(columns, predictions),
                 sample_weight=evaluated.sample_weight if predictions else None,
-                classes=columns.classes,
+                classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
                 evaluated_on=evaluated_on,
                 extra=facts,
+                columns=[HEADER, *map(cells, columns.summary)],
             )
             if options.tensorboard:
                 write_events(out, history)
