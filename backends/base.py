@@ -16,7 +16,7 @@ from spec.balancing import Balancing
 from spec.data import Dataset
 from spec.flops import step_flops
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params, check_params, frozen_zeros
 from spec.tasks import Link
 from spec.training import Device, Optimizer, TrainSpec
 
@@ -81,7 +81,10 @@ class SharedBackend(Backend):
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
+        """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total.
+
+        batch: the arrays of a step, and the layout's frozen tensors by name.
+        """
 
     @abc.abstractmethod
     def matmul(self, size: int, device: str) -> Callable[[], None]:
@@ -126,8 +129,11 @@ class SharedBackend(Backend):
         device: str,
         slots: Mapping[str, np.ndarray] | None = None,
         balance: Params | None = None,
+        frozen: Mapping[str, np.ndarray] | None = None,
     ) -> Trainer:
         """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given.
+
+        frozen: the layout's frozen tensors by name, where it has any.
 
         Raises UnsupportedError if the backend has no code for it.
         """
@@ -135,7 +141,7 @@ class SharedBackend(Backend):
         layout, native = layout_of(model), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
         vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)
-        return self.trainer_type(model, train.step_spec, vector, native, execution, slots, balance)
+        return self.trainer_type(model, train.step_spec, vector, native, execution, slots, balance, frozen or {})
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
@@ -165,14 +171,9 @@ class SharedBackend(Backend):
         data.check(model, precision=precision)
         layout, resolved = layout_of(model), self.resolve_device(device)
         batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
-        batch = {name: array[0] for name, array in batches.items()}
+        batch = {name: array[0] for name, array in batches.items()} | layout.frozen_tensors(params)
         losses, gradient = self.loss_and_gradient(model, layout.to_vector(params), batch, resolved)
-        return float(losses[0]), layout.to_params(gradient)
-
-    def to_vector(self, model: ModelSpec, params: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The checked parameters as one vector (parameters,)."""
-        check_params(model, params)
-        return layout_of(model).to_vector(params)
+        return float(losses[0]), layout.to_params(gradient, frozen_zeros(model, params))
 
     def resolve_device(self, device: Device) -> Literal["cpu", "gpu"]:
         """cpu or gpu. Raises ValueError if the GPU that is asked for is not there: never a silent run on the CPU."""

@@ -3,9 +3,10 @@
 Missing labels, row weights and the padding of a short batch all come down to one number per row and task, the row's
 share of the task's mean loss:
 
-    share_it = w_i·m_it / Σ_j w_j·m_jt        (0 for all rows if the sum is 0)
+    share_it = w_it·m_it / Σ_j w_jt·m_jt        (0 for all rows if the sum is 0)
 
-so that a backend computes Σ_i share_it·ℓ_it and knows nothing of masks. Shares are made in float64.
+with w_it = sample_weight_i · task_weight_it, so that a backend computes Σ_i share_it·ℓ_it and knows nothing of masks.
+Shares are made in float64.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 from backends.layout import Layout
 from backends.stacks import TiedStack
 from spec.data import Dataset, label_present, label_shape
+from spec.model import TaskSpec
 from spec.training import Precision
 
 Batches = dict[str, np.ndarray]
@@ -23,7 +25,8 @@ Batches = dict[str, np.ndarray]
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
   labels.<i> (steps, tasks…, rows, outputs) where each output has a label, else without the last axis; int32 classes;
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
-  learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides."""
+  learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
+What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
 
 MAX_CALL_BYTES = 256 * 2**20
 """Most bytes of batches that one call hands to the device."""
@@ -101,20 +104,25 @@ def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
         yield np.resize(np.arange(start, min(start + size, rows)), size)
 
 
+def _row_weight(task: TaskSpec, data: Dataset) -> np.ndarray:
+    """Of each row, as float64 (rows,). Shares are ratios: where the largest weight is 1, no sum overflows."""
+    weight = data.weight(task.name)
+    if weight is None:
+        return np.ones(data.rows)
+    weight = weight.astype(np.float64)
+    return weight / (weight.max() or 1.0)
+
+
 def _encode_head(head: TiedStack, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…)."""
-    row_weight = np.ones(data.rows)
-    if data.sample_weight is not None:  # shares are ratios: with a largest weight of 1 no sum overflows
-        row_weight = data.sample_weight.astype(np.float64)
-        row_weight /= row_weight.max()
     labels, weights = [], []
     for task in head.tasks:
         label = data.labels[task.name].reshape(label_shape(task, data.rows))
         present = label_present(label, task)
-        weights.append(row_weight * present)
+        weights.append(_row_weight(task, data) * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
         label_dtype = np.dtype(np.int32) if task.traits.label == "class" else dtype
-        labels.append(np.where(present, label, 0).astype(label_dtype))
+        labels.append(np.where(present, np.ma.getdata(label), 0).astype(label_dtype))
     if not head.tied:
         return labels[0], weights[0]
     return np.stack(labels, axis=1), np.stack(weights, axis=1)

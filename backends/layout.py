@@ -3,11 +3,13 @@
 Parameters and optimizer slots are one vector each, so that an optimizer is a handful of operations on it. What is tied
 together (see `backends.stacks`) is concatenated in memory and nothing more. So the vector is all of the spec's
 parameters laid end to end, in the order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
+
+Only what training moves is in the vector. A frozen tensor has no place there, so that no step passes over it.
 """
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +17,23 @@ import numpy as np
 
 from backends.stacks import EmbeddingTable, TiedStack, alike, tie, tie_tables
 from spec.model import ModelSpec, TaskSpec
-from spec.params import Params, parameter_shapes, stacks
+from spec.params import Params, check_params, parameter_shapes, stacks
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A native parameter: its place in the flat vector, and the spec's parameters that it ties together."""
+    """A native parameter: its shape, and the spec's parameters that it ties together."""
 
     shape: tuple[int, ...]
+    parts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PlacedTensor(Tensor):
+    """One that training moves, and its place in the flat vector."""
+
     start: int
     stop: int
-    parts: tuple[str, ...]
     shared: bool
     """Whether it is all tasks': an embedding table, or a part of the trunk."""
 
@@ -38,11 +46,21 @@ class Layout:
     tables: tuple[EmbeddingTable, ...]
     trunk: TiedStack
     heads: tuple[TiedStack, ...]
-    tensors: Mapping[str, Tensor]
+    tensors: Mapping[str, PlacedTensor]
+    """What training moves, in the vector's order."""
+    frozen: Mapping[str, Tensor]
+    """What it does not."""
+
+    @property
+    def native(self) -> dict[str, Tensor]:
+        """All tensors in the network's order."""
+        tensors: dict[str, Tensor] = {**self.tensors, **self.frozen}
+        tied: tuple[EmbeddingTable | TiedStack, ...] = (*self.tables, self.trunk, *self.heads)
+        return {name: tensors[name] for part in tied for name, *_ in part.tensors}
 
     @property
     def size(self) -> int:
-        """Parameters of the network, those of the vector; what else a vector has stands behind them."""
+        """Parameters that training moves, those of the vector; what else a vector has stands behind them."""
         return max(tensor.stop for tensor in self.tensors.values())
 
     @property
@@ -68,31 +86,46 @@ class Layout:
         return [names.index(task.name) for task in self.model.tasks]
 
     def to_vector(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The spec's parameters as one new flat vector (parameters,)."""
+        """Those of the spec's parameters that training moves, as one new flat vector (parameters,)."""
         return np.concatenate([np.ravel(params[part]) for t in self.tensors.values() for part in t.parts])
 
-    def to_params(self, vector: np.ndarray) -> Params:
-        """The inverse of `to_vector`: a new dict in the spec's order."""
-        shapes = parameter_shapes(self.model)
-        start, params = 0, {}
-        for part in (part for t in self.tensors.values() for part in t.parts):
-            stop = start + math.prod(shapes[part])
-            params[part] = vector[start:stop].reshape(shapes[part]).copy()
-            start = stop
-        return {name: params[name] for name in shapes}
+    def to_params(self, vector: np.ndarray, others: Mapping[str, np.ndarray] | None = None) -> Params:
+        """The inverse of `to_vector`: a new dict in the spec's order, with those of `others` that it has not."""
+        return self._cut(vector, self.tensors.values(), others or {})
 
     def to_tensors(self, vector: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
         return {name: vector[t.start : t.stop].reshape(t.shape) for name, t in self.tensors.items()}
 
-    def from_tensors(self, tensors: Mapping[str, np.ndarray]) -> Params:
-        """The spec's parameters out of native tensors by name. Raises ValueError for those of another network."""
-        if tensors.keys() != self.tensors.keys():
-            raise ValueError(f"state: expected the entries {', '.join(self.tensors)}, got {', '.join(tensors)}")
-        for name, tensor in self.tensors.items():
+    def frozen_tensors(self, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """New arrays of the spec's frozen parameters, by native name and in native shape."""
+        return {
+            name: np.concatenate([params[part] for part in t.parts]).reshape(t.shape) for name, t in self.frozen.items()
+        }
+
+    def from_tensors(self, tensors: Mapping[str, np.ndarray], *, frozen: bool = True) -> Params:
+        """The spec's parameters out of native tensors by name. Raises ValueError for those of another network.
+
+        frozen: whether those that training does not move are among them; if not, what there is of them is left out.
+        """
+        expected: Mapping[str, Tensor] = self.native if frozen else self.tensors
+        received = {name: tensor for name, tensor in tensors.items() if frozen or name not in self.frozen}
+        if received.keys() != expected.keys():
+            raise ValueError(f"state: expected the entries {', '.join(expected)}, got {', '.join(received)}")
+        for name, tensor in expected.items():
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
-        return self.to_params(np.concatenate([np.ravel(tensors[name]) for name in self.tensors]))
+        return self._cut(np.concatenate([np.ravel(tensors[name]) for name in expected]), expected.values(), {})
+
+    def _cut(self, vector: np.ndarray, tensors: Iterable[Tensor], others: Mapping[str, np.ndarray]) -> Params:
+        """The parameters that lie in a vector as in these tensors, and others besides, in the spec's order."""
+        shapes = parameter_shapes(self.model)
+        start, params = 0, dict(others)
+        for part in (part for tensor in tensors for part in tensor.parts):
+            stop = start + math.prod(shapes[part])
+            params[part] = vector[start:stop].reshape(shapes[part]).copy()
+            start = stop
+        return {name: params[name] for name in shapes if name in params}
 
     def by_task(self, stacked: Sequence[Any]) -> dict[str, Any]:
         """From arrays (members…, …) of any framework, one for each of `heads`, each task's, in the spec's order."""
@@ -103,18 +136,27 @@ class Layout:
         return {task.name: arrays[task.name] for task in self.model.tasks}
 
 
+def native_arrays(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The spec's parameters as all native tensors by name, new ones. Raises ValueError for params that do not fit."""
+    check_params(model, params)
+    layout = layout_of(model)
+    return layout.to_tensors(layout.to_vector(params)) | layout.frozen_tensors(params)
+
+
 @functools.lru_cache(maxsize=64)
 def layout_of(model: ModelSpec) -> Layout:
     """The layout of a model."""
     trunk, *heads = stacks(model)
     tables, tied_trunk = tie_tables(model), tie("trunk", [trunk], model)
     tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads)))
-    shared: list[EmbeddingTable | TiedStack] = [*tables, tied_trunk]
-    tensors: dict[str, Tensor] = {}
+    shared: list[EmbeddingTable | TiedStack] = [*(table for table in tables if table.trainable), tied_trunk]
+    tensors: dict[str, PlacedTensor] = {}
     start = 0
     for tied in (*shared, *tied_heads):
         for name, shape, parts in tied.tensors:
             stop = start + math.prod(shape)
-            tensors[name] = Tensor(shape, start, stop, parts, shared=tied in shared)
+            tensors[name] = PlacedTensor(shape, parts, start, stop, shared=tied in shared)
             start = stop
-    return Layout(model, tables, tied_trunk, tied_heads, tensors)
+    frozen_tables = (table for table in tables if not table.trainable)
+    frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
+    return Layout(model, tables, tied_trunk, tied_heads, tensors, frozen)

@@ -1,7 +1,8 @@
 """What of the network is tied together in a backend: embedding tables of one dimension, and stacks that are alike.
 
 Time and compile time grow with the number of arrays, so what has one shape becomes one array:
-  - embedding tables of one dimension stand below each other, and one gather serves them all (ids get offsets);
+  - embedding tables of one dimension stand below each other, and one gather serves them all (ids get offsets), those
+    that training moves and frozen ones apart;
   - stacks that agree in all that a step computes by stand behind each other, and one batched product serves them all.
 """
 
@@ -11,12 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from spec import params
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec, Pooling, TaskSpec
 from spec.params import layer_shapes
 from spec.random import layer_key
 
 NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
 """An array's name, its shape, and the spec's parameters that it ties together."""
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What a feature looks up in a table: an id, or several whose embeddings are pooled."""
+
+    feature: int
+    """Its place among the model's features."""
+    columns: slice
+    """Which of the table's columns have its ids."""
+    pooling: Pooling | None
+    """None where it has one id, which is always there; otherwise -1 marks a place without an id."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +39,25 @@ class EmbeddingTable:
     name: str
     dimension: int
     rows: int
+    parts: tuple[str, ...]
+    """The spec's tables, from the first row to the last."""
+    trainable: bool
     columns: tuple[int, ...]
     """Which categorical columns look here."""
-    features: tuple[str, ...]
-    """The names of these columns."""
     offsets: tuple[int, ...]
     """The row at which the table of each column starts."""
+    lookups: tuple[Lookup, ...]
+    """What each feature takes of these columns."""
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a feature that looks here has several ids."""
+        return any(lookup.pooling for lookup in self.lookups)
 
     @property
     def tensors(self) -> Iterator[NamedShape]:
         """Its one array."""
-        parts = tuple(f"embeddings.{feature}" for feature in self.features)
-        yield f"{self.name}.embedding", (self.rows, self.dimension), parts
+        yield f"{self.name}.embedding", (self.rows, self.dimension), self.parts
 
 
 @dataclass(frozen=True)
@@ -110,14 +130,29 @@ def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> TiedSta
 
 
 def tie_tables(model: ModelSpec) -> tuple[EmbeddingTable, ...]:
-    """The embedding tables, those of one dimension as one."""
-    columns: dict[int, list[int]] = {}
-    for column, feature in enumerate(model.categorical):
-        columns.setdefault(feature.dimension, []).append(column)
-    tables = []
-    for i, (dimension, members) in enumerate(columns.items()):
-        features = [model.categorical[column] for column in members]
-        *starts, rows = np.cumsum([0, *(feature.vocabulary for feature in features)]).tolist()
-        names = tuple(feature.name for feature in features)
-        tables.append(EmbeddingTable(f"tables.{i}", dimension, rows, tuple(members), names, tuple(starts)))
-    return tuple(tables)
+    """The embedding tables, those of one dimension as one if training moves both or neither."""
+    members: dict[tuple[int, bool], list[int]] = {}
+    for place, feature in enumerate(model.categorical):
+        members.setdefault((feature.dimension, feature.trainable), []).append(place)
+    return tuple(
+        _tie_table(f"tables.{i}", dimension, trainable, places, model)
+        for i, ((dimension, trainable), places) in enumerate(members.items())
+    )
+
+
+def _tie_table(name: str, dimension: int, trainable: bool, places: Sequence[int], model: ModelSpec) -> EmbeddingTable:
+    features = [model.categorical[place] for place in places]
+    vocabularies = {feature.parameter: feature.vocabulary for feature in features}
+    *starts, rows = np.cumsum([0, *vocabularies.values()]).tolist()
+    offset = dict(zip(vocabularies, starts, strict=True))
+    columns: list[int] = []
+    lookups = []
+    for place, feature in zip(places, features, strict=True):
+        theirs = model.id_columns[place]
+        own = slice(len(columns), len(columns) + feature.length)
+        columns += range(theirs.start, theirs.stop)
+        lookups.append(Lookup(place, own, feature.pooling if feature.length > 1 else None))
+    offsets = tuple(offset[feature.parameter] for feature in features for _ in range(feature.length))
+    return EmbeddingTable(
+        name, dimension, rows, tuple(vocabularies), trainable, tuple(columns), offsets, tuple(lookups)
+    )

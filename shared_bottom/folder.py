@@ -1,6 +1,7 @@
 """The folder of a run, which the command line writes and reads.
 
     experiment.toml   the experiment as it ran, with absolute paths
+    given.json        if embeddings are given: their values, so that a resumed run does not need the files
     checkpoints/      see docs/checkpoints.md
     model/            columns.json, model.json and params.safetensors: all that a backend needs to predict
     report.html, plots/, metrics.jsonl
@@ -8,18 +9,20 @@
 Each file, and the folder model/ as a whole, is either complete or does not exist.
 """
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
 from shared_bottom.checkpoint.files import checkpoint_paths
-from shared_bottom.disk import check_writable, make_folder, readable_folder, write_folder
+from shared_bottom.disk import check_writable, make_folder, readable_folder, write_folder, write_whole
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import check_columns
 from spec.backend import Backend, backend_names, load_backend
@@ -31,7 +34,7 @@ from spec.results import DivergenceError
 from spec.training import Device
 from spec.validation import one_line
 
-EXPERIMENT, CHECKPOINTS, MODEL = "experiment.toml", "checkpoints", "model"
+EXPERIMENT, GIVEN, CHECKPOINTS, MODEL = "experiment.toml", "given.json", "checkpoints", "model"
 COLUMNS, NETWORK, PARAMS = "columns.json", "model.json", "params.safetensors"
 
 
@@ -110,6 +113,23 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
             for folder in missing_folders:
                 folder.rmdir()
         raise
+
+
+def write_given(folder: Path, values: Mapping[str, Sequence[str]]) -> None:
+    """Write the values of given embeddings, by the name of the embedding table, into the folder of a run."""
+    write_whole(folder / GIVEN, json.dumps(dict(values), ensure_ascii=False).encode())
+
+
+def read_given(folder: Path) -> dict[str, list[str]]:
+    """The values of given embeddings that a run began with, by the name of the embedding table.
+
+    Raises ValueError, in one line that names the file, if it is damaged.
+    """
+    path = folder / GIVEN
+    try:
+        return TypeAdapter(dict[str, list[str]]).validate_json(path.read_bytes()) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
 
 
 def write_trained(folder: Path, trained: Trained) -> None:

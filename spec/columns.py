@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.model import Pooling
 from spec.validation import STRICT, Flag, Many, Name, Some, Width, unique
 
 Transform = Literal["none", "log1p", "quantile"]
-Pooling = Literal["mean", "sum", "max"]
 TimePart = Literal["year", "month", "day", "weekday", "hour", "minute", "elapsed_days"]
 
 TIME_PARTS: dict[TimePart, int | None] = {
@@ -32,17 +32,18 @@ class NumericColumn:
     name: Name
     transform: Transform = "none"
     """log1p: log(1 + x), for amounts and counts; x must be above -1. quantile: the share of the training rows that have
-    a smaller number, so that equal numbers of rows lie in equal intervals."""
+    a smaller number, half of those with the same number counted too, so that about as many rows lie in each of equally
+    long intervals. The numbers in between are interpolated, those outside become 0 or 1."""
     distribution: Literal["normal", "uniform"] = "normal"
     """quantile: how the shares are spread. uniform: as they are, over [0, 1]. normal: by the normal distribution's
-    inverse."""
+    inverse, within ±5.2."""
     standardise: Flag = True
     """Subtract the training rows' mean and divide by their standard deviation, after the transform."""
     bins: Annotated[int, Field(ge=2)] | None = None
     """The piecewise-linear encoding (Gorishniy et al., "On Embeddings for Numerical Features in Tabular Deep Learning",
     NeurIPS 2022, section 3.2): instead of one number, the network takes one for each of so many bins, which the
-    training rows' quantiles divide. It is 0 below the bin, 1 above it, and grows linearly within. Bins without a width
-    are left out. None: the number itself."""
+    training rows' quantiles divide. It is 0 below the bin, 1 above it, grows linearly within, and is not standardised.
+    Bins without a width are left out. None: the number itself."""
     missing: Many[str] | None = None
     """The texts that stand for a missing value in this column; None: those of the table."""
 
@@ -102,7 +103,7 @@ class CategoricalColumn:
     """Width of a value's embedding."""
     length: Width = 1
     """The most values that are taken from a row. Above 1, the column holds lists (Parquet, tables in memory) or texts
-    that `separator` divides. A missing value of a list is no value, and a row may have none."""
+    that `separator` divides. A missing value of a list and an empty text are no values, and a row may have none."""
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What stands between the values of a text. None: the column holds lists."""
     keep: Literal["last", "first"] = "last"
@@ -114,15 +115,16 @@ class CategoricalColumn:
     items that the user bought. They agree in all that a table is made by: dimension, encoding, minimum_count, buckets,
     embeddings and trainable. None: a table for this column alone, called as the column is."""
     embeddings: Name | None = None
-    """A Parquet file of two columns, a value and its vector (a list of `dimension` numbers), from which the embeddings
-    start. The vocabulary is then the file's values and, if they are trained, those of the training rows, which start as
-    usual. The path is relative to the folder of the TOML file."""
+    """A Parquet file of two columns, first a value and then its vector (a list of `dimension` numbers), from which the
+    embeddings start. The vocabulary is then the file's values and, if they are trained, those of the training rows,
+    which start as usual. The path is relative to the folder of the TOML file."""
     trainable: Flag = True
     """false: the embeddings stay as the file `embeddings` has them, and an unknown value's is zero."""
     encoding: Literal["vocabulary", "hash"] = "vocabulary"
     """vocabulary: an id for each value of the training rows. hash: the value's hash chooses one of `buckets` ids."""
     minimum_count: Width = 1
-    """Values that fewer training rows have are unknown."""
+    """Values that the training rows have less often, in all columns of the table together, are unknown. It does not
+    concern the values that `embeddings` gives."""
     buckets: Width | None = None
     """Ids of a hashed column, besides the unknown."""
     missing: Many[str] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spec.checks import check_categorical, check_label, check_numeric, check_weight, unmasked
 from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
 
@@ -14,22 +15,32 @@ from spec.training import Precision
 class Dataset:
     """N rows as arrays. What the model does not use may be left out; labels too, when predicting.
 
-    numeric: float (N, model.numeric). categorical: int (N, features), ids in [0, vocabulary).
+    numeric: float (N, model.numeric). categorical: int (N, columns), as many columns for a feature as its length, ids
+    in [0, vocabulary); where the length is above 1, -1 stands where a row has no id.
     labels, by task name: binary (N,) of 0, 1 or NaN; regression (N, outputs), or (N,) for one output, a row with a NaN
     counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
+    task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
+
+    Of a NumPy masked array, a masked label is a missing one and a masked id is -1. Raises ValueError, naming the array
+    and the place, for a masked number or weight.
     """
 
     numeric: np.ndarray | None = None
     categorical: np.ndarray | None = None
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_weight: np.ndarray | None = None
+    task_weight: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("numeric", "categorical", "sample_weight"):
+        for name in ("numeric", "sample_weight"):
             value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else np.asarray(value))
-        object.__setattr__(self, "labels", {task: np.asarray(label) for task, label in (self.labels or {}).items()})
+            object.__setattr__(self, name, None if value is None else unmasked(name, value))
+        if self.categorical is not None:
+            object.__setattr__(self, "categorical", _ids(self.categorical))
+        object.__setattr__(self, "labels", {task: _label(label) for task, label in (self.labels or {}).items()})
+        weights = {task: unmasked(f"task_weight[{task!r}]", w) for task, w in (self.task_weight or {}).items()}
+        object.__setattr__(self, "task_weight", weights)
 
     @property
     def rows(self) -> int:
@@ -38,6 +49,13 @@ class Dataset:
         if inputs is None or inputs.ndim == 0:
             raise ValueError("data: expected a numeric or a categorical array of rows, got neither")
         return len(inputs)
+
+    def weight(self, task: str) -> np.ndarray | None:
+        """Each row's factor in the task's mean loss, sample_weight · task_weight: (N,); None if all count alike."""
+        if self.sample_weight is None or task not in self.task_weight:
+            return self.task_weight.get(task, self.sample_weight)
+        with np.errstate(over="ignore"):  # `check` looks for it
+            return self.sample_weight.astype(np.float64) * self.task_weight[task]
 
     def take(self, rows: Any) -> "Dataset":
         """The rows that `rows` (a slice, indices or a mask) selects, in its order."""
@@ -50,6 +68,7 @@ class Dataset:
             categorical=some(self.categorical),
             labels={task: label[rows] for task, label in self.labels.items()},
             sample_weight=some(self.sample_weight),
+            task_weight={task: weight[rows] for task, weight in self.task_weight.items()},
         )
 
     def check(self, model: ModelSpec, *, labels: bool = True, precision: Precision = "float64") -> None:
@@ -61,19 +80,25 @@ class Dataset:
         rows = self.rows
         if rows == 0:
             raise ValueError("data: expected at least one row, got 0")
-        _check_numeric(self.numeric, rows, model.numeric, precision)
-        _check_categorical(self.categorical, rows, model)
+        check_numeric(self.numeric, rows, model.numeric, precision)
+        check_categorical(self.categorical, rows, model)
         tasks = {task.name: task for task in model.tasks}
-        for name in self.labels:
-            if name not in tasks:
-                raise ValueError(f"labels: expected tasks among {', '.join(tasks)}, got {name!r}")
+        for field_name, arrays in (("labels", self.labels), ("task_weight", self.task_weight)):
+            for name in arrays:
+                if name not in tasks:
+                    raise ValueError(f"{field_name}: expected tasks among {', '.join(tasks)}, got {name!r}")
         for name, task in tasks.items():
             if name in self.labels:
-                _check_label(self.labels[name], rows, task, precision)
+                check_label(name, self.labels[name], task, label_shape(task, rows), precision)
             elif labels:
                 raise ValueError(f"labels: expected an array for task {name!r}, got none")
         if self.sample_weight is not None:
-            _check_weight(self.sample_weight, rows)
+            check_weight("sample_weight", self.sample_weight, rows)
+        for name, weight in self.task_weight.items():
+            check_weight(f"task_weight[{name!r}]", weight, rows)
+            product = self.weight(name)
+            if product is not None and not np.isfinite(product).all():
+                raise ValueError(f"task_weight[{name!r}]: expected finite products with sample_weight, got infinite")
 
 
 def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
@@ -82,11 +107,15 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
 
 
 def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
-    """Rows that fit `model`: standard-normal numbers, ids and labels drawn evenly."""
+    """Rows that fit `model`: standard-normal numbers, ids, numbers of ids and labels drawn evenly."""
     draw = np.random.default_rng(seed)
     numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
-    vocabularies = [feature.vocabulary for feature in model.categorical]
+    vocabularies = [feature.vocabulary for feature in model.categorical for _ in range(feature.length)]
     categorical = draw.integers(0, vocabularies, (rows, len(vocabularies))) if vocabularies else None
+    for feature, columns in zip(model.categorical, model.id_columns, strict=True):
+        if feature.length > 1 and categorical is not None:
+            there = draw.integers(0, feature.length + 1, (rows, 1))
+            categorical[:, columns][np.arange(feature.length) >= there] = -1
     labels: dict[str, np.ndarray] = {}
     for task in model.tasks:
         if task.traits.label == "number":
@@ -98,7 +127,8 @@ def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
 
 def label_present(label: np.ndarray, task: TaskSpec) -> np.ndarray:
     """Which rows have the task's label: bool (N,)."""
-    missing = np.isnan(label) if np.isnan(task.traits.missing_label) else label == task.traits.missing_label
+    values, marker = np.ma.getdata(label), task.traits.missing_label
+    missing = np.ma.getmaskarray(label) | (np.isnan(values) if np.isnan(marker) else values == marker)
     return ~(missing.any(axis=1) if missing.ndim == 2 else missing)
 
 
@@ -107,77 +137,15 @@ def label_shape(task: TaskSpec, rows: int) -> tuple[int, ...]:
     return (rows, task.outputs) if task.traits.label_per_output else (rows,)
 
 
-def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: str, dtype: str) -> None:
-    if array.shape not in shapes:
-        raise ValueError(f"{name}: expected shape {' or '.join(map(str, shapes))}, got {array.shape}")
-    if array.dtype.kind not in kinds:
-        raise ValueError(f"{name}: expected {dtype}, got dtype {array.dtype}")
+def _ids(ids: Any) -> np.ndarray:
+    """The array as a plain one, with -1 for what is masked; an unsigned one has no room for it, and becomes int64."""
+    plain = np.asarray(ids)
+    masked = np.ma.getmaskarray(ids) if isinstance(ids, np.ma.MaskedArray) else None
+    if masked is None or not masked.any() or plain.dtype.kind not in "iu":
+        return plain
+    return np.where(masked, -1, plain.astype(np.int64))
 
 
-def _rounded(array: np.ndarray, precision: Precision) -> np.ndarray:
-    with np.errstate(over="ignore"):  # it becomes infinite, which the caller looks for
-        return array.astype(precision)
-
-
-def _first(bad: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.argwhere(bad)[0])
-
-
-def _check_numeric(numeric: np.ndarray | None, rows: int, width: int, precision: Precision) -> None:
-    if numeric is None:
-        if width:
-            raise ValueError(f"numeric: expected an array of shape ({rows}, {width}), got none")
-        return
-    _expect("numeric", numeric, [(rows, width)], "fiu", "floats or integers")
-    bad = ~np.isfinite(_rounded(numeric, precision))
-    if bad.any():
-        row, column = _first(bad)
-        value = numeric[row, column]
-        expected = f"values that fit {precision}" if np.isfinite(value) else "finite values"
-        raise ValueError(f"numeric: expected {expected}, got {value} in column {column}, row {row}")
-
-
-def _check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSpec) -> None:
-    features = model.categorical
-    if categorical is None:
-        if features:
-            raise ValueError(f"categorical: expected an array of shape ({rows}, {len(features)}), got none")
-        return
-    _expect("categorical", categorical, [(rows, len(features))], "iu", "integers")
-    for column, feature in enumerate(features):
-        ids = categorical[:, column]
-        bad = (ids < 0) | (ids >= feature.vocabulary)
-        if bad.any():
-            (row,) = _first(bad)
-            raise ValueError(
-                f"categorical: expected ids in [0, {feature.vocabulary}) in column {column} ({feature.name}), "
-                f"got {ids[row]} in row {row}"
-            )
-
-
-def _check_label(label: np.ndarray, rows: int, task: TaskSpec, precision: Precision) -> None:
-    name, shapes = f"labels[{task.name!r}]", [label_shape(task, rows)]
-    match task.traits.label:
-        case "class":
-            _expect(name, label, shapes, "iu", "integer classes")
-            bad, expected = (label < -1) | (label >= task.outputs), f"classes in [0, {task.outputs}), or -1 for missing"
-        case "truth":
-            _expect(name, label, shapes, "fiub", "numbers")
-            bad, expected = ~((label == 0) | (label == 1) | np.isnan(label)), "0, 1, or NaN for missing"
-        case "number":
-            _expect(name, label, [*shapes, (rows,)] if task.outputs == 1 else shapes, "fiu", "numbers")
-            bad = np.isinf(_rounded(label, precision))
-            expected = f"finite values that fit {precision}, or NaN for missing"
-    if bad.any():
-        where = _first(bad)
-        raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")
-
-
-def _check_weight(weight: np.ndarray, rows: int) -> None:
-    _expect("sample_weight", weight, [(rows,)], "fiu", "numbers")
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
-        (row,) = _first(bad)
-        raise ValueError(f"sample_weight: expected finite values of 0 or more, got {weight[row]} in row {row}")
-    if not weight.any():
-        raise ValueError("sample_weight: expected at least one weight above 0, got all 0")
+def _label(label: Any) -> np.ndarray:
+    """The array as a plain one, or masked if some of it is: what stands for a missing label depends on the task."""
+    return label if isinstance(label, np.ma.MaskedArray) and label.mask.any() else np.asarray(label)

@@ -8,17 +8,19 @@ Every trunk layer (the last one too) and every hidden layer of a head is linear,
 dropout, in this order. A head's output layer is linear.
 """
 
+from itertools import accumulate
 from typing import Literal, Self
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.tasks import LOSSES, TASK_KINDS, TaskKind, TaskTraits
-from spec.validation import STRICT, Count, Fraction, Identifier, Many, NonNegative, Some, Width, unique
+from spec.validation import STRICT, Count, Flag, Fraction, Identifier, Many, NonNegative, Some, Width, unique
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 Normalization = Literal["none", "layer"]
 Initializer = Literal["torch_default", "he_normal", "lecun_normal", "glorot_uniform"]
+Pooling = Literal["mean", "sum", "max"]
 
 LAYER_NORM_EPS = 1e-5
 """Added to the variance inside the root. PyTorch's default; Flax's is 1e-6."""
@@ -26,7 +28,7 @@ LAYER_NORM_EPS = 1e-5
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class CategoricalFeature:
-    """A column of ids in [0, vocabulary), looked up in a table of (vocabulary, dimension)."""
+    """An id in [0, vocabulary), or several, looked up in an embedding table of (vocabulary, dimension)."""
 
     name: Identifier
     """A Python identifier."""
@@ -34,6 +36,19 @@ class CategoricalFeature:
     """Number of ids."""
     dimension: Width
     """Width of an id's embedding."""
+    length: Width = 1
+    """Most ids that a row has: so many adjacent columns. Where it is above 1, -1 marks a place without an id."""
+    pooling: Pooling = "mean"
+    """How a row's embeddings become one, over the ids that are there; 0 if none is. max: of each element."""
+    table: Identifier | None = None
+    """Features of one table share its embedding. None: the table is called as the feature."""
+    trainable: Flag = True
+    """Whether training moves the embedding. A frozen one has no gradient, no optimizer slots and no weight decay."""
+
+    @property
+    def parameter(self) -> str:
+        """The name of its embedding table among the parameters."""
+        return f"embeddings.{self.table or self.name}"
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -105,16 +120,32 @@ class ModelSpec(NetworkSpec):
     numeric: Count = 0
     """Width of the numeric input."""
     categorical: Many[CategoricalFeature] = ()
-    """The categorical columns, in the order of the data set's columns."""
+    """The categorical features, in the order of the data set's columns."""
 
     @model_validator(mode="after")
     def _inputs(self) -> Self:
         if not self.numeric and not self.categorical:
             raise ValueError("numeric, categorical: expected at least one input column, got none")
         unique("categorical", (feature.name for feature in self.categorical))
+        first: dict[str, CategoricalFeature] = {}
+        for i, feature in enumerate(self.categorical):
+            other = first.setdefault(feature.parameter, feature)
+            for field in ("vocabulary", "dimension", "trainable"):
+                expected, received = getattr(other, field), getattr(feature, field)
+                if received != expected:
+                    raise ValueError(
+                        f"categorical.{i}.{field}: expected {expected}, as {other.name!r} has, which shares "
+                        f"{feature.parameter} with {feature.name!r}, got {received}"
+                    )
         return self
 
     @property
     def input_width(self) -> int:
-        """Width of what enters the trunk: the numeric columns, then every embedding."""
+        """Width of what enters the trunk: the numeric columns, then the embedding of every feature."""
         return self.numeric + sum(feature.dimension for feature in self.categorical)
+
+    @property
+    def id_columns(self) -> tuple[slice, ...]:
+        """Of each categorical feature, which of the data set's columns have its ids."""
+        stops = list(accumulate(feature.length for feature in self.categorical))
+        return tuple(slice(stop - feature.length, stop) for stop, feature in zip(stops, self.categorical, strict=True))

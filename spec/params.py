@@ -76,10 +76,21 @@ def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter by its name, in network order."""
     shapes: dict[str, tuple[int, ...]] = {}
     for feature in model.categorical:
-        shapes[f"embeddings.{feature.name}"] = (feature.vocabulary, feature.dimension)
+        shapes[feature.parameter] = (feature.vocabulary, feature.dimension)
     for layer in layers(model):
         shapes |= {f"{layer.name}.{part}": shape for part, shape in layer_shapes(layer, model).items()}
     return shapes
+
+
+def frozen_parameters(model: ModelSpec) -> list[str]:
+    """The names of the parameters that training does not move, in network order."""
+    return list(dict.fromkeys(feature.parameter for feature in model.categorical if not feature.trainable))
+
+
+def frozen_zeros(model: ModelSpec, others: Mapping[str, np.ndarray]) -> Params:
+    """What stands for the frozen parameters beside `others`, gradients or slots, and in their type: zeros, by name."""
+    shapes, dtype = parameter_shapes(model), next(iter(others.values())).dtype
+    return {name: np.zeros(shapes[name], dtype) for name in frozen_parameters(model)}
 
 
 def shared_parameters(model: ModelSpec) -> list[str]:

@@ -53,7 +53,8 @@ class TableSpec:
     """Texts that stand for a missing value, besides nulls and NaN, in every kind of column and in both formats. Blanks
     around a text are no part of it. A text that is a number also stands for the number, so -999 for -999.0."""
     memory_mb: Width = 256
-    """Memory, in MiB, that reading keeps within; vocabularies and the encoded rows that training holds come on top."""
+    """Memory, in MiB, that reading keeps within. Vocabularies, the encoded rows that training holds, and 4 MiB for each
+    numeric column with quantiles or bins come on top."""
 
     @model_validator(mode="after")
     def _columns(self) -> "TableSpec":

@@ -17,6 +17,7 @@ ONLY_TORCH = {
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {
+    "layers": ["Frozen"],
     "optimizers": ["transformation", "AdamState", "AdagradState"],
     "training": ["as_arguments"],
 }

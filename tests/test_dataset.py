@@ -65,6 +65,8 @@ def changed(array, place, value):
         {"labels": {"region": np.array([0, 1, 2, 3], np.uint8)}},
         {"sample_weight": np.array([0.0, 0.5, 2.0, 0.0])},
         {"sample_weight": np.array([1, 0, 0, 0])},
+        {"task_weight": {"price": np.array([0.0, 0.5, 2.0, 0.0]), "region": [1, 0, 0, 0]}},
+        {"numeric": np.ma.array(np.zeros((4, 2)), mask=False)},
     ],
 )
 def test_rows_that_fit_pass(changes):
@@ -127,6 +129,22 @@ BAD = {
     "weight inf": ({"sample_weight": [np.inf, 1, 1, 1]}, "sample_weight: finite got inf row 0"),
     "weights all zero": ({"sample_weight": np.zeros(4)}, "sample_weight: at least one above 0 got all 0"),
     "weights too few": ({"sample_weight": np.ones(3)}, "sample_weight: (4,) got (3,)"),
+    "task weight of no task": (
+        {"task_weight": {"prize": np.ones(4)}},
+        "task_weight: click, price, span, region got 'prize'",
+    ),
+    "task weight negative": ({"task_weight": {"price": [1, -2, 1, 1]}}, "task_weight['price']: 0 or more got -2 row 1"),
+    "task weight NaN": ({"task_weight": {"price": [NAN, 1, 1, 1]}}, "task_weight['price']: finite got nan row 0"),
+    "task weights all zero": ({"task_weight": {"price": np.zeros(4)}}, "task_weight['price']: at least one got all 0"),
+    "task weights too few": ({"task_weight": {"price": np.ones(3)}}, "task_weight['price']: (4,) got (3,)"),
+    "weights whose product is infinite": (
+        {"sample_weight": np.full(4, 1e200), "task_weight": {"price": np.full(4, 1e200)}},
+        "task_weight['price']: finite sample_weight got infinite",
+    ),
+    "id masked": (
+        {"categorical": np.ma.array(np.zeros((4, 2), np.uint8), mask=np.eye(4, 2, -2))},
+        "categorical: [0, 3) column 0 (colour) got -1 row 2",
+    ),
     "weights of flags": ({"sample_weight": np.ones(4, bool)}, "sample_weight: numbers got bool"),
 }
 
@@ -141,6 +159,84 @@ def test_rows_that_do_not_fit_are_rejected(changes, words):
     assert before.startswith(expected.split()[0])
     assert after.startswith(received.split()[0])
     assert [word for word in words.split() if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"numeric": np.ma.array(np.zeros((4, 2)), mask=np.eye(4, 2, -2))}, "numeric: .* column 0, row 2"),
+        ({"numeric": np.ma.masked_invalid([[1.0, NAN]])}, "numeric: .* column 1, row 0"),
+        ({"sample_weight": np.ma.array([1, 2, 3, 4], mask=[0, 0, 1, 1])}, "sample_weight: .* row 2"),
+        ({"task_weight": {"click": np.ma.masked_equal([1, 2, 3, 4], 2)}}, r"task_weight\['click'\]: .* row 1"),
+    ],
+    ids=["numeric", "numeric NaN", "sample_weight", "task_weight"],
+)
+def test_a_masked_number_or_weight_is_rejected(arrays, words):
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        fitting(**arrays)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "float32", "bool"])
+def test_a_masked_label_is_a_missing_label(dtype):
+    """Also where what lies under the mask is no label."""
+    masked = np.ma.array(np.array([1, 0, 1, 1], dtype), mask=[False, True, False, False])
+    under = np.ma.array([0, 3, 99, 1], mask=[False, False, True, False])
+    labels = {"click": masked, "price": masked if dtype != "bool" else None, "region": under}
+    labels["span"] = np.ma.array(np.ones((4, 2)), mask=[[0, 0], [0, 0], [0, 0], [0, 1]])
+    data = fitting(labels={**labels, "price": labels["price"] if dtype != "bool" else np.zeros(4)})
+    data.check(MODEL)
+    present = {task.name: label_present(data.labels[task.name], task).tolist() for task in MODEL.tasks}
+    assert present["click"] == [True, False, True, True]
+    assert present["price"] == ([True] * 4 if dtype == "bool" else [True, False, True, True])
+    assert present["region"] == [True, True, False, True]
+    assert present["span"] == [True, True, True, False]
+    taken = data.take([1, 2])
+    assert label_present(taken.labels["click"], MODEL.tasks[0]).tolist() == [False, True]
+
+
+LISTS = replace(
+    MODEL,
+    categorical=(
+        CategoricalFeature(name="tags", vocabulary=3, dimension=2, length=2),
+        CategoricalFeature(name="size", vocabulary=5, dimension=2),
+    ),
+)
+
+
+def test_where_a_feature_has_several_ids_minus_one_stands_for_none():
+    ids = np.array([[0, 2, 4], [-1, 1, 0], [-1, -1, 0], [2, -1, 0]])
+    fitting(categorical=ids).check(LISTS)
+    masked = np.ma.array(np.abs(ids).astype(np.uint16), mask=ids < 0)
+    np.testing.assert_array_equal(fitting(categorical=masked).categorical, ids)
+    with pytest.raises(ValueError, match=r"categorical: expected shape \(4, 3\), got \(4, 2\)"):
+        fitting().check(LISTS)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ((1, 1), 3, r"ids in \[0, 3\), or -1 for none, in column 1 \(tags\), got 3 in row 1"),
+        ((2, 0), -2, r"ids in \[0, 3\), or -1 for none, in column 0 \(tags\), got -2 in row 2"),
+        ((3, 2), -1, r"ids in \[0, 5\) in column 2 \(size\), got -1 in row 3"),
+    ],
+)
+def test_an_id_of_no_vocabulary_is_rejected(place, value, words):
+    with pytest.raises(ValueError, match=f"^categorical: expected {words}$"):
+        fitting(categorical=changed(np.zeros((4, 3), int), place, value)).check(LISTS)
+
+
+def test_random_lists_of_ids_have_every_number_of_them_and_end_with_what_is_missing():
+    tags = presets.random_data(LISTS, 50, seed=1).categorical[:, :2]
+    assert set((tags >= 0).sum(axis=1)) == {0, 1, 2}
+    assert not ((tags[:, 0] < 0) & (tags[:, 1] >= 0)).any()
+
+
+def test_a_rows_weight_for_a_task_is_the_product_of_both():
+    data = fitting(sample_weight=[1, 2, 3, 4], task_weight={"price": [1.0, 0.5, 0.0, 2.0]})
+    assert data.weight("price").tolist() == [1.0, 1.0, 0.0, 8.0]
+    assert data.weight("click").tolist() == [1, 2, 3, 4]
+    assert replace(data, sample_weight=None).weight("price").tolist() == [1.0, 0.5, 0.0, 2.0]
+    assert fitting().weight("click") is None
 
 
 def test_labels_may_be_left_out_when_predicting_but_not_be_wrong():
@@ -182,8 +278,9 @@ def test_a_missing_label_is_nan_or_minus_one():
     ids=["slice", "indices", "mask"],
 )
 def test_take_selects_the_same_rows_of_every_array(rows, expected):
-    data = fitting(sample_weight=np.arange(4.0))
+    data = fitting(sample_weight=np.arange(4.0), task_weight={"price": np.arange(4.0) + 1})
     taken = data.take(rows)
+    np.testing.assert_array_equal(taken.task_weight["price"], [row + 1 for row in expected])
     for name in ("numeric", "categorical", "sample_weight"):
         np.testing.assert_array_equal(getattr(taken, name), [getattr(data, name)[row] for row in expected])
     assert taken.labels.keys() == data.labels.keys()

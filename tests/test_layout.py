@@ -1,13 +1,13 @@
 """Where parameters lie in a backend: packed without loss, like heads and tables tied together."""
 
-import math
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
 
-from backends.layout import layout_of
-from spec import ModelSpec, TaskSpec, initial_params, parameter_shapes
+from backends.layout import layout_of, native_arrays
+from spec import ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
+from spec.params import frozen_parameters
 from tests.helpers.builders import tasks_of
 from tests.helpers.strategies import model_specs, repeatable
 
@@ -18,10 +18,13 @@ def test_a_vector_and_its_params_are_inverse(model):
     layout = layout_of(model)
     params = initial_params(model, seed=1, precision="float64")
     flat = layout.to_vector(params)
-    assert flat.shape == (sum(math.prod(shape) for shape in parameter_shapes(model).values()),)
+    frozen = {name: params[name] for name in frozen_parameters(model)}
+    trained = {name: value for name, value in params.items() if name not in frozen}
+    assert flat.shape == (layout.size,) == (sum(value.size for value in trained.values()),)
     again = layout.to_params(flat)
-    assert list(again) == list(params)
-    for name, value in params.items():
+    assert list(again) == list(trained)
+    assert list(layout.to_params(flat, frozen)) == list(params)
+    for name, value in trained.items():
         assert again[name].dtype == np.float64
         np.testing.assert_array_equal(again[name], value)
         assert not np.shares_memory(again[name], flat)
@@ -37,12 +40,48 @@ def test_native_tensors_tile_the_vector(model):
     assert np.concatenate([view.ravel() for view in views.values()]).tolist() == flat.tolist()
     assert all(np.shares_memory(view, flat) for view in views.values())
     assert {name: view.shape for name, view in views.items()} == {n: t.shape for n, t in layout.tensors.items()}
-    parts = [part for tensor in layout.tensors.values() for part in tensor.parts]
+    parts = [part for tensor in layout.native.values() for part in tensor.parts]
     assert sorted(parts) == sorted(parameter_shapes(model))
+    assert sorted(part for tensor in layout.frozen.values() for part in tensor.parts) == sorted(
+        frozen_parameters(model)
+    )
     assert sorted(task.name for task in layout.tasks) == sorted(task.name for task in model.tasks)
     shapes = {(task.kind, task.hidden, task.outputs) for task in model.tasks}
     assert len(layout.heads) == len(shapes)
-    assert len(layout.tables) == len({feature.dimension for feature in model.categorical})
+    assert len(layout.tables) == len({(feature.dimension, feature.trainable) for feature in model.categorical})
+
+
+@repeatable
+@given(model_specs())
+def test_all_parameters_go_to_native_arrays_and_come_back(model):
+    layout, params = layout_of(model), initial_params(model, seed=1)
+    arrays = native_arrays(model, params)
+    assert {name: array.shape for name, array in arrays.items()} == {n: t.shape for n, t in layout.native.items()}
+    again = layout.from_tensors(arrays)
+    assert list(again) == list(params)
+    for name, value in params.items():
+        np.testing.assert_array_equal(again[name], value)
+
+
+@repeatable
+@given(model_specs())
+def test_every_id_is_looked_up_once_in_the_table_of_its_feature(model):
+    layout, params = layout_of(model), initial_params(model, seed=1)
+    arrays, ids = native_arrays(model, params), presets.random_data(model, 1).categorical
+    seen = {}
+    for table in layout.tables:
+        assert {model.categorical[lookup.feature].trainable for lookup in table.lookups} == {table.trainable}
+        for lookup in table.lookups:
+            columns, offsets = table.columns[lookup.columns], table.offsets[lookup.columns]
+            feature = model.categorical[lookup.feature]
+            seen |= dict.fromkeys(columns, feature)
+            assert lookup.pooling == (feature.pooling if feature.length > 1 else None)
+            for column, offset in zip(columns, offsets, strict=True):
+                row = max(ids[0, column], 0)
+                looked_up = arrays[f"{table.name}.embedding"][row + offset]
+                np.testing.assert_array_equal(looked_up, params[feature.parameter][row])
+    expected = [feature for feature in model.categorical for _ in range(feature.length)]
+    assert [seen[column] for column in sorted(seen)] == expected
 
 
 def test_like_heads_and_tables_are_tied(model):

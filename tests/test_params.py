@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
-from spec.params import check_params
+from spec.params import check_params, frozen_parameters, shared_parameters
 from tests.helpers.strategies import model_specs, repeatable
 
 TUTORIAL = {
@@ -63,6 +63,25 @@ MIXED_SHAPES = {
     "tasks.region.1.bias": (5,),
 }
 
+SHARED = ModelSpec(
+    categorical=(
+        CategoricalFeature(name="query", vocabulary=7, dimension=4, length=3, table="word"),
+        CategoricalFeature(name="colour", vocabulary=6, dimension=2, trainable=False),
+        CategoricalFeature(name="title", vocabulary=7, dimension=4, length=2, table="word", pooling="max"),
+        CategoricalFeature(name="shade", vocabulary=6, dimension=2, table="colour", trainable=False),
+    ),
+    trunk=(8,),
+    tasks=(TaskSpec(name="click", kind="binary"),),
+)
+SHARED_SHAPES = {
+    "embeddings.word": (7, 4),
+    "embeddings.colour": (6, 2),
+    "trunk.0.kernel": (12, 8),
+    "trunk.0.bias": (8,),
+    "tasks.click.0.kernel": (8, 1),
+    "tasks.click.0.bias": (1,),
+}
+
 LARGE = ModelSpec(
     numeric=400,
     categorical=(CategoricalFeature(name="word", vocabulary=5000, dimension=32),),
@@ -78,14 +97,20 @@ def digest(params):
 
 @pytest.mark.parametrize(
     ("model", "shapes", "numbers"),
-    [(presets.tutorial_model(), TUTORIAL, 4565), (MIXED, MIXED_SHAPES, 244)],
-    ids=["tutorial", "mixed"],
+    [(presets.tutorial_model(), TUTORIAL, 4565), (MIXED, MIXED_SHAPES, 244), (SHARED, SHARED_SHAPES, 153)],
+    ids=["tutorial", "mixed", "shared tables"],
 )
 def test_the_table(model, shapes, numbers):
     assert list(parameter_shapes(model).items()) == list(shapes.items())
     params = initial_params(model)
     assert [(name, value.shape) for name, value in params.items()] == list(shapes.items())
     assert sum(value.size for value in params.values()) == numbers
+
+
+def test_what_is_shared_and_what_is_frozen():
+    assert shared_parameters(SHARED) == ["embeddings.word", "embeddings.colour", "trunk.0.kernel", "trunk.0.bias"]
+    assert frozen_parameters(SHARED) == ["embeddings.colour"]
+    assert frozen_parameters(MIXED) == []
 
 
 @repeatable

@@ -87,7 +87,8 @@ def test_a_task_without_a_label_adds_no_loss_and_no_gradient(task):
     others = replace(model, tasks=tuple(other for other in model.tasks if other.name != task))
     kept = {name: value for name, value in params.items() if not name.startswith(f"tasks.{task}.")}
     labels = {name: value for name, value in data.labels.items() if name != task}
-    alone = agreed(others, kept, replace(data, labels=labels))
+    weights = {name: weight for name, weight in data.task_weight.items() if name != task}
+    alone = agreed(others, kept, replace(data, labels=labels, task_weight=weights))
     compare_params(alone, {name: gradients[name] for name in alone}, 1e-12)
 
 

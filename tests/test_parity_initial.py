@@ -24,16 +24,16 @@ def native_parameters(network):
         return {name: tensor.numpy(force=True) for name, tensor in network.named_parameters()}
     from flax import nnx
 
-    flat = nnx.to_flat_state(nnx.state(network, nnx.Param))
+    flat = nnx.to_flat_state(nnx.state(network))
     return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in flat}
 
 
 def spec_parameters(model, network):
     """A native module's parameters as the spec names them: each native tensor is one, or a stack of like ones."""
     layout, native, shapes = layout_of(model), native_parameters(network), parameter_shapes(model)
-    assert native.keys() == layout.tensors.keys()
+    assert native.keys() == layout.native.keys()
     found = {}
-    for name, tensor in layout.tensors.items():
+    for name, tensor in layout.native.items():
         assert native[name].shape == tensor.shape, name
         sizes = [int(np.prod(shapes[part])) for part in tensor.parts]
         bounds = pairwise(np.cumsum([0, *sizes]).tolist())

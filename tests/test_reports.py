@@ -186,6 +186,9 @@ class TestReport:
         model = small_model()
         said = rejection(write, tmp_path, model, history_of(model), **rows)
         assert said == "sample_weight: expected shape (3,), got (2,)"
+        weights = {"sample_weight": None, "task_weight": {"a": np.ones(4)}}
+        said = rejection(write, tmp_path, model, history_of(model), **(rows | weights))
+        assert said == "task_weight['a']: expected shape (3,), got (4,)"
 
 
 class TestEvents:

@@ -35,6 +35,7 @@ from tests.helpers.strategies import OPTIMIZERS, model_specs, repeatable, train_
         ({"tasks": (task(kind="binary"), task(name="b", kind="multiclass", outputs=2))}, 2),
         ({"numeric": 0, "categorical": (feature(),)}, 2),
         ({"categorical": (feature(), feature(name="größe", vocabulary=1, dimension=1))}, 5),
+        ({"categorical": (feature(length=50, pooling="max"), feature(name="b", table="colour"))}, 6),
         ({"numeric": 1, "trunk": (1,) * 20, "dropout": 0.999, "tasks": (task(weight=0),)}, 1),
     ],
 )
@@ -100,6 +101,7 @@ def test_optimizer_defaults_are_those_of_torch(cls):
     [
         (feature, "vocabulary", "vocabulary"),
         (feature, "dimension", "dimension"),
+        (feature, "length", "length"),
         (task, "outputs", "outputs"),
         (task, "hidden", "hidden.1"),
         (model, "trunk", "trunk.1"),
@@ -139,6 +141,7 @@ def test_a_bad_width_is_rejected(build, field, path, value):
         *((GradNorm, "learning_rate", value) for value in (0.0, -1.0, math.nan)),
         *((TrainSpec, "seed", value) for value in (-1, 2**32, 0.0, True, None)),
         (TrainSpec, "shuffle", "yes"),
+        (feature, "trainable", 1),
     ],
 )
 def test_a_bad_number_is_rejected(build, field, value):
@@ -151,6 +154,7 @@ def test_a_bad_number_is_rejected(build, field, value):
     ("build", "field", "valid"),
     [
         (task, "kind", ("binary", "regression", "multiclass")),
+        (feature, "pooling", ("mean", "sum", "max")),
         (model, "activation", ("relu", "gelu", "silu", "tanh")),
         (model, "normalization", ("none", "layer")),
         (model, "initializer", ("torch_default", "he_normal", "lecun_normal", "glorot_uniform")),
@@ -182,12 +186,21 @@ def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, v
         (model, {"trunk": "88"}, "trunk: got '88'"),
         (model, {"tasks": (task(), task(name="b"), task())}, "tasks: distinct 'a' twice"),
         (model, {"categorical": (feature(), feature())}, "categorical: distinct 'colour' twice"),
+        *(
+            (model, {"categorical": (feature(), feature(name="paint", table="colour", **{field: value}))}, words)
+            for field, value, words in [
+                ("vocabulary", 4, "categorical.1.vocabulary: 3 'colour' embeddings.colour 'paint' got 4"),
+                ("dimension", 1, "categorical.1.dimension: 2 'colour' embeddings.colour 'paint' got 1"),
+                ("trainable", False, "categorical.1.trainable: true 'colour' embeddings.colour 'paint' got false"),
+            ]
+        ),
         (model, {"numeric": 0}, "numeric categorical: at least one got none"),
         (task, {"name": "my task"}, "name: identifier got 'my task'"),
         (task, {"name": "class"}, "name: identifier got 'class'"),
         (task, {"name": ""}, "name: identifier got ''"),
         (task, {"name": 3}, "name: string got 3"),
         (feature, {"name": "a.b"}, "name: identifier got 'a.b'"),
+        (feature, {"table": "a.b"}, "table: identifier got 'a.b'"),
         (task, {"kind": "binary", "outputs": 2}, "outputs: expected 1 binary 'a' got 2"),
         (task, {"kind": "multiclass", "outputs": 1}, "outputs: expected 2 multiclass 'a' got 1"),
         (SGD, {"nesterov": True}, "nesterov: momentum got 0.0"),

@@ -66,6 +66,10 @@ def labels(**replaced):
             "data.weight: expected a column that is no input, got 'weight'",
         ),
         (
+            {"labels": labels(click=LabelColumn(columns=("click",), weight="age"))},
+            "data.labels.click.weight: expected a column that is no input, got 'age'",
+        ),
+        (
             {"categorical": (CategoricalColumn(name="zip code"), CategoricalColumn(name="zip-code"))},
             "data.categorical: expected names that differ as identifiers, got 'zip code' and 'zip-code'",
         ),

@@ -109,6 +109,10 @@ USUAL = {
     "every value twice": ({"c": [i // 2 for i in range(ROWS)], "y": Y}, category()),
     "a hashed id": ({"c": range(ROWS), "y": Y}, category(**HASHED)),
     "a separator in some values": ({"c": ["a", "b, c"] * 100, "y": Y}, category()),
+    "lists that are divided": (
+        {"c": ["a|b|c", "b|c", "a"] * 60, "y": Y[:180]},
+        category(length=3, separator="|"),
+    ),
     "one value, and missing ones": ({"c": ["a", ""] * 100, "y": Y}, category()),
     "two texts of a binary label": ({"y": ["yes", "no", None, "NA"] * 50}, {"label": label(positive="yes")}),
     "labels of 0 and 1": ({"y": Y}, {}),

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shared_bottom.tables.columns import FittedColumns, bucket, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
 from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
+from shared_bottom.tables.values import bucket
 from spec import CategoricalColumn, CategoricalFeature, LabelColumn, NumericColumn, TaskSpec, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, encoded, experiment, simple, with_data, write
@@ -86,6 +87,31 @@ def test_labels_and_weights_are_what_a_dataset_takes(tmp_path):
     assert data.sample_weight.tolist() == COLUMNS["weight"]
 
 
+@pytest.mark.parametrize("name", ["train.csv", "train.parquet"])
+def test_a_task_may_have_weights_of_its_own(tmp_path, name):
+    write(tmp_path, name, COLUMNS | {"w": [1.0, None, 0.5, 2.0, None, 0.0]})
+    labels = {
+        "click": LabelColumn(columns=("click",), weight="weight"),
+        "spend": LabelColumn(columns=("spend",), weight="w"),
+        "plan": LabelColumn(columns=("plan",)),
+    }
+    spec = experiment((name,), labels=labels)
+    columns, data = encoded(tmp_path, spec)
+    data.check(columns.model(spec.model))
+    assert data.sample_weight.tolist() == COLUMNS["weight"]
+    assert data.task_weight.keys() == {"click", "spend"}
+    assert data.task_weight["click"].tolist() == COLUMNS["weight"]
+    assert data.task_weight["spend"].tolist() == [1, 0, 0.5, 2, 0, 0]  # none is needed where the label is missing
+    assert read_rows(columns, tmp_path, [name], labels=False).task_weight == {}
+
+
+def test_a_missing_weight_of_a_row_with_a_label_is_named(tmp_path):
+    write(tmp_path, "train.csv", {"x": [1, 2, 3], "y": [0, 1, 0], "w": [1, None, -1]})
+    spec = simple(label=LabelColumn(columns=("y",), weight="w"))
+    said = rejection(encoded, tmp_path, spec)
+    assert said == f"{tmp_path / 'train.csv'}: column 'w', row 2: expected a weight of 0 or more, got ''"
+
+
 def test_predictions_are_restored_to_the_columns_own_unit(tmp_path):
     write(tmp_path, "train.csv")
     columns, data = encoded(tmp_path, experiment())
@@ -124,6 +150,19 @@ def test_predictions_that_would_have_one_name_are_refused_before_training(tmp_pa
     numeric = (NumericColumn(name="x"),)
     spec = experiment(tasks=specs, numeric=numeric, categorical=(), weight=None, labels=labels)
     assert rejection(fit_columns, spec, tmp_path).endswith(said)
+
+
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
+@pytest.mark.parametrize(
+    ("label", "scaled"), [({}, True), ({"standardise": True}, True), ({"standardise": False}, False)]
+)
+def test_a_regression_label_is_standardised_unless_the_table_says_no(tmp_path, label, scaled):
+    prices = np.array([30_000.0, 29_000, 31_500])
+    write(tmp_path, "train.csv", {"x": [1, 2, 3], "y": prices.tolist()})
+    columns, data = encoded(tmp_path, simple(kind="regression", label=LabelColumn(columns=("y",), **label)))
+    learnt = (prices - prices.mean()) / prices.std() if scaled else prices
+    np.testing.assert_allclose(data.labels["y"][:, 0], learnt, rtol=1e-12)
+    np.testing.assert_allclose(columns.restore("y", data.labels["y"])[:, 0], prices, rtol=1e-12)
 
 
 def test_a_target_of_several_columns_has_a_scale_for_each(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from shared_bottom import ColumnSummary, FittedColumns
 from shared_bottom.tables.rows import fit_columns
 from shared_bottom.tables.summary import HEADER, cells, label_lines
-from spec import CategoricalColumn, LabelColumn, from_json, to_json
+from spec import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn, from_json, to_json
 from tests.helpers.table_files import COLUMNS, experiment, simple, with_data, write
 
 
@@ -110,3 +110,46 @@ def test_a_row_of_the_table_has_what_applies(tmp_path):
     many = replace(columns.summary[-1], classes={f"c{i}": i for i in range(11)})
     (line,) = label_lines([many])
     assert line == "plan: c0 0, c1 1, c2 2, c3 3, c4 4, c5 5, c6 6, c7 7 and 3 more classes"
+
+
+def test_each_part_of_a_time_has_a_summary(tmp_path):
+    times = ["2024-01-05T17:30:00", None, "2024-03-06", "2026-01-05"]
+    write(tmp_path, "train.csv", {"x": [1, 2, 3, 4], "t": times, "y": [0, 1, 0, 1]})
+    parts = summary_of(tmp_path, simple(time=(TimeColumn(name="t", parts=("weekday", "year", "hour")),)))
+    missing = {"role": "time", "rows": 4, "missing": 1}
+    years = np.array([2024, 2024, 2026])
+    assert parts["t.weekday"] == ColumnSummary(name="t.weekday", kept=7, **missing)
+    assert parts["t.hour"] == ColumnSummary(name="t.hour", kept=24, **missing)
+    year = parts["t.year"]
+    assert year == ColumnSummary(name="t.year", mean=year.mean, deviation=year.deviation, **missing)
+    assert (year.mean, year.deviation) == pytest.approx((years.mean(), years.std()))
+
+
+def test_lists_have_their_values_counted_and_columns_of_one_table_share_what_is_kept(tmp_path):
+    write(tmp_path, "train.csv", {"item": ["a", "b", "", "c"], "bought": ["a|d", "", "d|d|a", "e"], "y": [0, 1, 0, 1]})
+    bought = CategoricalColumn(name="bought", table="item", length=3, separator="|", minimum_count=2)
+    spec = simple(inputs=(CategoricalColumn(name="item", minimum_count=2), bought))
+    columns = fit_columns(spec, tmp_path)
+    assert columns.vocabularies == {"item": ("a", "d")}
+    shared = {"role": "categorical", "rows": 4, "missing": 1, "kept": 2}
+    item, lists = columns.summary[:2]
+    assert item == ColumnSummary(name="item", values=3, distinct=3, unknown=2 / 3, **shared)
+    assert lists == ColumnSummary(name="bought", values=6, distinct=3, unknown=1 / 6, **shared)
+
+
+def test_numbers_in_quantiles_or_bins_are_summarised_as_they_are_learnt(tmp_path):
+    write(tmp_path, "train.csv", {"q": [1, 10, 100, 1000, 0], "b": [1, 2, 3, 4, None], "y": [0, 1, 0, 1, 1]})
+    numeric = (NumericColumn(name="q", transform="quantile"), NumericColumn(name="b", bins=2))
+    columns = fit_columns(simple(numeric=numeric), tmp_path)
+    for summary in columns.summary[:2]:
+        scale = columns.numeric[summary.name]
+        assert (summary.role, summary.mean, summary.deviation) == ("numeric", scale.mean, scale.deviation)
+    assert columns.summary[1].missing == 1
+
+
+def test_given_embeddings_keep_their_values(tmp_path):
+    write(tmp_path, "train.csv", {"c": ["a", "b", "b", "z"], "y": [0, 1, 0, 1]})
+    write(tmp_path, "given.parquet", {"value": ["b", "a", "k"], "vector": [[1.0, 0.0]] * 3})
+    column = CategoricalColumn(name="c", dimension=2, embeddings="given.parquet", trainable=False)
+    kept = summary_of(tmp_path, simple(inputs=(column,)))["c"]
+    assert (kept.distinct, kept.kept, kept.unknown) == (3, 3, 0.25)

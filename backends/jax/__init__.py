@@ -13,6 +13,7 @@ from backends.batches import Batches
 from backends.jax.model import Network
 from backends.jax.settings import scope
 from backends.jax.training import Trainer, as_arguments, make_gradient
+from backends.layout import native_arrays
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
@@ -40,10 +41,10 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        flat, native = self.to_vector(model, params), self.native_device(self.resolve_device(device))
+        arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
         network = Network(model)
-        with scope(flat.dtype, native):
-            return network.bind(network.layout.to_tensors(jax.device_put(flat, native)))
+        with scope(next(iter(arrays.values())).dtype, native):
+            return network.bind(jax.device_put(arrays, native))
 
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""

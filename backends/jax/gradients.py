@@ -12,6 +12,7 @@ from backends.jax.losses import task_losses, total_loss
 from backends.jax.model import Network
 
 Batch = Mapping[str, Array]
+"""The arrays of a step, and the layout's frozen tensors by name."""
 Losses = Float[Array, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
@@ -21,9 +22,15 @@ def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Array]], Fl
     inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
 
     def losses(tensors: dict[str, Array]) -> Float[Array, " tasks"]:
-        return task_losses(network.layout, network.bind(tensors).stacked_logits(**inputs), batch)
+        bound = network.bind({**tensors, **frozen(network, batch)})
+        return task_losses(network.layout, bound.stacked_logits(**inputs), batch)
 
     return losses
+
+
+def frozen(network: Network, batch: Batch) -> Batch:
+    """The network's frozen tensors out of a batch."""
+    return {name: batch[name] for name in network.layout.frozen}
 
 
 def loss_and_gradient(

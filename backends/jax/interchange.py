@@ -11,28 +11,24 @@ from flax import nnx
 
 from backends.jax.model import Network
 from backends.jax.settings import scope
-from backends.layout import layout_of
+from backends.layout import layout_of, native_arrays
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params, frozen_zeros
 
 SLOTS = {"mu": "mu", "nu": "nu"}
 """What optax calls them."""
 
 
 def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.State[Any, Any]:
-    """The nnx.Param state of the module that `build` returns. Raises ValueError for params that do not fit."""
-    check_params(model, params)
-    layout = layout_of(model)
-    flat = layout.to_vector(params)
-    with scope(flat.dtype, jax.devices()[0]):
-        tensors = {name: jnp.array(tensor) for name, tensor in layout.to_tensors(flat).items()}
-        return nnx.state(Network(model).bind(tensors), nnx.Param)
+    """The state of the module that `build` returns. Raises ValueError for params that do not fit."""
+    arrays = native_arrays(model, params)
+    with scope(next(iter(arrays.values())).dtype, jax.devices()[0]):
+        return nnx.state(Network(model).bind({name: jnp.array(array) for name, array in arrays.items()}))
 
 
 def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    leaves = nnx.to_flat_state(state)
-    return layout_of(model).from_tensors({".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in leaves})
+    return layout_of(model).from_tensors(_arrays(state))
 
 
 def export_slots(
@@ -46,14 +42,15 @@ def export_slots(
     _adam(model, state)
     if slots.keys() != SLOTS.keys():
         raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
-    native = {SLOTS[slot]: export_params(model, values) for slot, values in slots.items()}
+    native = {SLOTS[slot]: nnx.filter_state(_slot(model, values), nnx.Param) for slot, values in slots.items()}
     return optax.tree_utils.tree_set(state, count=jnp.array(step, jnp.int32), **native)
 
 
 def import_slots(model: ModelSpec, state: optax.OptState) -> tuple[dict[str, Params], int]:
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that is not such a one."""
-    adam = _adam(model, state)
-    return {slot: import_params(model, getattr(adam, native)) for slot, native in SLOTS.items()}, int(adam.count)
+    adam, layout = _adam(model, state), layout_of(model)
+    slots = {slot: layout.from_tensors(_arrays(getattr(adam, native)), frozen=False) for slot, native in SLOTS.items()}
+    return slots, int(adam.count)
 
 
 def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
@@ -61,5 +58,15 @@ def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
     states = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
     if len(states) != 1:
         raise ValueError(f"state: expected that of one Adam optimizer, got {len(states)}")
-    import_params(model, states[0].mu)
+    layout_of(model).from_tensors(_arrays(states[0].mu), frozen=False)
     return states[0]
+
+
+def _slot(model: ModelSpec, values: Mapping[str, np.ndarray]) -> nnx.State[Any, Any]:
+    """An optimizer's slot as a state of the module, with zeros for what training does not move."""
+    return export_params(model, {**values, **frozen_zeros(model, values)})
+
+
+def _arrays(state: nnx.State[Any, Any]) -> dict[str, np.ndarray]:
+    """The native tensors by name."""
+    return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from backends import stacks
 from spec import random
-from spec.model import LAYER_NORM_EPS, ModelSpec
+from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -22,27 +22,72 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def unloaded(*shape: int) -> nnx.Param[Any]:
+class Frozen(nnx.Variable[Any]):
+    """A parameter that training does not move. It is no nnx.Param, which is what Flax's users train."""
+
+
+def unloaded(*shape: int, trainable: bool = True) -> nnx.Variable[Any]:
     """A parameter without storage: the trainer merges one in at each call, and so does `build`."""
-    return nnx.Param(jax.ShapeDtypeStruct(shape, jnp.float32))
+    return (nnx.Param if trainable else Frozen)(jax.ShapeDtypeStruct(shape, jnp.float32))
 
 
 class Embedding(nnx.Module):
     """Embedding tables of one dimension, looked up in one gather."""
 
     def __init__(self, table: stacks.EmbeddingTable, model: ModelSpec) -> None:
+        self.lookups, self.pooled = table.lookups, table.pooled
         self.columns = table.columns
-        self.serves_all = len(self.columns) == len(model.categorical)
-        self.embedding = unloaded(table.rows, table.dimension)
+        self.serves_all = len(self.lookups) == len(model.categorical)
+        self.embedding = unloaded(table.rows, table.dimension, trainable=table.trainable)
         self.offsets = table.offsets
 
-    def __call__(self, categorical: Int[Array, "rows features"]) -> dict[int, Float[Array, "rows width"]]:
-        """The embeddings of the columns that look here, by column; if all do, side by side under the first."""
+    def __call__(self, categorical: Int[Array, "rows columns"]) -> dict[int, Float[Array, "rows width"]]:
+        """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
         ids = categorical if self.serves_all else categorical[:, jnp.array(self.columns)]
-        embedded = self.embedding[ids + jnp.array(self.offsets, jnp.int32)]  # (rows, columns, dimension)
-        if self.serves_all:
-            return {0: embedded.reshape(len(embedded), -1)}
-        return dict(zip(self.columns, jnp.unstack(embedded, axis=1), strict=True))
+        offsets = jnp.array(self.offsets, jnp.int32)
+        if self.pooled:
+            there = ids >= 0
+            embedded = self.embedding[jnp.where(there, ids + offsets, 0)]
+            parts = [pool(embedded, there[..., None], lookup) for lookup in self.lookups]
+        else:
+            embedded = self.embedding[ids + offsets]  # (rows, columns, dimension)
+            if self.serves_all:
+                return {0: embedded.reshape(len(embedded), -1)}
+            parts = list(jnp.unstack(embedded, axis=1))
+        return {lookup.feature: part for lookup, part in zip(self.lookups, parts, strict=True)}
+
+
+def pool(
+    embedded: Float[Array, "rows columns dimension"], there: Bool[Array, "rows columns 1"], lookup: stacks.Lookup
+) -> Float[Array, "rows dimension"]:
+    """A feature's embedding: that of its id, or of those of its ids that are there. Others get no gradient."""
+    embedded, there = embedded[:, lookup.columns], there[:, lookup.columns]
+    return embedded.squeeze(1) if lookup.pooling is None else POOLINGS[lookup.pooling](embedded, there)
+
+
+def pool_sum(
+    embedded: Float[Array, "rows ids dimension"], there: Bool[Array, "rows ids 1"]
+) -> Float[Array, "rows dimension"]:
+    """Their sum; 0 of none."""
+    return jnp.where(there, embedded, 0.0).sum(1)
+
+
+def pool_mean(
+    embedded: Float[Array, "rows ids dimension"], there: Bool[Array, "rows ids 1"]
+) -> Float[Array, "rows dimension"]:
+    """Their mean; 0 of none."""
+    return pool_sum(embedded, there) / jnp.maximum(there.sum(1), 1)
+
+
+def pool_max(
+    embedded: Float[Array, "rows ids dimension"], there: Bool[Array, "rows ids 1"]
+) -> Float[Array, "rows dimension"]:
+    """The largest of each element; 0 of none. Equal ones share the gradient evenly."""
+    largest = jnp.where(there, embedded, -jnp.inf).max(1)
+    return jnp.where(there.any(1), largest, 0.0)
+
+
+POOLINGS: dict[Pooling, Callable[[Array, Array], Array]] = {"sum": pool_sum, "mean": pool_mean, "max": pool_max}
 
 
 class LayerNorm(nnx.Module):

@@ -28,7 +28,7 @@ class Network(nnx.Module):
     def __call__(
         self,
         numeric: Float[Array, "rows columns"] | None = None,
-        categorical: Int[Array, "rows features"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
         *,
         dropout_key: Int[Array, ""] | None = None,
     ) -> dict[str, Float[Array, "rows outputs"]]:
@@ -38,7 +38,7 @@ class Network(nnx.Module):
     def stacked_logits(
         self,
         numeric: Float[Array, "rows columns"] | None = None,
-        categorical: Int[Array, "rows features"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
         dropout_key: Int[Array, ""] | None = None,
     ) -> list[Float[Array, "*members rows outputs"]]:
         """The same by head of the layout, tied tasks in one array: what training takes."""
@@ -46,15 +46,15 @@ class Network(nnx.Module):
         return [through(head, x, dropout_key) for head, x in zip(self.heads, inputs, strict=True)]
 
     def embed(
-        self, numeric: Float[Array, "rows columns"] | None, categorical: Int[Array, "rows features"] | None
+        self, numeric: Float[Array, "rows columns"] | None, categorical: Int[Array, "rows columns"] | None
     ) -> Float[Array, "rows width"]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
-        columns: dict[int, Array] = {}
+        features: dict[int, Array] = {}
         for embedding in self.tables:
             assert categorical is not None
-            columns |= embedding(categorical)
+            features |= embedding(categorical)
         parts = [] if numeric is None else [numeric]
-        parts += [columns[column] for column in sorted(columns)]
+        parts += [features[feature] for feature in sorted(features)]
         return jnp.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
     def head_inputs(

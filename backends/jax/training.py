@@ -38,6 +38,7 @@ Losses = Float[Array, " losses"]
 """The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
 """
 Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
+Run = Callable[[TrainState, Batch, Batch], tuple[TrainState, Losses]]
 
 
 def train_step(
@@ -63,19 +64,15 @@ def train_step(
     return TrainState(params, optimizer_state, balance), losses
 
 
-def make_run(
-    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
-) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, losses))."""
+def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str) -> Run:
+    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses))."""
     if execution == "eager":
         return jax.disable_jit()(functools.partial(loop_steps, make_step(model, step_spec, dtype)))
     return compiled_run(model, step_spec, dtype, execution)
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_run(
-    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str
-) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str) -> Run:
     """The function of `make_run` where it is compiled: once for equal arguments."""
     step = make_step(model, step_spec, dtype)
     if execution == "step":
@@ -96,18 +93,22 @@ def make_gradient(model: ModelSpec, dtype: np.dtype) -> Callable[..., tuple[Loss
     return jax.jit(functools.partial(loss_and_gradient, network, task_weights(network, dtype)))
 
 
-def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps losses"]]:
+def loop_steps(
+    step: Step, state: TrainState, batches: Batch, frozen: Batch
+) -> tuple[TrainState, Float[Array, "steps losses"]]:
     """Call the step for each batch. The batches are NumPy's: to unstack them in JAX compiles an output a step."""
     losses = []
     for i in range(len(batches["learning_rate"])):
-        state, loss = step(state, {name: array[i] for name, array in batches.items()})
+        state, loss = step(state, {**{name: array[i] for name, array in batches.items()}, **frozen})
         losses.append(loss)
     return state, jnp.stack(losses)
 
 
-def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Array, "steps losses"]]:
+def scan_steps(
+    step: Step, state: TrainState, batches: Batch, frozen: Batch
+) -> tuple[TrainState, Float[Array, "steps losses"]]:
     """The same loop as one operation."""
-    return jax.lax.scan(step, state, batches)
+    return jax.lax.scan(lambda state, batch: step(state, {**batch, **frozen}), state, batches)
 
 
 def task_weights(network: Network, dtype: np.dtype) -> Float[np.ndarray, " tasks"]:
@@ -133,6 +134,7 @@ class Trainer:
         execution: str,
         slots: Mapping[str, np.ndarray],
         balance: Mapping[str, np.ndarray],
+        frozen: Mapping[str, np.ndarray],
     ) -> None:
         self.device, self.dtype = device, params.dtype
         self.slot_names = step_spec.optimizer.slots
@@ -142,11 +144,12 @@ class Trainer:
             optimizer_state = optimizers.init(step_spec.optimizer, vector)
             optimizer_state = optax.tree_utils.tree_set(optimizer_state, **slots)
             self.state = TrainState(vector, *jax.device_put((optimizer_state, dict(balance)), device))
+            self.frozen = jax.device_put(dict(frozen), device)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         with scope(self.dtype, self.device):
-            self.state, losses = self._run(self.state, as_arguments(batches))
+            self.state, losses = self._run(self.state, as_arguments(batches), self.frozen)
             return np.asarray(losses, dtype=np.float64)
 
     def params(self) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
+from backends.layout import native_arrays
 from backends.torch.model import Network
 from backends.torch.settings import scope
 from backends.torch.training import Trainer, make_gradient
@@ -38,11 +39,10 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        flat, native = self.to_vector(model, params), self.native_device(self.resolve_device(device))
+        arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
         network = Network(model, native)
-        tensors = network.layout.to_tensors(torch.tensor(flat, device=native))
-        network.load_state_dict({name: tensor.clone() for name, tensor in tensors.items()}, assign=True)
-        return network.requires_grad_()
+        network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
+        return network
 
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""

@@ -11,6 +11,7 @@ from backends.torch.losses import task_losses, total_loss
 from backends.torch.model import Network
 
 Batch = Mapping[str, Tensor]
+"""The arrays of a step, and the layout's frozen tensors by name."""
 Losses = Float[Tensor, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
@@ -33,10 +34,15 @@ def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Tensor]], F
     module = TaskLosses(network)
 
     def losses(tensors: dict[str, Tensor]) -> Float[Tensor, " tasks"]:
-        prefixed = {f"network.{name}": tensor for name, tensor in tensors.items()}
+        prefixed = {f"network.{name}": tensor for name, tensor in {**tensors, **frozen(network, batch)}.items()}
         return functional_call(module, prefixed, (batch,), tie_weights=False)
 
     return losses
+
+
+def frozen(network: Network, batch: Batch) -> Batch:
+    """The network's frozen tensors out of a batch."""
+    return {name: batch[name] for name in network.layout.frozen}
 
 
 def loss_and_gradient(
@@ -54,7 +60,7 @@ def loss_and_gradient(
         by_name, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
         gradients = [by_name[name] for name in tensors]
     else:  # without a compiler, torch.func takes twice the time of the module's parameters and torch.autograd
-        parameters = network.bind(params)
+        parameters = network.bind(params, frozen(network, batch))
         losses = TaskLosses(network)(batch)
         total = total_loss(losses, weights)
         gradients = list(torch.autograd.grad(total, parameters))
@@ -73,7 +79,7 @@ def task_gradients(
         (by_name,) = vmap(pullback)(one_hot)
         gradients = [by_name[name] for name in tensors]
     else:
-        parameters = network.bind(params)
+        parameters = network.bind(params, frozen(network, batch))
         losses = TaskLosses(network)(batch)
         gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
     return losses.detach(), torch.cat([array.flatten(1) for array in gradients], dim=1)

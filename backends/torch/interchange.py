@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backends.layout import layout_of
+from backends.layout import layout_of, native_arrays
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params, frozen_zeros
 
 SLOTS = {"mu": "exp_avg", "nu": "exp_avg_sq"}
 """What torch.optim calls them."""
@@ -17,11 +17,7 @@ SLOTS = {"mu": "exp_avg", "nu": "exp_avg_sq"}
 
 def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """The state_dict of the module that `build` returns, on the CPU. Raises ValueError for params that do not fit."""
-    check_params(model, params)
-    layout = layout_of(model)
-    return {
-        name: tensor.clone() for name, tensor in layout.to_tensors(torch.from_numpy(layout.to_vector(params))).items()
-    }
+    return {name: torch.tensor(array) for name, array in native_arrays(model, params).items()}
 
 
 def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
@@ -41,10 +37,14 @@ def export_slots(
     _check(model, state)
     if slots.keys() != SLOTS.keys():
         raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
-    native = {SLOTS[slot]: export_params(model, values) for slot, values in slots.items()}
+    layout = layout_of(model)
+    native = {
+        SLOTS[slot]: export_params(model, {**values, **frozen_zeros(model, values)}) for slot, values in slots.items()
+    }
     by_index = {
         index: {"step": torch.tensor(float(step))} | {slot: tensors[name] for slot, tensors in native.items()}
-        for index, name in enumerate(layout_of(model).tensors)
+        for index, name in enumerate(layout.native)
+        if name in layout.tensors
     }
     return {**state, "state": by_index}
 
@@ -52,31 +52,31 @@ def export_slots(
 def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, Params], int]:
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that has not yet made a step."""
     _check(model, state)
-    by_index = state["state"]
-    names = list(layout_of(model).tensors)
-    if any(slot not in by_index.get(index, {}) for index in range(len(names)) for slot in SLOTS.values()):
+    by_index, layout = state["state"], layout_of(model)
+    places = {name: index for index, name in enumerate(layout.native) if name in layout.tensors}
+    if any(slot not in by_index.get(index, {}) for index in places.values() for slot in SLOTS.values()):
         raise ValueError("state: expected that of an Adam optimizer after a step, got another")
-    slots = {
-        slot: import_params(model, {name: by_index[index][native] for index, name in enumerate(names)})
-        for slot, native in SLOTS.items()
-    }
-    return slots, int(by_index[0]["step"])
+    slots = {}
+    for slot, native in SLOTS.items():
+        tensors = {name: by_index[index][native].numpy(force=True) for name, index in places.items()}
+        slots[slot] = layout.from_tensors(tensors, frozen=False)
+    return slots, int(by_index[max(places.values())]["step"])
 
 
 def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:
     layout = layout_of(model)
     indices = [index for group in state["param_groups"] for index in group["params"]]
-    expected = list(range(len(layout.tensors)))
+    expected = list(range(len(layout.native)))
     if indices != expected:
         raise ValueError(
             f"state: expected an optimizer of the network's {len(expected)} parameters in order, got {len(indices)}"
         )
     if any(group.get("amsgrad") for group in state["param_groups"]):
         raise ValueError("state: expected an optimizer with amsgrad=False, got amsgrad=True")
-    for index, (name, tensor) in enumerate(layout.tensors.items()):
-        entry = state["state"].get(index, {})
+    for index, (name, tensor) in enumerate(layout.native.items()):
+        entry, shape = state["state"].get(index, {}), tensor.shape
         for slot in SLOTS.values():
-            if slot in entry and tuple(entry[slot].shape) != tensor.shape:
+            if slot in entry and tuple(entry[slot].shape) != shape:
                 raise ValueError(
-                    f"state[{index}].{slot}: expected shape {tensor.shape} of {name}, got {tuple(entry[slot].shape)}"
+                    f"state[{index}].{slot}: expected shape {shape} of {name}, got {tuple(entry[slot].shape)}"
                 )

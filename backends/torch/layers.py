@@ -6,12 +6,12 @@ from typing import cast
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from backends import stacks
 from spec import random
-from spec.model import LAYER_NORM_EPS, ModelSpec
+from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -21,9 +21,9 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def unloaded(*shape: int) -> nn.Parameter:
+def unloaded(*shape: int, trainable: bool = True) -> nn.Parameter:
     """A parameter without storage: the trainer passes one in at each call, and `build` loads one."""
-    return nn.Parameter(torch.empty(shape, device="meta"))
+    return nn.Parameter(torch.empty(shape, device="meta"), requires_grad=trainable)
 
 
 class Embedding(nn.Module):
@@ -31,17 +31,59 @@ class Embedding(nn.Module):
 
     def __init__(self, table: stacks.EmbeddingTable, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
+        self.lookups, self.pooled = table.lookups, table.pooled
         self.columns = list(table.columns)
-        self.serves_all = len(self.columns) == len(model.categorical)
-        self.embedding = unloaded(table.rows, table.dimension)
+        self.serves_all = len(self.lookups) == len(model.categorical)
+        self.embedding = unloaded(table.rows, table.dimension, trainable=table.trainable)
         self.offsets: Tensor
         self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
 
-    def forward(self, categorical: Int[Tensor, "rows features"]) -> dict[int, Float[Tensor, "rows width"]]:
-        """The embeddings of the columns that look here, by column; if all do, side by side under the first."""
+    def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
+        """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
         ids = categorical if self.serves_all else categorical[:, self.columns]
-        embedded = F.embedding(ids + self.offsets, self.embedding)  # (rows, columns, dimension)
-        return {0: embedded.flatten(1)} if self.serves_all else dict(zip(self.columns, embedded.unbind(1), strict=True))
+        if self.pooled:
+            there = ids >= 0
+            embedded = F.embedding(torch.where(there, ids + self.offsets, 0), self.embedding)
+            parts = [pool(embedded, there.unsqueeze(-1), lookup) for lookup in self.lookups]
+        else:
+            embedded = F.embedding(ids + self.offsets, self.embedding)  # (rows, columns, dimension)
+            if self.serves_all:
+                return {0: embedded.flatten(1)}
+            parts = list(embedded.unbind(1))
+        return {lookup.feature: part for lookup, part in zip(self.lookups, parts, strict=True)}
+
+
+def pool(
+    embedded: Float[Tensor, "rows columns dimension"], there: Bool[Tensor, "rows columns 1"], lookup: stacks.Lookup
+) -> Float[Tensor, "rows dimension"]:
+    """A feature's embedding: that of its id, or of those of its ids that are there. Others get no gradient."""
+    embedded, there = embedded[:, lookup.columns], there[:, lookup.columns]
+    return embedded.squeeze(1) if lookup.pooling is None else POOLINGS[lookup.pooling](embedded, there)
+
+
+def pool_sum(
+    embedded: Float[Tensor, "rows ids dimension"], there: Bool[Tensor, "rows ids 1"]
+) -> Float[Tensor, "rows dimension"]:
+    """Their sum; 0 of none."""
+    return torch.where(there, embedded, 0.0).sum(1)
+
+
+def pool_mean(
+    embedded: Float[Tensor, "rows ids dimension"], there: Bool[Tensor, "rows ids 1"]
+) -> Float[Tensor, "rows dimension"]:
+    """Their mean; 0 of none."""
+    return pool_sum(embedded, there) / there.sum(1).clamp(min=1)
+
+
+def pool_max(
+    embedded: Float[Tensor, "rows ids dimension"], there: Bool[Tensor, "rows ids 1"]
+) -> Float[Tensor, "rows dimension"]:
+    """The largest of each element; 0 of none. Equal ones share the gradient evenly."""
+    largest = torch.where(there, embedded, -torch.inf).amax(1)
+    return torch.where(there.any(1), largest, 0.0)
+
+
+POOLINGS: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {"sum": pool_sum, "mean": pool_mean, "max": pool_max}
 
 
 class LayerNorm(nn.Module):

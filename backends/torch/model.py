@@ -1,6 +1,6 @@
 """The Shared-Bottom network as a torch.nn.Module, laid out as `backends.layout` says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -30,7 +30,7 @@ class Network(nn.Module):
     def forward(
         self,
         numeric: Float[Tensor, "rows columns"] | None = None,
-        categorical: Int[Tensor, "rows features"] | None = None,
+        categorical: Int[Tensor, "rows columns"] | None = None,
         *,
         dropout_key: Int[Tensor, ""] | None = None,
     ) -> dict[str, Float[Tensor, "rows outputs"]]:
@@ -40,7 +40,7 @@ class Network(nn.Module):
     def stacked_logits(
         self,
         numeric: Float[Tensor, "rows columns"] | None = None,
-        categorical: Int[Tensor, "rows features"] | None = None,
+        categorical: Int[Tensor, "rows columns"] | None = None,
         dropout_key: Int[Tensor, ""] | None = None,
     ) -> list[Float[Tensor, "*members rows outputs"]]:
         """The same by head of the layout, tied tasks in one array: what training takes."""
@@ -49,15 +49,15 @@ class Network(nn.Module):
         return [through(stack, x, dropout_key) for stack, x in zip(stacks, inputs, strict=True)]
 
     def embed(
-        self, numeric: Float[Tensor, "rows columns"] | None, categorical: Int[Tensor, "rows features"] | None
+        self, numeric: Float[Tensor, "rows columns"] | None, categorical: Int[Tensor, "rows columns"] | None
     ) -> Float[Tensor, "rows width"]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
-        columns: dict[int, Tensor] = {}
+        features: dict[int, Tensor] = {}
         for embedding in self.tables:
             assert categorical is not None
-            columns |= embedding(categorical)
+            features |= embedding(categorical)
         parts = [] if numeric is None else [numeric]
-        parts += [columns[column] for column in sorted(columns)]
+        parts += [features[feature] for feature in sorted(features)]
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
 
     def head_inputs(
@@ -67,10 +67,13 @@ class Network(nn.Module):
         shared = through(self.trunk, x, dropout_key)
         return [shared] * len(self.heads)
 
-    def bind(self, params: Float[Tensor, " parameters"]) -> list[nn.Parameter]:
-        """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order."""
+    def bind(self, params: Float[Tensor, " parameters"], frozen: Mapping[str, Tensor]) -> list[nn.Parameter]:
+        """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order.
+
+        frozen: the layout's frozen tensors by name.
+        """
         if self._bound is None or self._bound[0] is not params:
             views = {name: nn.Parameter(tensor) for name, tensor in self.layout.to_tensors(params).items()}
-            self.load_state_dict(views, assign=True)
+            self.load_state_dict({**views, **frozen}, assign=True)
             self._bound = params, list(views.values())
         return self._bound[1]

@@ -38,6 +38,7 @@ Losses = Float[Tensor, " losses"]
 """The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
 """
 Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
+Run = Callable[[TrainState, Batch, Batch], tuple[TrainState, Losses]]
 COMPILER = threading.Lock()
 """Held by the thread that calls a compiled function. PyTorch has one compiler a process: a call in one thread while
 another one compiles is taken for a call of the other's function, and both are compiled again until PyTorch refuses.
@@ -66,10 +67,8 @@ def train_step(
     return TrainState(params, slots, balance), losses
 
 
-def make_run(
-    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
-) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
-    """A function (state, batches of steps) -> (state, losses (steps, losses)).
+def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Run:
+    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses)).
 
     Eager's is for one run alone: it binds its network to the state's parameters.
     """
@@ -80,22 +79,20 @@ def make_run(
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_run(
-    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str
-) -> Callable[[TrainState, Batch], tuple[TrainState, Losses]]:
+def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Run:
     """The function of `make_run` where it is compiled: once for equal arguments."""
     step = make_step(model, step_spec, dtype, device)
     if execution == "step":
-        run: Step = functools.partial(loop_steps, compiled(step, device))
+        run: Run = functools.partial(loop_steps, compiled(step, device))
     else:
         run = compiled(functools.partial(scan_steps, step), device)
     # Hyperparameters are constants. When a second network comes with other ones, PyTorch would otherwise compile them
     # as inputs, which rounds them: its float64 curve would be off by 1e-8.
     run = torch._dynamo.config.patch(specialize_float=True)(run)
 
-    def run_alone(state: TrainState, batches: Batch) -> tuple[TrainState, Losses]:
+    def run_alone(state: TrainState, batches: Batch, frozen: Batch) -> tuple[TrainState, Losses]:
         with COMPILER:
-            return run(state, batches)
+            return run(state, batches, frozen)
 
     return run_alone
 
@@ -114,12 +111,14 @@ def make_gradient(
     return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
 
 
-def loop_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
+def loop_steps(
+    step: Step, state: TrainState, batches: Batch, frozen: Batch
+) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """Call the step for each batch."""
     unstacked = {name: array.unbind() for name, array in batches.items()}
     losses = []
     for batch in zip(*unstacked.values(), strict=True):
-        state, loss = step(state, dict(zip(unstacked, batch, strict=True)))
+        state, loss = step(state, {**dict(zip(unstacked, batch, strict=True)), **frozen})
         losses.append(loss)
     return state, torch.stack(losses)
 
@@ -130,7 +129,9 @@ def in_place(step: Step, state: TrainState, batch: Batch) -> tuple[TrainState, L
     return new._replace(params=state.params.copy_(new.params)), losses
 
 
-def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
+def scan_steps(
+    step: Step, state: TrainState, batches: Batch, frozen: Batch
+) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
     try:
         from torch._higher_order_ops.scan import scan
@@ -138,7 +139,7 @@ def scan_steps(step: Step, state: TrainState, batches: Batch) -> tuple[TrainStat
         raise ImportError('execution "epoch" needs the scan operator of PyTorch 2.13; use execution "step"') from error
 
     def body(carry: tuple[Any, ...], batch: Batch) -> tuple[tuple[Any, ...], Losses]:  # it takes plain tuples
-        state, losses = step(TrainState(*carry), batch)
+        state, losses = step(TrainState(*carry), {**batch, **frozen})
         return tuple(state), losses
 
     carry, losses = scan(body, tuple(state), batches)
@@ -179,6 +180,7 @@ class Trainer:
         execution: str,
         slots: Mapping[str, np.ndarray],
         balance: Mapping[str, np.ndarray],
+        frozen: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
         self._run = make_run(model, step_spec, params.dtype, device, execution)
@@ -187,12 +189,13 @@ class Trainer:
         optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
         kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
         self.state = TrainState(vector, optimizer_slots, kept)
+        self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         with scope():
-            self.state, losses = self._run(self.state, tensors)
+            self.state, losses = self._run(self.state, tensors, self.frozen)
         return losses.double().numpy(force=True)
 
     def params(self) -> np.ndarray:

@@ -22,12 +22,15 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     parameters, and what it learns and keeps is compared as well.
     """
     layout = layout_of(case.model)
-    params = layout.to_vector(initial_params(case.model, seed=case.train.seed, precision=case.train.precision))
-    trainers = [backend.trainer(case.model, case.train, params, backend.lock_step, "cpu") for backend in backends]
+    params = initial_params(case.model, seed=case.train.seed, precision=case.train.precision)
+    vector, frozen = layout.to_vector(params), layout.frozen_tensors(params)
+    trainers = [
+        backend.trainer(case.model, case.train, vector, backend.lock_step, "cpu", frozen=frozen) for backend in backends
+    ]
     report = Report(backends=[backend.name for backend in backends], tolerance=tolerance)
-    before, names = [params, params], ["total", *(task.name for task in layout.tasks)]
+    before, names = [vector, vector], ["total", *(task.name for task in layout.tasks)]
     for step, batches in enumerate(single_steps(case, steps)):
-        batch = {name: np.asarray(array[0]) for name, array in batches.items()}
+        batch = {name: np.asarray(array[0]) for name, array in batches.items()} | frozen
         gradients = [
             layout.to_params(backend.loss_and_gradient(case.model, vector[: layout.size], batch, "cpu")[1])
             for backend, vector in zip(backends, before, strict=True)

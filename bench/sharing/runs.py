@@ -65,7 +65,9 @@ def with_one_task(model: ModelSpec, task: TaskSpec) -> ModelSpec:
 
 def labels_of(data: Dataset, model: ModelSpec) -> Dataset:
     """The same rows with the labels of the model's tasks only."""
-    return dataclasses.replace(data, labels={task.name: data.labels[task.name] for task in model.tasks})
+    tasks = {task.name for task in model.tasks}
+    labels, weights = ({t: a for t, a in arrays.items() if t in tasks} for arrays in (data.labels, data.task_weight))
+    return dataclasses.replace(data, labels=labels, task_weight=weights)
 
 
 def params_over_epochs(model: ModelSpec, train: TrainSpec, rows: int, folder: Path) -> Iterator[Params]:
@@ -105,9 +107,9 @@ def shared_gradient(
     rows = dataclasses.replace(rows, labels=labels)
     for start in range(0, rows.rows, GRADIENT_BATCH):
         batch = rows.take(slice(start, start + GRADIENT_BATCH))
-        has_label = counted(task, batch)
+        has_label, row_weight = counted(task, batch), batch.weight(task.name)
         # The loss of a batch is a mean over its labels, so the batches are added with the weight of their labels.
-        weight = float(has_label.sum() if batch.sample_weight is None else batch.sample_weight[has_label].sum())
+        weight = float(has_label.sum() if row_weight is None else row_weight[has_label].sum())
         if weight:
             _, gradient = backend.gradients(model, params, batch, device=train.device)
             total += weight * np.concatenate([gradient[name].ravel() for name in shared], dtype=np.float64)

@@ -23,7 +23,7 @@ from shared_bottom.checkpoint.identity import Run
 from shared_bottom.checkpoint.versions import FORMAT, from_version_1
 from shared_bottom.run.record import Best
 from spec.files import from_json, to_json
-from spec.params import Params, parameter_shapes
+from spec.params import Params, frozen_parameters, parameter_shapes
 from spec.results import Epoch, History
 from spec.validation import Count, Width, one_line
 
@@ -130,18 +130,24 @@ def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _groups(manifest: Manifest) -> dict[str, str]:
-    """The prefixes of the tensors that lie like the parameters, by what they hold."""
+    """The prefixes of the tensors that are called like the parameters, by what they hold."""
     groups = {"params": "params."} | {slot: f"slots.{slot}." for slot in manifest.run.train.optimizer.slots}
     return groups | ({"best": "best."} if manifest.best and manifest.best.step != manifest.step else {})
+
+
+def _names(manifest: Manifest, kind: str) -> list[str]:
+    """The parameters that a group has, those of `_groups`: an optimizer has no slots for frozen ones."""
+    left_out = frozen_parameters(manifest.run.model) if kind in manifest.run.train.optimizer.slots else []
+    return [name for name in parameter_shapes(manifest.run.model) if name not in left_out]
 
 
 def _check_tensors(manifest: Manifest, tensors: Params) -> None:
     run, curve = manifest.run, ((manifest.step,), "float64")
     shapes = parameter_shapes(run.model)
     expected: dict[str, tuple[tuple[int, ...], str]] = {
-        prefix + name: (shape, run.train.precision)
-        for prefix in _groups(manifest).values()
-        for name, shape in shapes.items()
+        prefix + name: (shapes[name], run.train.precision)
+        for kind, prefix in _groups(manifest).items()
+        for name in _names(manifest, kind)
     }
     per_task = ((len(run.model.tasks),), str(run.train.precision))
     expected |= {f"balance.{name}": per_task for name in balance_names(run.train)}
@@ -157,8 +163,10 @@ def _check_tensors(manifest: Manifest, tensors: Params) -> None:
 def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
     run, mark = manifest.run, manifest.best
     slots = run.train.optimizer.slots
-    names = parameter_shapes(run.model)
-    groups = {kind: {name: tensors[prefix + name] for name in names} for kind, prefix in _groups(manifest).items()}
+    groups = {
+        kind: {name: tensors[prefix + name] for name in _names(manifest, kind)}
+        for kind, prefix in _groups(manifest).items()
+    }
     best = None
     if mark is not None:
         params = groups.get("best", groups["params"])

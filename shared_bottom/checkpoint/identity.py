@@ -36,7 +36,8 @@ class Run:
     model: ModelSpec
     train: TrainSpec
     data: dict[str, Fingerprint]
-    """By numeric, categorical, sample_weight, labels.<task>; what the data set does not have is left out."""
+    """By numeric, categorical, sample_weight, labels.<task>, labels.<task>.mask, task_weight.<task>; what the data set
+    does not have is left out."""
     validation: dict[str, Fingerprint] | None
     start: str
     """SHA-256 of the parameters that the run starts from, in the spec's order and the training's precision."""
@@ -75,7 +76,11 @@ def order_fingerprint(seed: int, rows: int) -> str:
 def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
     """Those of the data set's arrays."""
     arrays = {name: getattr(data, name) for name in ("numeric", "categorical", "sample_weight")}
-    arrays |= {f"labels.{task}": label for task, label in data.labels.items()}
+    for task, label in data.labels.items():
+        arrays[f"labels.{task}"] = np.ma.filled(label, 0)
+        if isinstance(label, np.ma.MaskedArray):
+            arrays[f"labels.{task}.mask"] = np.ma.getmaskarray(label)
+    arrays |= {f"task_weight.{task}": weight for task, weight in data.task_weight.items()}
     return {
         name: Fingerprint(
             dtype=array.dtype.str,

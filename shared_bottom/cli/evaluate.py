@@ -17,6 +17,7 @@ from shared_bottom.folder import choose_backend, read_trained
 from shared_bottom.run.metrics import counted
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.joined import joined
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.tally import Tally
 from spec.data import Dataset, label_present
@@ -37,20 +38,12 @@ def evaluate(options: Evaluate) -> None:
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    predictions, labels, weights = [], [], []
-    tally = Tally()
+    predictions, labelled, tally = [], [], Tally()
     for rows in stream_rows(columns, Path(), paths, labels=True, tally=tally):
         predictions.append(trained.predict(backend, rows, options.device))
-        labels.append(rows.labels)
-        weights.append(rows.sample_weight)
+        labelled.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
     check_unknown(tally, options.max_unknown)
-    row_counts = [len(next(iter(batch.values()))) for batch in labels]
-    given_weights = [weight for weight in weights if weight is not None]
-    data = Dataset(
-        numeric=np.empty((sum(row_counts), 0)),
-        labels=_joined(labels),
-        sample_weight=np.concatenate(given_weights) if given_weights else None,
-    )
+    data = joined(labelled)
     metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
     if options.json:
         finite = {  # JSON has no NaN

@@ -3,6 +3,7 @@
 import warnings
 from pathlib import Path
 
+from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
@@ -10,9 +11,19 @@ from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_columns, print_metrics, print_table
 from shared_bottom.cli.unknown import warn_of_unknown
 from shared_bottom.disk import write_whole
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained
+from shared_bottom.folder import (
+    CHECKPOINTS,
+    EXPERIMENT,
+    Trained,
+    choose_backend,
+    read_given,
+    run_folder,
+    write_given,
+    write_trained,
+)
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.rows import Subset, fit_columns, read_rows
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.tally import Tally, with_validation
@@ -37,7 +48,10 @@ def fit(options: FitExperiment) -> None:
     if options.tensorboard:
         check_events()
     with run_folder(out, resume=options.resume):
-        columns = fit_columns(experiment, WORKING_FOLDER)
+        # A run that goes on has its parameters from a checkpoint, so that no file gives embeddings.
+        goes_on = bool(checkpoint_paths(checkpoints))
+        given = given_values(experiment.data, WORKING_FOLDER, known=read_given(out) if goes_on else {})
+        columns = fit_columns(experiment, WORKING_FOLDER, given)
         training, validation, columns = training_and_validation(columns)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
@@ -47,6 +61,8 @@ def fit(options: FitExperiment) -> None:
                 warnings.warn(message, UserWarning, stacklevel=2)
         else:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
+        if given and not goes_on:
+            write_given(out, given)
         evaluated = training if validation is None else validation
         evaluated_on = "training rows" if validation is None else "validation rows"
         facts = {
@@ -71,6 +87,7 @@ def fit(options: FitExperiment) -> None:
                 labels=in_column_units(columns, evaluated.labels) if predictions else {},
                 predictions=in_column_units(columns, predictions),
                 sample_weight=evaluated.sample_weight if predictions else None,
+                task_weight=evaluated.task_weight if predictions else None,
                 classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
                 evaluated_on=evaluated_on,
                 extra=facts,
@@ -85,6 +102,7 @@ def fit(options: FitExperiment) -> None:
                 experiment.train,
                 training,
                 validation,
+                params=None if goes_on else starting_params(columns, model, experiment.train, WORKING_FOLDER),
                 checkpoint=checkpoints,
                 save_every=options.save_every,
                 resume=options.resume,

@@ -134,6 +134,12 @@ def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
         train=absolute_paths(data.train),
         validation=absolute_paths(data.validation),
         test=absolute_paths(data.test),
+        categorical=tuple(
+            column
+            if column.embeddings is None
+            else replace(column, embeddings=str((folder / column.embeddings).absolute()))
+            for column in data.categorical
+        ),
     )
     return replace(experiment, data=data)
 

@@ -28,6 +28,7 @@ def write_report(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None = None,
+    task_weight: Mapping[str, np.ndarray] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
@@ -43,6 +44,7 @@ def write_report(
     predictions: the predictions for these rows by task, as `Backend.predict` returns them. If labels and predictions
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
+    task_weight: their further weights by task, (N,) each, for tasks that have such.
     classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
     given, they are numbered.
     evaluated_on: what these rows are, such as "validation rows".
@@ -53,7 +55,7 @@ def write_report(
     ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
     be written.
     """
-    rows = rows_by_task(model, labels, predictions, sample_weight, classes)
+    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
     for plot in plots(model, history, rows, evaluated_on):

@@ -35,6 +35,7 @@ def rows_by_task(
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None,
     classes: Mapping[str, Sequence[str]] | None = None,
+    task_weight: Mapping[str, np.ndarray] | None = None,
 ) -> list[TaskRows]:
     """The rows to evaluate for each task that has labels and predictions, in the order of the model's tasks.
 
@@ -44,6 +45,7 @@ def rows_by_task(
     sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
     classes: the names of the outputs by task, which are classes for a multiclass task. The outputs of a task that is
     not in it are numbered.
+    task_weight: further weights of the rows, by task, (N,) each, which multiply those of `sample_weight`.
 
     Raises ValueError, which names the argument, if a task has labels but no predictions or predictions but no labels,
     if there is no such task, or if an array has the wrong shape.
@@ -72,9 +74,16 @@ def rows_by_task(
                 field == "labels" and per_output and label.shape == (rows,) and task.outputs == 1
             ):
                 raise ValueError(f"{field}[{name!r}]: expected shape {expected}, got {array.shape}")
-        if sample_weight is not None and sample_weight.shape != (rows,):
-            raise ValueError(f"sample_weight: expected shape {(rows,)}, got {sample_weight.shape}")
-        data = Dataset(numeric=np.empty((rows, 0)), labels={name: label}, sample_weight=sample_weight)
+        further = {task: weight for task, weight in (task_weight or {}).items() if task == name}
+        for field, given in (("sample_weight", sample_weight), (f"task_weight[{name!r}]", further.get(name))):
+            if given is not None and given.shape != (rows,):
+                raise ValueError(f"{field}: expected shape {(rows,)}, got {given.shape}")
+        data = Dataset(
+            numeric=np.empty((rows, 0)),
+            labels={name: label},
+            sample_weight=sample_weight,
+            task_weight=further,
+        )
         evaluated_label, weight = counted_labels(task, data)
         evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
         outputs = tuple((classes or {}).get(name) or map(str, range(task.outputs)))

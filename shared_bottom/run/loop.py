@@ -10,6 +10,7 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record
 from shared_bottom.run.saver import Saver
+from spec.params import frozen_parameters
 from spec.results import Epoch, Fitted
 
 
@@ -18,7 +19,15 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
     train, start = plan.train, saver.start()
     execution = plan.execution(start)
     trainer = plan.trainer(execution, start)
-    record = Record(plan.layout, train, trainer, execution=execution, device=plan.device, backend=plan.backend.name)
+    record = Record(
+        plan.layout,
+        train,
+        trainer,
+        frozen={name: plan.parameters(start)[name] for name in frozen_parameters(plan.model)},
+        execution=execution,
+        device=plan.device,
+        backend=plan.backend.name,
+    )
     if start is not None:
         record.restore(start)
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)

@@ -43,15 +43,15 @@ def evaluate(model: ModelSpec, predictions: dict[str, np.ndarray], data: Dataset
 
 def counted(task: TaskSpec, data: Dataset) -> np.ndarray:
     """Which rows the task's metrics count, those with a label and a weight: bool (N,)."""
-    present = label_present(data.labels[task.name], task)
-    return present if data.sample_weight is None else present & (data.sample_weight > 0)
+    present, weight = label_present(data.labels[task.name], task), data.weight(task.name)
+    return present if weight is None else present & (weight > 0)
 
 
 def counted_labels(task: TaskSpec, data: Dataset) -> tuple[np.ndarray, np.ndarray | None]:
     """The labels (n,), or (n, outputs) if each output has one, of the n rows that count; their weights (n,) if any."""
-    counts = counted(task, data)
-    label = data.labels[task.name].reshape(label_shape(task, data.rows))
-    return label[counts], None if data.sample_weight is None else data.sample_weight[counts]
+    counts, weight = counted(task, data), data.weight(task.name)
+    label = np.ma.getdata(data.labels[task.name]).reshape(label_shape(task, data.rows))
+    return label[counts], None if weight is None else weight[counts]
 
 
 def evaluate_rows(

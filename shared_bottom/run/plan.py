@@ -24,7 +24,8 @@ class Plan(FitRequest):
     monitor: Monitor | None
     """What early stopping watches; None without it."""
     initial: Mapping[str, np.ndarray]
-    """The parameters before the first step: those of the request, or else those drawn from train.seed."""
+    """The parameters before the first step, in the training's precision: those of the request, or else those drawn from
+    train.seed."""
     layout: Layout
     device: str
     """cpu or gpu."""
@@ -44,13 +45,17 @@ class Plan(FitRequest):
             return start.history.execution  # so that the run ends as if it had never stopped
         return self.backend.best_execution(self.model, self.train, len(self.learning_rates))
 
+    def parameters(self, start: Snapshot | None) -> Mapping[str, np.ndarray]:
+        """Those at the run's beginning, or where `start` was taken."""
+        return start.params if start else self.initial
+
     def trainer(self, execution: str, start: Snapshot | None) -> Trainer:
         """The backend's trainer, at the run's beginning or where `start` was taken."""
-        params = start.params if start else self.initial
-        vector = self.layout.to_vector(params).astype(self.train.precision)
+        params = self.parameters(start)
+        vector, frozen = self.layout.to_vector(params), self.layout.frozen_tensors(params)
         slots = {name: self.layout.to_vector(slot) for name, slot in start.slots.items()} if start else None
         balance = start.balance if start else None
-        return self.backend.trainer(self.model, self.train, vector, execution, self.device, slots, balance)
+        return self.backend.trainer(self.model, self.train, vector, execution, self.device, slots, balance, frozen)
 
 
 def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
@@ -66,6 +71,7 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
     if initial is None:
         initial = initial_params(model, seed=train.seed, precision=train.precision)
     check_params(model, initial)
+    initial = {name: np.asarray(value, train.precision) for name, value in initial.items()}
     return Plan(
         **vars(request),
         backend=backend,

@@ -35,7 +35,7 @@ class Snapshot:
     """Steps done."""
     params: Params
     slots: dict[str, Params]
-    """By the names of `train.optimizer.slots`, then by the parameters' names."""
+    """By the names of `train.optimizer.slots`, then by the names of the parameters that training moves."""
     balance: Params
     """What balancing keeps: see `backends.balancing`."""
     history: History
@@ -51,12 +51,21 @@ class Record:
     """What a run has done so far. Losses are in the layout's order, as `Trainer.run` returns them."""
 
     def __init__(
-        self, layout: Layout, train: TrainSpec, trainer: Trainer, *, execution: str, device: str, backend: str
+        self,
+        layout: Layout,
+        train: TrainSpec,
+        trainer: Trainer,
+        *,
+        frozen: Params,
+        execution: str,
+        device: str,
+        backend: str,
     ) -> None:
+        """frozen: the parameters that training does not move, by name."""
         self.epochs: list[Epoch] = []
         self.best: Best | None = None
         self.step = 0
-        self._layout, self._train, self._trainer = layout, train, trainer
+        self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
         self._execution, self._device, self._backend = execution, device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = [np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))]
@@ -76,7 +85,7 @@ class Record:
 
     def params(self) -> Params:
         """The parameters so far."""
-        return self._layout.to_params(self._trainer.params())
+        return self._layout.to_params(self._trainer.params(), self._frozen)
 
     def balance(self) -> Params:
         """What balancing keeps, so far: see `backends.balancing`."""

@@ -1,12 +1,13 @@
-"""A block of rows from a table's file, and its columns converted to numbers or to texts.
+"""A block of rows of a table, and its columns converted to numbers, to texts or to times.
 
 pyarrow decides the type of a column by the file's format and content, so the same values may arrive as strings,
 integers, floats, booleans or dictionaries. The rest of the package need not know: a `Block` gives every column as
-numbers or as texts. A value that cannot be converted raises a ValueError of one line, which names the file, the column,
-the row and the value.
+numbers, as texts or as times. A value that cannot be converted raises a ValueError of one line, which names the file,
+the column, the row and the value.
 """
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -15,10 +16,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared_bottom.tables.columns import canonical
+from shared_bottom.tables.arrays import (
+    canonical_texts,
+    decoded,
+    distinct,
+    first_failure,
+    is_text,
+    text_numbers,
+    with_kernels,
+)
+from shared_bottom.tables.missing import Missing, missing_values
+from shared_bottom.tables.times import wall_times
 from spec.columns import Transform
 from spec.table import TableSpec
 from spec.validation import one_line
+
+DIGITS = "a whole number of at most 2**53, since a float64 has lost digits of a larger one"
 
 
 class Texts(NamedTuple):
@@ -52,15 +65,17 @@ class Block:
     data: TableSpec
     """What the table says of its columns."""
 
+    typed: bool = True
+    """Whether the columns have types, as those of Parquet have; the columns of a CSV are all texts."""
+
+    def __post_init__(self) -> None:
+        columns = {name: with_kernels(array) for name, array in self.columns.items()}
+        object.__setattr__(self, "columns", columns)
+
     @property
     def rows(self) -> int:
         """The number of rows, N."""
         return len(self.row_numbers)
-
-    @property
-    def missing(self) -> frozenset[str]:
-        """The texts that stand for a missing value. Blanks around a text are no part of it."""
-        return frozenset(value.strip() for value in self.data.missing)
 
     def filter(self, keep: np.ndarray) -> "Block":
         """A block with only the rows for which `keep`, bool (N,), is true."""
@@ -68,41 +83,59 @@ class Block:
         columns = {name: column.filter(mask) for name, column in self.columns.items()}
         return replace(self, row_numbers=self.row_numbers[keep], columns=columns)
 
-    def numbers(self, name: str, transform: Transform = "none") -> np.ndarray:
+    def numbers(self, name: str, transform: Transform = "none", missing: Sequence[str] | None = None) -> np.ndarray:
         """The numbers of column `name` after the transform: float64 (N,), with NaN where the value is missing.
 
-        A quantile transform is not applied here, since it has to be learnt first.
+        transform: a quantile transform is not applied here, since it has to be learnt first.
+        missing: the texts that stand for a missing value; None: those of the table.
 
         Raises ValueError if a value is a text or infinite, or if it is -1 or less and the transform is log1p.
         """
-        numbers = self._to_float64(name)
+        numbers = self._to_float64(name, self._missing(missing))
         self.reject(name, np.isinf(numbers), "a finite number")
         if transform == "log1p":
             self.reject(name, numbers <= -1, "a number above -1 for log1p")
             numbers = np.log1p(numbers)
         return numbers
 
-    def texts(self, name: str) -> Texts:
+    def texts(self, name: str, missing: Sequence[str] | None = None) -> Texts:
         """The values of column `name` in their canonical form, the texts by which values are compared.
 
-        Raises ValueError if the column's type has no such form, as for example a list has none.
+        missing: the texts that stand for a missing value; None: those of the table.
+
+        Raises ValueError if the column's type has no such form, as for example a list has none, or if a value is a
+        float so large that it may have been another whole number before.
         """
-        array = self.columns[name]
         try:
-            if pa.types.is_dictionary(array.type) and len(array.dictionary) > len(array):
-                # The dictionary holds the values of the whole file, and only a few of them occur in this block.
-                array = array.dictionary_decode()
-            if not pa.types.is_dictionary(array.type):
-                array = array.dictionary_encode()
-            values = array.dictionary.cast(pa.string()).to_pylist()
+            values, codes = distinct(self.columns[name])
+            texts, lost = canonical_texts(values, self.data.decimal)
         except pa.ArrowException as error:
             self._reject_type(name, "text, numbers or booleans", error)
-        if pa.types.is_floating(array.dictionary.type):
-            values = [None if value == "nan" else value for value in values]
-        stripped = [None if value is None else value.strip() for value in values]
-        missing = self.missing
-        texts = [None if value is None or value in missing else canonical(value) for value in stripped]
-        return Texts(texts, array.indices.fill_null(-1).to_numpy(zero_copy_only=False))
+        none = self._missing(missing).canonical
+        texts = [None if text in none else text for text in texts]
+        if lost:
+            self.reject(name, np.isin(codes, [code for code in lost if texts[code] is not None]), DIGITS)
+        return Texts(texts, codes)
+
+    def times(self, name: str, missing: Sequence[str] | None = None) -> np.ndarray:
+        """The times of column `name`, as they are written in their time zone: datetime64[us] (N,), NaT where missing.
+
+        missing: the texts that stand for a missing value; None: those of the table.
+
+        Raises ValueError if a value is no timestamp, no date and no text in ISO 8601.
+        """
+        expected = "a timestamp, a date or a text in ISO 8601 such as 2024-01-05 or 2024-01-05T17:30:00"
+        none = self._missing(missing)
+        try:
+            array = decoded(self.columns[name])
+            times = self._parsed(name, array, wall_times, none, expected) if is_text(array.type) else wall_times(array)
+        except pa.ArrowException as error:
+            self._reject_type(name, expected, error)
+        return np.where(np.isin(times, none.times), np.datetime64("NaT"), times) if len(none.times) else times
+
+    def is_text(self, name: str) -> bool:
+        """Whether the type of column `name` says that its values are texts, which no column of a CSV can say."""
+        return self.typed and is_text(decoded(self.columns[name][:0]).type)
 
     def reject(self, name: str, invalid: np.ndarray, expected: str) -> None:
         """Raise ValueError if any value of a column is invalid; the message shows the first such value.
@@ -118,45 +151,39 @@ class Block:
                 f"{self.path}: column {name!r}, row {self.row_numbers[row]}: expected {expected}, got {value!r:.100}"
             )
 
-    def _to_float64(self, name: str) -> np.ndarray:
-        array = self.columns[name]
+    def _missing(self, texts: Sequence[str] | None) -> Missing:
+        missing = self.data.missing if texts is None else texts
+        return missing_values(tuple(missing), self.data.decimal, self.data.thousands)
+
+    def _to_float64(self, name: str, missing: Missing) -> np.ndarray:
         try:
-            if pa.types.is_dictionary(array.type):
-                array = array.dictionary_decode()
-            if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-                array = pc.utf8_trim_whitespace(array)
-                array = pc.if_else(pc.is_in(array, pa.array(sorted(self.missing), array.type)), None, array)
-                if not _parses_as_numbers(array):
-                    self.reject(name, _first_non_number(array), "a number")
+            array = decoded(self.columns[name])
+            if is_text(array.type):
+                array = self._parsed(name, array, self._text_numbers, missing, "a number")
             elif pa.types.is_temporal(array.type):
                 raise pa.ArrowNotImplementedError("a point in time is no number")
-            array = array.cast(pa.float64(), safe=False)
+            numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         except pa.ArrowException as error:
             self._reject_type(name, "numbers", error)
-        return array.to_numpy(zero_copy_only=False)
+        return np.where(np.isin(numbers, missing.numbers), np.nan, numbers) if len(missing.numbers) else numbers
+
+    def _text_numbers(self, texts: Any) -> Any:
+        return text_numbers(texts, self.data.decimal, self.data.thousands)
+
+    def _parsed(self, name: str, texts: Any, convert: Callable[[Any], Any], missing: Missing, expected: str) -> Any:
+        """The texts of a column converted, without blanks around them and null where they are missing ones.
+
+        Raises ValueError, with `expected` in its message, if one cannot be converted.
+        """
+        texts = pc.utf8_trim_whitespace(texts)
+        texts = pc.if_else(pc.is_in(texts, missing.texts.cast(texts.type)), None, texts)
+        try:
+            return convert(texts)
+        except pa.ArrowInvalid:
+            self.reject(name, first_failure(texts, convert), expected)
 
     def _reject_type(self, name: str, expected: str, error: Exception) -> NoReturn:
         arrow_type = self.columns[name].type
         raise ValueError(
             f"{self.path}: column {name!r}: expected {expected}, got {arrow_type} ({one_line(error)})"
         ) from error
-
-
-def _parses_as_numbers(array: Any) -> bool:
-    try:
-        array.cast(pa.float64())
-    except pa.ArrowInvalid:
-        return False
-    return True
-
-
-def _first_non_number(array: Any) -> np.ndarray:
-    """A mask, bool (N,), that is true at the first text which is not a number. There must be such a text.
-
-    pyarrow does not say where a cast failed, so the place is searched for by bisection.
-    """
-    start, stop = 0, len(array)
-    while stop - start > 1:
-        middle = (start + stop) // 2
-        start, stop = (middle, stop) if _parses_as_numbers(array[start:middle]) else (start, middle)
-    return np.arange(len(array)) == start

@@ -7,11 +7,9 @@ beside the trained parameters.
 """
 
 import dataclasses
-import functools
 import keyword
-import re
-import zlib
 from dataclasses import field
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -19,16 +17,12 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.summary import ColumnSummary
+from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
-from spec.random import MASK, mix
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
-WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+", re.ASCII)
-"""A whole number that is written with a decimal point, such as 3.0."""
 ClassType = Literal["integer", "boolean", "text"]
-BOOLEANS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-"""The canonical form of a boolean, by the other ways to write it."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -52,8 +46,8 @@ class FittedColumns:
     numeric: dict[str, Scale]
     """By the name of the numeric input: a numeric column, or a part of a time such as visited.year."""
     quantiles: dict[str, Some[Finite]] = field(default_factory=dict)
-    """By the name of the numeric column with transform quantile: quantiles of the training rows' numbers, at equal
-    distances from the smallest number to the largest."""
+    """By the name of the numeric column with transform quantile: quantiles of the training rows' numbers, at levels of
+    equal distances from 0, the smallest number, to 1, the largest."""
     bins: dict[str, Some[Finite]] = field(default_factory=dict)
     """By the name of the numeric column with bins: their edges, which ascend, after the transform."""
     indicators: Many[str]
@@ -86,6 +80,9 @@ class FittedColumns:
         for entries, names in expected.items():
             if set(names) != getattr(self, entries).keys():
                 raise ValueError(f"{entries}: expected entries for {names}, got {list(getattr(self, entries))}")
+        for name, edges in self.bins.items():
+            if any(lower >= upper for lower, upper in pairwise(edges)):
+                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges}")
         for name in self.indicators:
             if name not in self.numeric:
                 raise ValueError(f"indicators: expected numeric inputs among {list(self.numeric)}, got {name!r}")
@@ -101,20 +98,42 @@ class FittedColumns:
         times = [name for column in self.data.time for name in column.numeric_parts]
         return [*(column.name for column in self.data.numeric), *times]
 
+    def width(self, name: str) -> int:
+        """How many inputs of the network a numeric input becomes, without its indicator.
+
+        A column with bins has one for each that is left. One input is left even of a column whose numbers are all
+        equal; like that of such a column without bins, it is 0.
+        """
+        return max(len(self.bins.get(name, ())) - 1, 1)
+
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are the numeric columns followed by the indicators of missing values; the categorical
-        features are the categorical columns. Both are in the order of the table's spec.
+        The numeric inputs are those of `numeric_inputs`, one for each bin where a column has bins and else one,
+        followed by the indicators of missing values. The categorical features are the categorical columns, followed by
+        the parts of times that are looked up in a table. Both are in the order of the table's spec. Features and
+        embedding tables are called as columns and tables are, made into identifiers.
         """
         features = []
         for column in self.data.categorical:
-            values = len(self.vocabularies.get(column.name, ())) if column.buckets is None else column.buckets
-            features.append(
-                CategoricalFeature(name=identifier(column.name), vocabulary=1 + values, dimension=column.dimension)
+            values = len(self.vocabularies[column.table_name]) if column.buckets is None else column.buckets
+            feature = CategoricalFeature(
+                name=identifier(column.name),
+                vocabulary=1 + values,
+                dimension=column.dimension,
+                length=column.length,
+                pooling=column.pooling,
+                table=None if column.table is None else identifier(column.table),
+                trainable=column.trainable,
             )
+            features.append(feature)
+        for time in self.data.time:
+            for name, part in time.categorical_parts.items():
+                vocabulary = 1 + (TIME_PARTS[part] or 0)
+                feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
+                features.append(feature)
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        numeric_inputs = len(self.data.numeric) + len(self.indicators)
+        numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
 
     def prediction_columns(self) -> dict[str, list[str]]:
@@ -177,23 +196,3 @@ def identifier(name: str) -> str:
     name = "".join(character if f"_{character}".isidentifier() else "_" for character in name)
     # A table may well have columns named `class` or `from`, but a CategoricalFeature takes no Python keyword as a name.
     return name if name.isidentifier() and not keyword.iskeyword(name) else f"_{name}"
-
-
-@functools.lru_cache(maxsize=2**16)
-def canonical(value: str) -> str:
-    """The text by which a categorical value is compared: 3, "3" and 3.0 are one value, and so are true and "True".
-
-    Files often store a column of integers as floats when a value is missing. A value must have the same id in both.
-    """
-    value = value.strip()
-    whole = WHOLE_NUMBER.fullmatch(value) if value.endswith("0") else None
-    return whole[1] if whole else BOOLEANS.get(value, value)
-
-
-def bucket(value: str, buckets: int) -> int:
-    """The id of a value in a hashed column with `buckets` buckets, in [1, buckets].
-
-    It is the CRC-32 of the value in UTF-8, mixed by `spec.random.mix`, so it is the same on every machine and in every
-    version of Python.
-    """
-    return mix(zlib.crc32(value.encode()) & MASK) % buckets + 1

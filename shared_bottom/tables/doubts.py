@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from shared_bottom.tables.columns import FittedColumns, canonical
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.observed import Observed, ObservedColumns
-from spec.columns import LabelColumn
+from shared_bottom.tables.values import canonical
+from spec.columns import CategoricalColumn, LabelColumn
 
 NAMED = 10
 """The largest number of values that a line names."""
@@ -26,11 +27,12 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
     columns: what was learnt from the training rows.
     seen: what was counted in them.
     """
-    for name, numbers in seen.numeric.items():
-        if numbers.constant:
-            yield f"column {name!r}: expected numbers that differ, got {numbers.largest:g} in every row that has one"
-    for column in columns.data.categorical:
-        yield from _of_category(column.name, column.length, seen.categorical[column.name])
+    for column in columns.data.numeric:  # a part of a time may well be the same in all training rows
+        if (numbers := seen.numeric[column.name]).constant:
+            got = f"{numbers.largest:g} in every row that has one"
+            yield f"column {column.name!r}: expected numbers that differ, got {got}"
+    for categorical in columns.data.categorical:
+        yield from _of_category(categorical, seen.categorical[categorical.name])
     for task in columns.tasks:
         label, of_task = columns.data.labels[task.name], seen.labels[task.name]
         if task.traits.label == "number":
@@ -43,8 +45,9 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
             yield from _of_truth(task.name, label, of_task[0])
 
 
-def _of_category(name: str, length: int, texts: Observed) -> Iterator[str]:
-    if texts.values >= ROWS and len(texts.counts) >= DISTINCT * texts.values:
+def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
+    name = column.name
+    if column.embeddings is None and texts.values >= ROWS and len(texts.counts) >= DISTINCT * texts.values:
         yield (
             f"column {name!r}: expected a category, got {len(texts.counts):,} distinct values in {texts.values:,} "
             "(is it a number, a time or the row's id?)"
@@ -52,7 +55,7 @@ def _of_category(name: str, length: int, texts: Observed) -> Iterator[str]:
     elif len(texts.counts) == 1 and not texts.missing and texts.rows > 1:
         yield f"column {name!r}: expected values that differ, got {next(iter(texts.counts))!r} in every row"
     for separator, values in texts.separated.items():
-        if length == 1 and values > SEPARATED * texts.values:
+        if column.length == 1 and values > SEPARATED * texts.values:
             yield (
                 f"column {name!r}: {values:,} of {texts.values:,} values have {separator!r} in them; if they are "
                 f"lists, set separator = {separator!r} and a length above 1"

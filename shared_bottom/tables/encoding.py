@@ -5,10 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, bucket, canonical
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.lists import column_values
+from shared_bottom.tables.numbers import numeric_inputs
+from shared_bottom.tables.quantiles import piecewise_linear, spread
 from shared_bottom.tables.tally import Tally
-from spec.columns import CategoricalColumn, LabelColumn
-from spec.data import Dataset
+from shared_bottom.tables.times import part_ids
+from shared_bottom.tables.values import bucket, canonical
+from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
+from spec.data import Dataset, label_present
 from spec.model import TaskSpec
 from spec.table import TableSpec
 
@@ -21,7 +26,7 @@ def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
     names = list(data.inputs)
     if labels:
         names += [name for label in data.labels.values() for name in label.columns]
-        names += [] if data.weight is None else [data.weight]
+        names += [name for name in (data.weight, *(label.weight for label in data.labels.values())) if name is not None]
     return tuple(dict.fromkeys(names))
 
 
@@ -35,7 +40,7 @@ class Encoder:
 
     def __init__(self, columns: FittedColumns, *, labels: bool, tally: Tally | None = None) -> None:
         self._columns, self._labels, self._tally = columns, labels, tally
-        self._id_of_value = {column.name: self._lookup(column) for column in columns.data.categorical}
+        self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
         self._class_numbers = {
             task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
         }
@@ -46,60 +51,74 @@ class Encoder:
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
-        ids = [self._ids(block.texts(name), name) for name in self._id_of_value]
-        labels, weight = {}, None
+        ids = [self._ids(block, column, lookup) for column, lookup in self._id_of_value]
+        ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
+        labels, weight, task_weight = {}, None, {}
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
             weight = None if data.weight is None else _weight(block, data.weight)
+            for task in self._columns.tasks:
+                if (name := data.labels[task.name].weight) is not None:
+                    task_weight[task.name] = _weight(block, name, needed=label_present(labels[task.name], task))
         return Dataset(
-            numeric=self._numeric(block) if data.numeric else None,
-            categorical=np.stack(ids, axis=1) if ids else None,
+            numeric=self._numeric(block) if self._columns.numeric else None,
+            categorical=np.concatenate(ids, axis=1) if ids else None,
             labels=labels,
             sample_weight=weight,
+            task_weight=task_weight,
         )
 
-    def _ids(self, texts: Texts, name: str) -> np.ndarray:
-        """int32 (N,)."""
-        lookup = self._id_of_value[name]
+    def _ids(self, block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
+        """The ids of a column's values: int32 (N, length), -1 after the last value of a row that has fewer.
+
+        In a column of length 1, a missing value has the id 0, like an unknown one.
+        """
+        texts, rows, places = column_values(block, column)
         if self._tally is not None:
-            self._tally.add_values(name, texts.counts(), lookup)
-        return look_up(texts, lookup, 0, np.int32)
+            self._tally.add_values(column.name, texts.counts(), lookup)
+        ids = np.full((block.rows, column.length), -1, np.int32)
+        ids[rows, places] = look_up(texts, lookup, 0, np.int32)
+        return ids
 
     def _lookup(self, column: CategoricalColumn) -> Callable[[str], int]:
         if column.buckets is not None:
             buckets = column.buckets
             return lambda value: bucket(value, buckets)
-        ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.name], start=1)}
+        ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.table_name], start=1)}
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
-        """float32 (N, numeric columns + indicators of missing values)."""
-        columns = self._columns
-        encoded = np.empty((block.rows, len(columns.data.numeric) + len(columns.indicators)), np.float32)
-        indicator = len(columns.data.numeric)
-        for i, column in enumerate(columns.data.numeric):
-            numbers, scale = block.numbers(column.name, column.transform), columns.numeric[column.name]
-            missing = np.isnan(numbers)
-            numbers = np.where(missing, scale.mean, numbers)
-            if column.standardise:
-                numbers = (numbers - scale.mean) / scale.deviation
-            block.reject(column.name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
-            encoded[:, i] = numbers
-            if column.name in columns.indicators:
-                encoded[:, indicator] = missing
-                indicator += 1
-        return encoded
+        """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
+        inputs, missing = [], {}
+        for column, numbers in numeric_inputs(self._columns.data, block):
+            inputs.append(self._number(block, column, numbers))
+            missing[column.name] = np.isnan(numbers)
+        indicators = [missing[name][:, None] for name in self._columns.indicators]
+        return np.concatenate([*inputs, *indicators], axis=1, dtype=np.float32)
+
+    def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
+        """The inputs that a numeric input becomes, without the indicator: float32 (N, inputs)."""
+        name, scale = column.name, self._columns.numeric[column.name]
+        if column.transform == "quantile":
+            numbers = spread(numbers, self._columns.quantiles[name], column.distribution)
+        numbers = np.where(np.isnan(numbers), scale.mean, numbers)
+        if column.bins is not None:
+            return piecewise_linear(numbers, self._columns.bins[name])
+        if column.standardise:
+            numbers = (numbers - scale.mean) / scale.deviation
+        block.reject(name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
+        return numbers.astype(np.float32)[:, None]
 
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
-            numbers = [block.numbers(name, label.transform) for name in label.columns]
+            numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
             if label.standardised:
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)
         (name,) = label.columns
-        texts = block.texts(name)
+        texts = block.texts(name, label.missing)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
             if self._tally is not None:
@@ -125,7 +144,19 @@ def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype:
     return np.array([*results, missing], dtype)[texts.codes]  # the code -1 of a missing text selects the last element
 
 
-def _weight(block: Block, name: str) -> np.ndarray:
+def _time_ids(block: Block, column: TimeColumn) -> np.ndarray:
+    """The ids of the parts of a time that are looked up in tables: int32 (N, parts)."""
+    times = block.times(column.name, column.missing)
+    return np.stack([part_ids(times, part) for part in column.categorical_parts.values()], axis=1)
+
+
+def _weight(block: Block, name: str, needed: np.ndarray | None = None) -> np.ndarray:
+    """The weights in a column: float64 (N,).
+
+    needed: bool (N,), the rows in which a weight may not be missing; None: all. Elsewhere a missing weight is 0.
+    """
     weight = block.numbers(name)
+    if needed is not None:
+        weight = np.where(np.isnan(weight) & ~needed, 0.0, weight)
     block.reject(name, ~(weight >= 0), "a weight of 0 or more")  # written so that NaN, a missing weight, is rejected
     return weight

@@ -57,7 +57,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
         if batch.num_rows:
             columns = dict(zip(names, batch.columns, strict=True))
             row_numbers = np.arange(rows_read + 1, rows_read + batch.num_rows + 1)
-            yield Block(path=path, row_numbers=row_numbers, columns=columns, data=data)
+            yield Block(path=path, row_numbers=row_numbers, columns=columns, data=data, typed=is_parquet)
             rows_read += batch.num_rows
 
 

@@ -1,17 +1,19 @@
-"""Learns means, deviations, vocabularies and classes from the training rows, in one pass over their blocks."""
+"""Learns scales, quantiles, vocabularies and classes from the training rows, in one pass over their blocks."""
 
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from shared_bottom.tables.blocks import Block
-from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.doubts import DataWarning, doubts
+from shared_bottom.tables.embeddings import with_given_values
+from shared_bottom.tables.lists import column_values
+from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
+from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
@@ -20,54 +22,14 @@ NAMED_VALUES = 10
 """The largest number of values that an error message names."""
 
 
-class Moments:
-    """The mean and the standard deviation of numbers that come in blocks.
-
-    The mean and the sum of squared deviations are computed within each block and then merged with those of the blocks
-    before it (Chan, Golub & LeVeque, 1983). Sums over all numbers would lose digits where the mean is large.
-    """
-
-    def __init__(self) -> None:
-        self.count, self.missing = 0, False
-        self._mean = self._squares = 0.0
-        self._smallest, self._largest = np.inf, -np.inf
-
-    def add(self, numbers: np.ndarray) -> None:
-        """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
-        present = numbers[~np.isnan(numbers)]
-        self.missing |= len(present) < len(numbers)
-        if not len(present):
-            return
-        self._smallest, self._largest = min(self._smallest, present.min()), max(self._largest, present.max())
-        with np.errstate(over="ignore", invalid="ignore"):  # `scale` raises an error if the result is not finite
-            mean = present.mean()
-            delta, total = mean - self._mean, self.count + len(present)
-            self._squares += ((present - mean) ** 2).sum() + delta**2 * (self.count * len(present) / total)
-            self._mean += delta * (len(present) / total)
-        self.count = total
-
-    def scale(self, column: str) -> Scale:
-        """The mean and the deviation of all numbers added so far.
-
-        Raises ValueError if there were none, or if they are so large that their squares are infinite. `column` is the
-        beginning of the error message.
-        """
-        if not self.count:
-            raise ValueError(f"{column}: expected at least one number in the training rows, got none")
-        if self._smallest == self._largest:  # compared exactly, because the rounded mean of equal numbers can differ
-            return Scale(mean=float(self._largest), deviation=1.0)
-        deviation = float(np.sqrt(self._squares / self.count))
-        if not np.isfinite(deviation):
-            largest = max(abs(self._smallest), abs(self._largest))
-            raise ValueError(f"{column}: expected numbers whose squares fit float64, got one of size {largest:g}")
-        return Scale(mean=float(self._mean), deviation=deviation or 1.0)
-
-
-def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
+def fit_blocks(
+    experiment: TableExperiment, blocks: Iterable[Block], given: Mapping[str, Sequence[str]]
+) -> FittedColumns:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
     blocks: the training rows, with the columns of inputs and labels.
+    given: by the name of the embedding table, the values of given embeddings, which are in its vocabulary too.
 
     Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
     experiment names does not occur, if the number of classes is not that of the task's outputs, or if two
@@ -76,25 +38,28 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     data = experiment.data
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
-    vocabulary_columns = [column for column in data.categorical if column.buckets is None]
-    numeric_moments = {column.name: Moments() for column in data.numeric}
+    tables = {column.table_name: column for column in data.categorical if column.buckets is None}
+    inputs: dict[str, Numbers] = {}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     seen = ObservedColumns(experiment)
     for block in blocks:
-        for column in data.numeric:
-            numbers = block.numbers(column.name, column.transform)
-            numeric_moments[column.name].add(numbers)
+        for column, numbers in numeric_inputs(data, block):
+            inputs.setdefault(column.name, Numbers(column)).add(numbers)
             seen.numeric[column.name].add_numbers(numbers)
-        for task_name, moments_of_task in label_moments.items():
-            label = data.labels[task_name]
-            for name, moments, observed in zip(label.columns, moments_of_task, seen.labels[task_name], strict=True):
-                numbers = block.numbers(name, label.transform)
-                moments.add(numbers)
-                observed.add_numbers(numbers)
-        for name, observed in seen.categorical.items():
-            observed.add_texts(block.texts(name))
-        for task in other_tasks:
-            seen.labels[task.name][0].add_texts(block.texts(data.labels[task.name].columns[0]))
+        for time in data.time:
+            if time.categorical_parts:
+                seen.times[time.name].add_times(block.times(time.name, time.missing))
+        for categorical in data.categorical:
+            seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
+        for task in experiment.model.tasks:
+            label = data.labels[task.name]
+            for i, name in enumerate(label.columns):
+                if task.name in label_moments:
+                    numbers = block.numbers(name, label.transform, label.missing)
+                    label_moments[task.name][i].add(numbers)
+                    seen.labels[task.name][i].add_numbers(numbers)
+                else:
+                    seen.labels[task.name][i].add_texts(block.texts(name, label.missing))
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -103,6 +68,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
         return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
+    learnt = {name: column.learnt(where(name)) for name, column in inputs.items()}
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
@@ -111,22 +77,19 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         data=data,
         tasks=experiment.model.tasks,
         seed=experiment.train.seed,
-        numeric={name: moments.scale(where(name)) for name, moments in numeric_moments.items()},
-        indicators=tuple(name for name, moments in numeric_moments.items() if moments.missing),
+        numeric={name: scale for name, (scale, _, _) in learnt.items()},
+        quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
+        bins={name: edges for name, (_, _, edges) in learnt.items() if edges},
+        indicators=tuple(name for name, column in inputs.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
-            column.name: tuple(
-                sorted(
-                    value
-                    for value, rows in seen.categorical[column.name].counts.items()
-                    if rows >= column.minimum_count
-                )
-            )
-            for column in vocabulary_columns
+            table: tuple(sorted(v for v, count in seen.counts(table).items() if count >= column.minimum_count))
+            for table, column in tables.items()
         },
         classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
+    columns = with_given_values(columns, given)
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
     for doubt in doubts(columns, seen):
         warnings.warn(f"training rows: {doubt}", DataWarning, stacklevel=3)

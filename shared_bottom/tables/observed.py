@@ -1,15 +1,17 @@
 """What is counted in each column while the training rows pass, and the summary of the columns that is made of it."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Texts
-from shared_bottom.tables.columns import FittedColumns, Scale, canonical
+from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.encoding import TRUTH
+from shared_bottom.tables.lists import Values
 from shared_bottom.tables.summary import ColumnSummary
-from spec.columns import CategoricalColumn
+from shared_bottom.tables.values import canonical
+from spec.columns import TIME_PARTS, CategoricalColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
@@ -40,13 +42,28 @@ class Observed:
             self.largest = max(self.largest, float(present.max()))
         return numbers
 
+    def add_times(self, times: np.ndarray) -> None:
+        """Count a block's times: datetime64 (N,), NaT where one is missing."""
+        self.rows += len(times)
+        self.missing += int(np.isnat(times).sum())
+
     def add_texts(self, texts: Texts) -> None:
-        """Count a block's texts."""
+        """Count a block's texts, one for each row."""
         counts = texts.counts()
-        values = counts.total()
         self.rows += len(texts.codes)
-        self.values += values
-        self.missing += len(texts.codes) - values
+        self.missing += len(texts.codes) - counts.total()
+        self._count(counts)
+
+    def add_values(self, values: Values, rows: int) -> None:
+        """Count the values of a categorical column in a block of so many rows."""
+        texts = values.texts
+        there = np.array([*(value is not None for value in texts.values), False])[texts.codes]
+        self.rows += rows
+        self.missing += int((np.bincount(values.rows[there], minlength=rows) == 0).sum())
+        self._count(texts.counts())
+
+    def _count(self, counts: Counter[str]) -> None:
+        self.values += counts.total()
         if self._counted:
             self.counts.update(counts)
         for separator in SEPARATORS:
@@ -63,21 +80,42 @@ class ObservedColumns:
 
     def __init__(self, experiment: TableExperiment) -> None:
         data = experiment.data
-        self.numeric = {column.name: Observed() for column in data.numeric}
+        self.numeric: defaultdict[str, Observed] = defaultdict(Observed)
+        """By numeric input, in the order in which they are first asked for."""
+        self.times = {column.name: Observed() for column in data.time}
+        """By time column; only what is looked up in a table is counted here."""
         self.categorical = {column.name: Observed(counted=column.buckets is None) for column in data.categorical}
         self.labels = {task: [Observed() for _ in label.columns] for task, label in data.labels.items()}
         """By task: one for each label column."""
+        self._columns_of_table: defaultdict[str, list[str]] = defaultdict(list)
+        for column in data.categorical:
+            self._columns_of_table[column.table_name].append(column.name)
+
+    def counts(self, table: str) -> Counter[str]:
+        """How often each value occurs in the columns that share an embedding table."""
+        first, *others = (self.categorical[name].counts for name in self._columns_of_table[table])
+        return sum(others, first) if others else first
 
     def summaries(self, columns: FittedColumns) -> Iterator[ColumnSummary]:
         """The summary of each column, those of the inputs first.
 
         columns: what was learnt from the same rows.
         """
+        numeric = {column.name for column in columns.data.numeric}
         for name, seen in self.numeric.items():
             mean, deviation = _moments(seen, columns.numeric[name])
             yield ColumnSummary(
-                name=name, role="numeric", rows=seen.rows, missing=seen.missing, mean=mean, deviation=deviation
+                name=name,
+                role="numeric" if name in numeric else "time",
+                rows=seen.rows,
+                missing=seen.missing,
+                mean=mean,
+                deviation=deviation,
             )
+        for time in columns.data.time:
+            seen = self.times[time.name]
+            for name, part in time.categorical_parts.items():
+                yield ColumnSummary(name=name, role="time", rows=seen.rows, missing=seen.missing, kept=TIME_PARTS[part])
         for column in columns.data.categorical:
             yield _of_category(column, self.categorical[column.name], columns)
         for task in columns.tasks:
@@ -114,7 +152,7 @@ def _of_category(column: CategoricalColumn, seen: Observed, columns: FittedColum
     if column.buckets is not None:
         distinct, kept, unknown = None, column.buckets, 0
     else:
-        vocabulary = columns.vocabularies[column.name]
+        vocabulary = columns.vocabularies[column.table_name]
         distinct, kept = len(seen.counts), len(vocabulary)
         unknown = seen.values - sum(seen.counts[value] for value in vocabulary)
     return ColumnSummary(

@@ -4,21 +4,23 @@ The files are read in blocks, so the memory that is needed does not grow with th
 rows at once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shared_bottom.tables.columns import FittedColumns, canonical, identifier
+from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.joined import joined
 from shared_bottom.tables.tally import Tally
+from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
 from spec.table import TableExperiment, TableSpec
-from spec.validation import one_line
+from spec.validation import one_line, unique
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
@@ -45,8 +47,8 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or the weight, or if two categorical columns
-    have the same name as identifiers.
+    those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
+    two embedding tables, have the same name as identifiers, where a part of a time counts as both.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -60,34 +62,50 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
         for column in label.columns:
             if column in data.inputs:
                 raise ValueError(f"data.labels.{name}.columns: expected a column that is no input, got {column!r}")
+        if label.weight in data.inputs:
+            raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    column_of_feature: dict[str, str] = {}
-    for categorical in data.categorical:
-        first = column_of_feature.setdefault(identifier(categorical.name), categorical.name)
-        if first != categorical.name:
-            raise ValueError(
-                f"data.categorical: expected names that differ as identifiers, got {first!r} and {categorical.name!r}"
-            )
+    times = [name for column in data.time for name in column.categorical_parts]
+    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
+    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
+    numeric_times = [name for column in data.time for name in column.numeric_parts]
+    unique("data.numeric, data.time", [*(column.name for column in data.numeric), *numeric_times])
 
 
-def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
+def _check_identifiers(what: str, names: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        if (feature := identifier(name)) in first:
+            got = f"{first[feature]!r} and {name!r}"
+            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
+        first[feature] = name
+
+
+def fit_columns(
+    experiment: TableExperiment, folder: Path, given: Mapping[str, Sequence[str]] | None = None
+) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
     experiment: its columns, its tasks, and the names of its training files.
-    folder: the folder that the names of the files are relative to.
+    folder: the folder that the names of the files, those of given embeddings too, are relative to.
+    given: by the name of the embedding table, the values of given embeddings; None: they are read from their files.
 
     The files are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
     Raises ValueError, in one line, if the experiment's columns do not fit its tasks or if a file has something wrong.
     """
     check_columns(experiment.data, experiment.model.tasks)
+    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
 
     data = experiment.data
+    if given is None:
+        given = given_values(data, folder)
     names = column_names(data, labels=True)
-    return fit_blocks(experiment, _blocks(data, folder, data.train, names, experiment.train.seed, "training"))
+    blocks = _blocks(data, folder, data.train, names, experiment.train.seed, "training")
+    return fit_blocks(experiment, blocks, given)
 
 
 def read_rows(
@@ -110,13 +128,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    batches = list(_encoded(columns, folder, paths, subset, labels, tally))
-    return Dataset(
-        numeric=_joined([batch.numeric for batch in batches]),
-        categorical=_joined([batch.categorical for batch in batches]),
-        labels={task: np.concatenate([batch.labels[task] for batch in batches]) for task in batches[0].labels},
-        sample_weight=_joined([batch.sample_weight for batch in batches]),
-    )
+    return joined(_encoded(columns, folder, paths, subset, labels, tally))
 
 
 def stream_rows(
@@ -130,12 +142,6 @@ def stream_rows(
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
     return _encoded(columns, folder, paths, "all", labels, tally)
-
-
-def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """The rows of all arrays. Either all batches have such an array or none has."""
-    present = [array for array in arrays if array is not None]
-    return np.concatenate(present) if present else None
 
 
 def _encoded(

@@ -84,6 +84,17 @@ FEATURES = tuple(
 """Tables of one dimension stand apart, and others stand alone."""
 
 
+LISTS = (
+    CategoricalFeature(name="query", vocabulary=7, dimension=3, length=4, table="word"),
+    CategoricalFeature(name="colour", vocabulary=5, dimension=3),
+    CategoricalFeature(name="place", vocabulary=6, dimension=3, trainable=False),
+    CategoricalFeature(name="title", vocabulary=7, dimension=3, length=3, pooling="max", table="word"),
+    CategoricalFeature(name="tags", vocabulary=4, dimension=2, length=2, pooling="sum"),
+    CategoricalFeature(name="visited", vocabulary=6, dimension=3, length=3, table="place", trainable=False),
+)
+"""Lists of ids with each pooling, two tables that two features share, and one of them frozen."""
+
+
 def example_model(kinds: str = "tied", **fields) -> ModelSpec:
     """A small network with every part: numbers, embeddings of three dimensions, two trunk layers of one width."""
     own = {"numeric": 4, "categorical": FEATURES, "trunk": (8, 8), "tasks": KINDS[kinds]}
@@ -93,7 +104,9 @@ def example_model(kinds: str = "tied", **fields) -> ModelSpec:
 def example_data(
     model: ModelSpec, rows: int, *, missing: bool = False, weighted: bool = False, seed: int = 0
 ) -> Dataset:
-    """Random rows; with `missing` a third of each task's labels, and with `weighted` weights from 0 to 3."""
+    """Random rows; with `missing` a third of each task's labels; with `weighted` weights from 0 to 3, and others of the
+    first task.
+    """
     data = presets.random_data(model, rows, seed=seed)
     draw = np.random.default_rng([seed, 1])
     if missing:
@@ -108,7 +121,10 @@ def example_data(
                 label[(gone, -1) if label.ndim == 2 else gone] = np.nan
             labels[task.name] = label
         data = replace(data, labels=labels)
-    return replace(data, sample_weight=draw.integers(0, 4, rows).astype(np.float64)) if weighted else data
+    if not weighted:
+        return data
+    weight, own = draw.integers(0, 4, rows).astype(np.float64), draw.uniform(0.5, 2.0, rows)
+    return replace(data, sample_weight=weight, task_weight={model.tasks[0].name: own})
 
 
 def as_precision(params: Mapping[str, np.ndarray], precision: str) -> dict[str, np.ndarray]:

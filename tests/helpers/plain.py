@@ -18,6 +18,19 @@ ACTIVATIONS = {
 }
 
 
+POOLINGS = {"mean": np.mean, "sum": np.sum, "max": np.max}
+
+
+def pooled(table: np.ndarray, ids: np.ndarray, pooling: str) -> np.ndarray:
+    """What a feature adds to the network's inputs, row by row: of ids (rows, length), those that are there."""
+    found = np.zeros((len(ids), table.shape[1]))
+    for row, own in enumerate(ids):
+        there = [table[i] for i in own if i >= 0]
+        if there:
+            found[row] = POOLINGS[pooling](there, axis=0)
+    return found
+
+
 def plain_layers(
     model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, dropout: tuple[int, int] | None = None
 ) -> dict[str, np.ndarray]:
@@ -26,8 +39,11 @@ def plain_layers(
     Every layer's output by its name in the spec, in float64. dropout: the seed and the step to drop at.
     """
     columns = [np.asarray(data.numeric, dtype=np.float64)] if model.numeric else []
-    for column, feature in enumerate(model.categorical):
-        columns.append(params[f"embeddings.{feature.name}"][data.categorical[:, column]])
+    start = 0
+    for feature in model.categorical:
+        ids = data.categorical[:, start : start + feature.length]
+        columns.append(pooled(params[f"embeddings.{feature.table or feature.name}"], ids, feature.pooling))
+        start += feature.length
     shared = np.concatenate(columns, axis=1)
     found: dict[str, np.ndarray] = {}
     for layer in layers(model):
@@ -61,8 +77,9 @@ def plain_logits(
 def plain_losses(model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset) -> dict[str, float]:
     """Each task's loss over all rows, row by row with the contract's formula."""
     logits, losses = plain_logits(model, params, data), {}
-    weights = np.ones(data.rows) if data.sample_weight is None else data.sample_weight
+    of_rows = np.ones(data.rows) if data.sample_weight is None else data.sample_weight
     for task in model.tasks:
+        weights = of_rows * data.task_weight.get(task.name, 1.0)
         own, weight_sum = 0.0, 0.0
         for x, label, weight in zip(logits[task.name], data.labels[task.name], weights, strict=True):
             if np.isnan(label).any() or (task.kind == "multiclass" and label == -1):

@@ -4,6 +4,7 @@ Each takes strategies by field name, which replace its own: `train_specs(device=
 """
 
 import keyword
+from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -65,7 +66,24 @@ schedules = st.builds(
     final=st.floats(0.0, 1.0),
 )
 
-features = st.builds(CategoricalFeature, name=identifiers, vocabulary=widths, dimension=widths)
+features = st.builds(
+    CategoricalFeature,
+    name=identifiers,
+    vocabulary=widths,
+    dimension=widths,
+    length=st.just(1) | st.integers(2, 4),
+    pooling=st.sampled_from(["mean", "sum", "max"]),
+    table=st.none() | st.sampled_from(["a", "b"]),
+    trainable=st.booleans(),
+)
+
+
+def of_agreeing_tables(features):
+    """The features, those of one table with the vocabulary, dimension and trainability of its first."""
+    first = {feature.parameter: feature for feature in reversed(features)}
+    agreed = ("vocabulary", "dimension", "trainable")
+    return [replace(f, **{field: getattr(first[f.parameter], field) for field in agreed}) for f in features]
+
 
 tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multiclass", st.integers(2, 8))]).flatmap(
     lambda kind: st.builds(
@@ -82,7 +100,7 @@ tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multi
 def model_specs(**fields):
     own = {
         "numeric": st.integers(0, 8),
-        "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name),
+        "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name).map(of_agreeing_tables),
         "trunk": st.lists(widths, min_size=1, max_size=3),
         "tasks": st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name),
         "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),

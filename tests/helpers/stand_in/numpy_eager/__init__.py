@@ -7,11 +7,12 @@ import numpy as np
 
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
+from backends.layout import layout_of
 from backends.numpy_eager.gradients import loss_and_gradient, task_weights
 from backends.numpy_eager.model import Network
 from backends.numpy_eager.training import Trainer
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, check_params
 from spec.training import Device
 
 
@@ -35,9 +36,10 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
-        vector = self.to_vector(model, params)
+        check_params(model, params)
         self.resolve_device(device)
-        return Network(model, vector)
+        layout = layout_of(model)
+        return Network(model, layout.to_vector(params), layout.frozen_tensors(params))
 
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
@@ -47,7 +49,7 @@ class Backend(SharedBackend):
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
-        network = Network(model, params)
+        network = Network(model, params, {name: batch[name] for name in layout_of(model).frozen})
         return loss_and_gradient(network, task_weights(network), batch)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.special import expit, ndtr
 
 from backends import stacks
@@ -46,6 +46,38 @@ ACTIVATIONS: dict[str, Callable[[Array], tuple[Array, Array]]] = {
     "silu": silu,
     "tanh": tanh,
 }
+
+
+def look_up(
+    table: stacks.EmbeddingTable, embedding: Float[Array, "ids dimension"], categorical: Int[Array, "rows columns"]
+) -> dict[int, tuple[Float[Array, "rows dimension"], Callable[[Array], Tensors]]]:
+    """The embeddings by feature, each with what takes its gradient to that of the table."""
+    ids = categorical[:, list(table.columns)]
+    there = ids >= 0
+    rows = np.where(there, ids + np.array(table.offsets), 0)
+
+    def of(lookup: stacks.Lookup) -> tuple[Array, Callable[[Array], Tensors]]:
+        mine, embedded = rows[:, lookup.columns], embedding[rows[:, lookup.columns]]
+        shares = pool_shares(embedded, there[:, lookup.columns, None], lookup.pooling)
+
+        def pullback(gradient: Array) -> Tensors:
+            of_table = np.zeros_like(embedding)
+            np.add.at(of_table, mine, shares * gradient[:, None])
+            return {f"{table.name}.embedding": of_table}
+
+        return (shares * embedded).sum(1), pullback
+
+    return {lookup.feature: of(lookup) for lookup in table.lookups}
+
+
+def pool_shares(
+    embedded: Float[Array, "rows ids dimension"], there: Bool[Array, "rows ids 1"], pooling: str | None
+) -> Float[Array, "rows ids dimension"]:
+    """How much each element counts: 0 if its id is not there; of a mean evenly, of a maximum the largest evenly."""
+    if pooling == "max":
+        there = there & (embedded == np.where(there, embedded, -np.inf).max(1, keepdims=True))
+    number = np.maximum(there.sum(1, keepdims=True), 1) if pooling in ("mean", "max") else 1
+    return (there / number).astype(embedded.dtype)
 
 
 class Dense:

@@ -1,22 +1,22 @@
 """The network in NumPy, laid out as `backends.layout` says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from backends import layout, stacks
-from backends.numpy_eager.layers import Array, Dense, Tensors, through
+from backends.numpy_eager.layers import Array, Dense, Tensors, look_up, through
 from spec.model import ModelSpec
 
 
 class Network:
     """Embed, shared part, heads. The parameters are the layout's tensors: views of one vector, which it copies."""
 
-    def __init__(self, model: ModelSpec, params: Float[Array, " parameters"]) -> None:
+    def __init__(self, model: ModelSpec, params: Float[Array, " parameters"], frozen: Mapping[str, Array]) -> None:
         self.layout = layout.layout_of(model)
         self.params = params.copy()
-        self.tensors: Tensors = self.layout.to_tensors(self.params)
+        self.tensors: Tensors = {**self.layout.to_tensors(self.params), **frozen}
 
         def stack(tied: stacks.TiedStack) -> list[Dense]:
             return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
@@ -61,22 +61,20 @@ class Network:
     ) -> tuple[Float[Array, "rows width"], Callable[[Array], Tensors]]:
         """The trunk's input: the numeric columns, then every embedding in the spec's order."""
         parts = [] if numeric is None else [numeric]
-        rows_of: list[tuple[str, Array]] = []
-        """By categorical column in the spec's order: the table that it looks in, and the rows that it takes there."""
-        for column in range(len(self.layout.model.categorical)):
+        features: dict[int, tuple[Array, Callable[[Array], Tensors]]] = {}
+        for table in self.layout.tables:
             assert categorical is not None
-            table = next(table for table in self.layout.tables if column in table.columns)
-            name = f"{table.name}.embedding"
-            rows = categorical[:, column] + table.offsets[table.columns.index(column)]
-            rows_of.append((name, rows))
-            parts.append(self.tensors[name][rows])
+            features |= look_up(table, self.tensors[f"{table.name}.embedding"], categorical)
+        looked_up = [features[feature] for feature in sorted(features)]
+        parts += [embedded for embedded, _ in looked_up]
 
         def pullback(gradient: Array) -> Tensors:
-            gradients = {name: np.zeros_like(self.tensors[name]) for name, _ in rows_of}
+            gradients: Tensors = {}
             start = 0 if numeric is None else numeric.shape[1]
-            for name, rows in rows_of:
-                stop = start + gradients[name].shape[1]
-                np.add.at(gradients[name], rows, gradient[:, start:stop])
+            for embedded, of_feature in looked_up:
+                stop = start + embedded.shape[1]
+                for name, of_table in of_feature(gradient[:, start:stop]).items():
+                    gradients[name] = gradients.get(name, 0.0) + of_table
                 start = stop
             return gradients
 

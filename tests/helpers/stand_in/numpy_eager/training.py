@@ -25,11 +25,12 @@ class Trainer:
         execution: str,
         slots: Mapping[str, np.ndarray],
         balance: Mapping[str, np.ndarray],
+        frozen: Mapping[str, np.ndarray],
     ) -> None:
         assert isinstance(step_spec.optimizer, SGD)
         assert not balance
         self.optimizer, self.clip_norm = step_spec.optimizer, step_spec.clip_norm
-        self.network = Network(model, params)
+        self.network = Network(model, params, frozen)
         self.weights = task_weights(self.network)
         self._slots = optimizers.init(self.optimizer, self.network.params)
         self._slots |= {name: slot.copy() for name, slot in slots.items()}

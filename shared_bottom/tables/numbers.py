@@ -1,0 +1,113 @@
+"""The numeric inputs, and what is learnt of their numbers: mean and deviation and, if asked for, quantiles."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.columns import Scale
+from shared_bottom.tables.quantiles import Sample, bin_edges, landmarks, spread
+from shared_bottom.tables.times import numeric_part
+from spec.columns import NumericColumn
+from spec.table import TableSpec
+
+
+def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColumn, np.ndarray]]:
+    """The numeric inputs in the order of `FittedColumns.numeric_inputs`, each with its numbers: float64 (N,).
+
+    A missing number is NaN. The numbers come after the transform log1p, but before the transform quantile. A part of a
+    time comes as a numeric column that has no options. Raises ValueError as `Block.numbers` and `Block.times` do.
+    """
+    for column in data.numeric:
+        yield column, block.numbers(column.name, column.transform, column.missing)
+    for time in data.time:
+        if time.numeric_parts:
+            times = block.times(time.name, time.missing)
+            for name, part in time.numeric_parts.items():
+                yield NumericColumn(name=name), numeric_part(times, part)
+
+
+class Moments:
+    """The mean and the standard deviation of numbers that come in blocks.
+
+    The mean and the sum of squared deviations are computed within each block and then merged with those of the blocks
+    before it (Chan, Golub & LeVeque, 1983). Sums over all numbers would lose digits where the mean is large.
+    """
+
+    def __init__(self) -> None:
+        self.count, self.missing = 0, False
+        self._mean = self._squares = 0.0
+        self._smallest, self._largest = np.inf, -np.inf
+
+    def add(self, numbers: np.ndarray) -> None:
+        """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
+        present = numbers[~np.isnan(numbers)]
+        self.missing |= len(present) < len(numbers)
+        if not len(present):
+            return
+        self._smallest, self._largest = min(self._smallest, present.min()), max(self._largest, present.max())
+        with np.errstate(over="ignore", invalid="ignore"):  # `scale` raises an error if the result is not finite
+            mean = present.mean()
+            delta, total = mean - self._mean, self.count + len(present)
+            self._squares += ((present - mean) ** 2).sum() + delta**2 * (self.count * len(present) / total)
+            self._mean += delta * (len(present) / total)
+        self.count = total
+
+    def scale(self, column: str) -> Scale:
+        """The mean and the deviation of all numbers added so far.
+
+        Raises ValueError if there were none, or if they are so large that their squares are infinite. `column` is the
+        beginning of the error message.
+        """
+        if not self.count:
+            raise ValueError(f"{column}: expected at least one number in the training rows, got none")
+        if self._smallest == self._largest:  # compared exactly, because the rounded mean of equal numbers can differ
+            return Scale(mean=float(self._largest), deviation=1.0)
+        deviation = float(np.sqrt(self._squares / self.count))
+        if not np.isfinite(deviation):
+            largest = max(abs(self._smallest), abs(self._largest))
+            raise ValueError(f"{column}: expected numbers whose squares fit float64, got one of size {largest:g}")
+        return Scale(mean=float(self._mean), deviation=deviation or 1.0)
+
+
+class Numbers:
+    """What is learnt of a numeric input, whose numbers come in blocks, as from `numeric_inputs`.
+
+    column: says what becomes of the numbers.
+    """
+
+    def __init__(self, column: NumericColumn) -> None:
+        self._column, self._moments = column, Moments()
+        self._sample = Sample() if column.transform == "quantile" or column.bins is not None else None
+
+    def add(self, numbers: np.ndarray) -> None:
+        """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
+        self._moments.add(numbers)
+        if self._sample is not None:
+            self._sample.add(numbers)
+
+    @property
+    def missing(self) -> bool:
+        """Whether a number is missing in any row."""
+        return self._moments.missing
+
+    def learnt(self, column: str) -> tuple[Scale, tuple[float, ...], tuple[float, ...]]:
+        """The scale, the quantiles of the quantile transform, and the edges of the bins.
+
+        Quantiles and edges are empty if the column does not ask for them. With the quantile transform, the scale is
+        that of the sample, because only the sample is still there when the quantiles are known. Raises ValueError as
+        `Moments.scale` does; `column` is the beginning of the error message.
+        """
+        scale = self._moments.scale(column)
+        quantiles: tuple[float, ...] = ()
+        edges: tuple[float, ...] = ()
+        if self._sample is not None:
+            numbers = self._sample.numbers
+            if self._column.transform == "quantile":
+                quantiles = landmarks(numbers)
+                numbers, moments = spread(numbers, quantiles, self._column.distribution), Moments()
+                moments.add(numbers)
+                scale = moments.scale(column)
+            if self._column.bins is not None:
+                edges = bin_edges(numbers, self._column.bins)
+        return scale, quantiles, edges
