@@ -1,14 +1,15 @@
 """describe: a table of layers whose sums are those of the spec."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from shared_bottom.folder import read_trained
-from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
+from spec import CategoricalFeature, Experiment, LabelColumn, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
 from spec.flops import layer_flops, step_flops
 from spec.params import layers
-from tests.helpers.cli import run, write_experiment
+from tests.helpers.cli import EXPERIMENT, changed, error, run, write_experiment
 
 MODEL = ModelSpec(
     numeric=1200,
@@ -77,3 +78,15 @@ def test_what_is_described_is_written_nowhere(tmp_path, capsys):
     before = sorted(tmp_path.iterdir())
     described(capsys, file)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["describe", "fit"])
+def test_predictions_that_could_not_be_written_are_refused_at_once(tmp_path, capsys, command):
+    tasks = (*EXPERIMENT.model.tasks[:2], TaskSpec(name="price_low", kind="regression"))
+    labels = {name: EXPERIMENT.data.labels[name] for name in ("click", "price")}
+    labels["price_low"] = LabelColumn(columns=("low",))
+    network = replace(EXPERIMENT.model, tasks=tasks)
+    file = write_experiment(tmp_path / "data", changed(replace(EXPERIMENT, model=network), labels=labels))
+    out = ("--out", tmp_path / "run") if command == "fit" else ()
+    assert "got 'price_low' twice, of price and price_low" in error(capsys, command, file, *out)
+    assert not (tmp_path / "run").exists()

@@ -18,7 +18,7 @@ from spec import load_backend, to_json
 from tests.helpers.cli import LABELS, contents, error, run, table, write
 
 OTHER = {"torch": "jax", "jax": "torch"}
-PREDICTED = ["click", "price_0", "price_1", "region", "region_east", "region_north", "region_south"]
+PREDICTED = ["click", "price_low", "price_high", "region", "region_east", "region_north", "region_south"]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_the_columns_are_what_the_backend_predicts(trained, backend_of, tmp_path
     expected = load_backend(backend_of).predict(own.model, own.params, rows)
     np.testing.assert_allclose(found["click"], expected["click"], rtol=1e-6)
     prices = own.columns.restore("price", expected["price"])
-    np.testing.assert_allclose(np.stack([found["price_0"], found["price_1"]], axis=1), prices, rtol=1e-6)
+    np.testing.assert_allclose(np.stack([found["price_low"], found["price_high"]], axis=1), prices, rtol=1e-6)
     classes = own.columns.classes["region"]
     assert classes == ("east", "north", "south")
     probabilities = np.stack([found[f"region_{name}"] for name in classes], axis=1)
@@ -81,6 +81,19 @@ def test_rows_come_in_their_order_with_the_columns_to_keep_and_need_no_labels(tr
     second = predictions(trained, tmp_path / "second.parquet", files[1], *flags)
     assert found.slice(40)["id"] == second["id"]
     np.testing.assert_allclose(found.slice(40)["click"], second["click"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_label_to_keep_stands_beside_its_prediction_under_another_name(trained, backend_of, tmp_path, form):
+    rows = table(40, seed=3).rename_columns({"id": "click_kept"}).append_column("price", [["?"] * 40])
+    file = write(tmp_path / f"rows.{form}", rows)
+    flags = ("--backend", backend_of, "--keep", "region", "click", "click_kept", "price", "region")
+    found = predictions(trained, tmp_path / f"p.{form}", file, *flags)
+    assert found.column_names == ["region_kept", "click_kept_kept", "click_kept", "price", *PREDICTED]
+    plain = predictions(trained, tmp_path / f"plain.{form}", file, "--backend", backend_of)
+    assert found.select(PREDICTED) == plain
+    assert found["click_kept"].to_pylist() == list(range(3000, 3040))
+    assert found["region_kept"].to_pylist() == rows["region"].to_pylist()
 
 
 def test_in_small_blocks_it_writes_what_it_writes_at_once(copy, backend_of, tmp_path):
@@ -139,7 +152,9 @@ def test_the_metrics_are_those_of_the_predictions_in_their_own_units(trained, ba
     weight = truth["weight"].to_numpy()
     there = np.array(truth["click"].is_valid())
     click = [truth["click"].to_numpy()[there].astype(int), told["click"].to_numpy()[there]]
-    price, own = (np.stack([t[a], t[b]], axis=1) for t, a, b in ((truth, "low", "high"), (told, "price_0", "price_1")))
+    price, own = (
+        np.stack([t[a], t[b]], axis=1) for t, a, b in ((truth, "low", "high"), (told, "price_low", "price_high"))
+    )
     regions = np.stack([told[f"region_{region}"] for region in ("east", "north", "south")], axis=1).astype(float)
     regions /= regions.sum(axis=1, keepdims=True)
     expected = {

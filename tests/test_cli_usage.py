@@ -103,8 +103,6 @@ def test_what_cannot_be_predicted_or_evaluated_is_named(trained, tmp_path, capsy
     out, backend = ("--out", tmp_path / "p.csv"), ("--backend", trained.parent.name.rstrip("0123456789"))
     assert "expected a column 'region'" in error(capsys, "evaluate", trained, "--data", file, *backend)
     assert "expected a column 'who'" in error(capsys, "predict", trained, file, *out, *backend, "--keep", "who")
-    twice = error(capsys, "predict", trained, file, *out, *backend, "--keep", "click")
-    assert twice == "--keep and the predictions: expected distinct names, got 'click' twice"
     empty = write(tmp_path / "empty.parquet", rows.slice(0, 0))
     assert error(capsys, "predict", trained, empty, *out, *backend) == f"{empty}: expected rows, got none"
     two = [write(tmp_path / f"{name}.parquet", rows.append_column("who", [[name] * 20])) for name in ("3", "x")]

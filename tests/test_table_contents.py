@@ -13,6 +13,8 @@ from spec import CategoricalColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import assert_equal, encoded, experiment, simple, write
 
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")  # the tables are tiny
+
 TEXT = "x,c,y\n1,a,0\n2,b,1\n3,a,1\n"
 TABLE = pa.table({"x": [1, 2, 3], "c": ["a", "b", "a"], "y": [0, 1, 1]})
 CITY = (CategoricalColumn(name="c"),)

@@ -131,6 +131,7 @@ def test_values_that_are_cut_off_do_not_enter_the_vocabulary(tmp_path):
     assert columns.vocabularies == {"pages": ("a", "c", "d")}
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @repeatable
 @given(
     st.lists(st.none() | st.lists(st.none() | st.sampled_from(["a", "b", " a ", "", "NA", "1", "1.0"])), min_size=1),

@@ -145,6 +145,7 @@ def test_bins_rise_and_stay_in_0_to_1(numbers, bins, others):
     assert (np.diff(encoded, axis=1) <= 0).all()  # a bin is full before the next one begins
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_a_constant_column_keeps_one_input_that_is_0(tmp_path):
     columns, data = with_numbers(tmp_path, [7.0] * 6, NumericColumn(name="x", bins=4))
     assert columns.bins == {"x": (7.0,)}
@@ -152,6 +153,7 @@ def test_a_constant_column_keeps_one_input_that_is_0(tmp_path):
     data.check(columns.model(simple().model))
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_the_inputs_come_in_the_order_of_the_columns_and_then_the_indicators(tmp_path):
     table = {"a": [1.0, None, 3.0], "b": [0.0, 5.0, 10.0], "c": [None, 4.0, 4.0], "y": [0, 1, 0]}
     write(tmp_path, "train.csv", table)

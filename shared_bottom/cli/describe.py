@@ -1,13 +1,15 @@
-"""The command describe: prints a network as a table of its layers."""
+"""The command describe: prints what the training rows have in each column, and a network as a table of its layers."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from shared_bottom.cli.options import Describe
 from shared_bottom.cli.parsing import read
-from shared_bottom.cli.printing import print_table
+from shared_bottom.cli.printing import print_columns, print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
 from shared_bottom.tables.rows import fit_columns
+from shared_bottom.tables.summary import ColumnSummary
 from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
@@ -16,24 +18,27 @@ from spec.reading import parse_toml, read_text
 
 
 def describe(options: Describe) -> None:
-    """Print the network of an experiment or of a run's folder."""
-    model, batch_size = network(options.path)
+    """Print the columns and the network of an experiment or of a run's folder."""
+    summaries, model, batch_size = columns_and_network(options.path)
+    print_columns(summaries)
     print_network(model, batch_size)
 
 
-def network(path: Path) -> tuple[ModelSpec, int]:
-    """The network, and the number of rows in a training step.
+def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec, int]:
+    """The columns' summaries, if there is a table; the network; and the number of rows in a training step.
 
     path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
     table the training rows are read, because the number of inputs and the sizes of the vocabularies depend on them.
     """
     if path.is_dir():
-        return read_trained(path).model, read(path / EXPERIMENT).train.batch_size
+        trained = read_trained(path)
+        return trained.columns.summary, trained.model, read(path / EXPERIMENT).train.batch_size
     if not _has_table(path):
         experiment = read_experiment(path)
-        return experiment.model, experiment.train.batch_size
+        return (), experiment.model, experiment.train.batch_size
     table = read(path)
-    return fit_columns(table, Path()).model(table.model), table.train.batch_size
+    columns = fit_columns(table, Path())
+    return columns.summary, columns.model(table.model), table.train.batch_size
 
 
 def _has_table(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import Metrics, print_metrics
+from shared_bottom.cli.printing import Metrics, print_metrics, print_table
+from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import choose_backend, read_trained
+from shared_bottom.run.metrics import counted
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.rows import stream_rows
-from spec.data import Dataset
+from shared_bottom.tables.tally import Tally, warn_of_unknown
+from spec.data import Dataset, label_present
 from spec.model import ModelSpec
 from spec.params import Params
 
@@ -28,15 +32,17 @@ def evaluate(options: Evaluate) -> None:
     a metric such as the AUC needs all of them at once.
     """
     check_output("--json", options.json)
+    check_share("--max-unknown", options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    predictions, labelled = [], []
-    for rows in stream_rows(columns, Path(), paths, labels=True):
+    predictions, labelled, tally = [], [], Tally()
+    for rows in stream_rows(columns, Path(), paths, labels=True, tally=tally):
         predictions.append(trained.predict(backend, rows, options.device))
         labelled.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
+    check_unknown(tally, options.max_unknown)
     data = joined(labelled)
     metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
     if options.json:
@@ -46,6 +52,26 @@ def evaluate(options: Evaluate) -> None:
         }
         write_whole(options.json, json.dumps({"rows": data.rows, "metrics": finite}, indent=2).encode() + b"\n")
     print_metrics(f"{data.rows:,} rows of {', '.join(paths)}", metrics)
+    print_left_out(model, data, tally)
+    print_unknown(tally, columns)
+    warn_of_unknown(tally, columns)
+
+
+def print_left_out(model: ModelSpec, data: Dataset, tally: Tally) -> None:
+    """Print how many rows count for each task and why others do not, unless all rows count for all tasks.
+
+    model: the network.
+    data: the labels and the weights of the rows.
+    tally: what was counted in the rows.
+    """
+    rows = []
+    for task in model.tasks:
+        labelled, counting = label_present(data.labels[task.name], task).sum(), counted(task, data).sum()
+        others = tally.other_classes.get(task.name, Counter()).total()
+        rows.append((task.name, counting, data.rows - labelled - others, others, labelled - counting))
+    if any(any(left_out) for _, _, *left_out in rows):
+        names = ["task", "rows that count", "without a label", "of no class of the task", "of weight 0"]
+        print_table("", names, ([name, *(f"{number:,}" for number in numbers)] for name, *numbers in rows))
 
 
 def metrics_in_column_units(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:

@@ -8,7 +8,7 @@ from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
-from shared_bottom.cli.printing import print_metrics, print_table
+from shared_bottom.cli.printing import print_columns, print_metrics, print_table
 from shared_bottom.disk import write_whole
 from shared_bottom.folder import (
     CHECKPOINTS,
@@ -22,6 +22,7 @@ from shared_bottom.folder import (
 )
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.embeddings import given_values, starting_params
+from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
 from spec.files import to_toml
 from spec.model import ModelSpec
@@ -82,9 +83,10 @@ def fit(options: FitExperiment) -> None:
                 predictions=in_column_units(columns, predictions),
                 sample_weight=evaluated.sample_weight if predictions else None,
                 task_weight=evaluated.task_weight if predictions else None,
-                classes=columns.classes,
+                classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
                 evaluated_on=evaluated_on,
                 extra=facts,
+                columns=[HEADER, *map(cells, columns.summary)],
             )
             if options.tensorboard:
                 write_events(out, history)
@@ -100,6 +102,7 @@ def fit(options: FitExperiment) -> None:
                 save_every=options.save_every,
                 resume=options.resume,
                 progress="none" if options.quiet else "lines",
+                on_start=None if options.quiet else lambda: print_columns(columns.summary),
             )
         except DivergenceError as error:
             report(error.history, {})

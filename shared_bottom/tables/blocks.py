@@ -6,6 +6,7 @@ numbers, as texts or as times. A value that cannot be converted raises a ValueEr
 the column, the row and the value.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +41,15 @@ class Texts(NamedTuple):
     """The values that occur, None for a missing one. After the conversion to text two of them may be equal."""
     codes: np.ndarray
     """int (N,): each row's index in `values`, or -1 where the value is missing."""
+
+    def counts(self) -> Counter[str]:
+        """How many rows have each value, without the missing ones."""
+        rows = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+        counts: Counter[str] = Counter()
+        for value, rows_with_value in zip(self.values, rows.tolist(), strict=True):
+            if value is not None and rows_with_value:
+                counts[value] += rows_with_value
+        return counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from shared_bottom.tables.summary import ColumnSummary
 from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.table import TableSpec
@@ -60,6 +61,8 @@ class FittedColumns:
     """By the name of the multiclass task: the type of the label column, if it is no text."""
     labels: dict[str, Many[Scale]]
     """By the name of the regression task: one scale for each label column."""
+    summary: Many[ColumnSummary] = ()
+    """What the training rows have in each column, for a reader: the inputs, then the labels."""
 
     @model_validator(mode="after")
     def _entries_match_the_columns_and_tasks(self) -> "FittedColumns":
@@ -132,6 +135,31 @@ class FittedColumns:
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
+
+    def prediction_columns(self) -> dict[str, list[str]]:
+        """The names of the columns in which a task's predictions are written, by task.
+
+        A binary task has one, called as the task is; so has a regression task of one output, and one of several has
+        one for each, <task>_<label column>. A multiclass task has one for the likeliest class, called as the task is,
+        and one for each class's probability, <task>_<class>.
+
+        Raises ValueError if two columns would have one name, as a task a_b and the class b of a task a.
+        """
+        names: dict[str, list[str]] = {}
+        task_of_name: dict[str, str] = {}
+        for task in self.tasks:
+            columns = self.data.labels[task.name].columns
+            parts = self.classes.get(task.name, columns if len(columns) > 1 else ())
+            names[task.name] = [task.name] * (len(columns) == 1) + [f"{task.name}_{part}" for part in parts]
+            for name in names[task.name]:
+                if name in task_of_name:
+                    tasks = " and ".join(dict.fromkeys([task_of_name[name], task.name]))
+                    raise ValueError(
+                        f"data.labels: expected tasks, label columns and classes that give each column of the "
+                        f"predictions a name of its own, got {name!r} twice, of {tasks}"
+                    )
+                task_of_name[name] = task.name
+        return names
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:
         """Predictions of a task, or its labels, in the unit of the label column.

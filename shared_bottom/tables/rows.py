@@ -15,6 +15,7 @@ from shared_bottom.tables.columns import FittedColumns, identifier
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.paths import Name
 from shared_bottom.tables.sources import Rows, Source, source_of
+from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
@@ -115,15 +116,20 @@ def learn(
     given: Mapping[str, Sequence[str]] | None,
 ) -> FittedColumns:
     """What `fit_columns` learns from the training rows of a source, which come in blocks."""
-    from shared_bottom.tables.embeddings import given_values, with_given_values
+    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.fitting import fit_blocks
 
-    data, fitted = experiment.data, fit_blocks(experiment, blocks, source.name)
-    return with_given_values(fitted, given_values(data, source.folder) if given is None else given)
+    data = experiment.data
+    return fit_blocks(experiment, blocks, source.name, given_values(data, source.folder) if given is None else given)
 
 
 def read_rows(
-    columns: FittedColumns, rows: Rows, paths: Rows | None = None, subset: Subset = "all", labels: bool = True
+    columns: FittedColumns,
+    rows: Rows,
+    paths: Rows | None = None,
+    subset: Subset = "all",
+    labels: bool = True,
+    tally: Tally | None = None,
 ) -> Dataset:
     """Rows, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
 
@@ -133,23 +139,24 @@ def read_rows(
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
     Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
     labels: whether to read labels and weights. If not, the rows need not have their columns.
+    tally: counts the values that the training rows do not have; None: they are not counted.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(_encoded(columns, _source(rows, paths), subset, labels))
+    return joined(_encoded(columns, _source(rows, paths), subset, labels, tally))
 
 
 def stream_rows(
-    columns: FittedColumns, rows: Rows, paths: Rows | None = None, labels: bool = False
+    columns: FittedColumns, rows: Rows, paths: Rows | None = None, labels: bool = False, tally: Tally | None = None
 ) -> Iterator[Dataset]:
     """The rows that `read_rows` returns, but a batch at a time, within the memory of `data.memory_mb`.
 
-    columns, rows, paths: as for `read_rows`.
+    columns, rows, paths, tally: as for `read_rows`.
     labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, _source(rows, paths), "all", labels)
+    return _encoded(columns, _source(rows, paths), "all", labels, tally)
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
@@ -197,10 +204,12 @@ def _source(rows: Rows, paths: Rows | None) -> Source:
     return source_of(rows) if paths is None else source_of(paths, rows)
 
 
-def _encoded(columns: FittedColumns, source: Source, subset: Subset, labels: bool) -> Iterator[Dataset]:
+def _encoded(
+    columns: FittedColumns, source: Source, subset: Subset, labels: bool, tally: Tally | None
+) -> Iterator[Dataset]:
     from shared_bottom.tables.encoding import Encoder, column_names
 
-    encode, names = Encoder(columns, labels=labels), column_names(columns.data, labels=labels)
+    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
     for block in _blocks(columns.data, source, names, columns.seed, subset):
         yield encode(block)
 

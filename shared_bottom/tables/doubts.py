@@ -1,0 +1,82 @@
+"""What in the training rows is most likely not meant so: a line for each, which becomes a warning."""
+
+from collections.abc import Iterator
+
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.observed import Observed, ObservedColumns
+from shared_bottom.tables.values import canonical
+from spec.columns import CategoricalColumn, LabelColumn
+
+NAMED = 10
+"""The largest number of values that a line names."""
+ROWS, DISTINCT = 100, 0.9
+"""With so many rows or more, so many distinct values for each row are too many for a category."""
+SEPARATED = 0.5
+"""Texts of which more than this share has a separator are most likely lists."""
+NEAR = 10.0
+"""Numbers are near unit size if their deviation is within this factor of 1, and their mean this near to 0."""
+
+
+def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
+    """A line for each column or task that is most likely not meant as it is.
+
+    columns: what was learnt from the training rows.
+    seen: what was counted in them.
+    """
+    for column in columns.data.numeric:  # a part of a time may well be the same in all training rows
+        if (numbers := seen.numeric[column.name]).constant:
+            got = f"{numbers.largest:g} in every row that has one"
+            yield f"column {column.name!r}: expected numbers that differ, got {got}"
+    for categorical in columns.data.categorical:
+        yield from _of_category(categorical, seen.categorical[categorical.name])
+    for task in columns.tasks:
+        label, of_task = columns.data.labels[task.name], seen.labels[task.name]
+        if task.traits.label == "number":
+            yield from _of_numbers(columns, task.name, label, of_task)
+        elif task.traits.label == "class":
+            for value in columns.classes[task.name]:
+                if not of_task[0].counts[value]:
+                    yield f"task {task.name!r}: expected rows of each class, got none of class {value!r}"
+        else:
+            yield from _of_truth(task.name, label, of_task[0])
+
+
+def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
+    name = column.name
+    if column.embeddings is None and texts.values >= ROWS and len(texts.counts) >= DISTINCT * texts.values:
+        yield (
+            f"column {name!r}: expected a category, got {len(texts.counts):,} distinct values in {texts.values:,} "
+            "(is it a number, a time or the row's id?)"
+        )
+    elif len(texts.counts) == 1 and not texts.missing and texts.rows > 1:
+        yield f"column {name!r}: expected values that differ, got {next(iter(texts.counts))!r} in every row"
+    for separator, values in texts.separated.items():
+        if column.length == 1 and values > SEPARATED * texts.values:
+            yield (
+                f"column {name!r}: {values:,} of {texts.values:,} values have {separator!r} in them; if they are "
+                f"lists, set separator = {separator!r} and a length above 1"
+            )
+            return
+
+
+def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Observed]) -> Iterator[str]:
+    for name, numbers, scale in zip(label.columns, seen, columns.labels[task], strict=True):
+        if numbers.constant:
+            yield f"task {task!r}: expected labels that differ, got {numbers.largest:g} in every row that has one"
+        elif not label.standardised and not (abs(scale.mean) <= NEAR and 1 / NEAR <= scale.deviation <= NEAR):
+            yield (
+                f"task {task!r}: expected labels near unit size without standardise, got a mean of {scale.mean:.4g} "
+                f"and a deviation of {scale.deviation:.4g} in column {name!r}"
+            )
+
+
+def _of_truth(task: str, label: LabelColumn, texts: Observed) -> Iterator[str]:
+    if len(texts.counts) == 1:
+        yield f"task {task!r}: expected labels of both kinds, got {next(iter(texts.counts))!r} in all {texts.values:,}"
+    others = texts.counts.copy()
+    if label.positive is not None:
+        del others[canonical(label.positive)]
+        if len(others) > 1:
+            named = ", ".join(f"{text!r} ({rows:,})" for text, rows in others.most_common(NAMED))
+            more = f" and {len(others) - NAMED:,} more" if len(others) > NAMED else ""
+            yield f"task {task!r}: labels other than {label.positive!r} count as 0: {named}{more}"
