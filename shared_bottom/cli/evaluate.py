@@ -2,22 +2,14 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import Metrics, print_metrics
+from shared_bottom.cli.printing import print_metrics
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import choose_backend, read_trained
-from shared_bottom.run.metrics import evaluate as metrics_of
-from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.folder import read_trained
+from shared_bottom.predictions import metrics_in_column_units, without_inputs
 from shared_bottom.tables.rows import stream_rows
-from spec.data import Dataset
-from spec.model import ModelSpec
-from spec.params import Params
+from shared_bottom.trained import choose_backend
 
 
 def evaluate(options: Evaluate) -> None:
@@ -32,19 +24,11 @@ def evaluate(options: Evaluate) -> None:
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    predictions, labels, weights = [], [], []
-    for rows in stream_rows(columns, Path(), paths, labels=True):
-        predictions.append(trained.predict(backend, rows, options.device))
-        labels.append(rows.labels)
-        weights.append(rows.sample_weight)
-    row_counts = [len(next(iter(batch.values()))) for batch in labels]
-    given_weights = [weight for weight in weights if weight is not None]
-    data = Dataset(
-        numeric=np.empty((sum(row_counts), 0)),
-        labels=_joined(labels),
-        sample_weight=np.concatenate(given_weights) if given_weights else None,
+    data, predictions = without_inputs(
+        (rows, trained.predict_encoded(backend, rows, options.device))
+        for rows in stream_rows(columns, paths, labels=True)
     )
-    metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
+    metrics = metrics_in_column_units(columns, model, predictions, data)
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
@@ -52,28 +36,3 @@ def evaluate(options: Evaluate) -> None:
         }
         write_whole(options.json, json.dumps({"rows": data.rows, "metrics": finite}, indent=2).encode() + b"\n")
     print_metrics(f"{data.rows:,} rows of {', '.join(paths)}", metrics)
-
-
-def metrics_in_column_units(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:
-    """The metrics by task and name, those of regression tasks in the units of their label columns.
-
-    columns: what was learnt about the table's columns.
-    model: the network.
-    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
-    data: the labels and the weights of these rows.
-    """
-    labels = in_column_units(columns, data.labels)
-    return metrics_of(model, in_column_units(columns, predictions), replace(data, labels=labels))
-
-
-def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
-    """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
-
-    columns: what was learnt about the table's columns, which includes the scales of the labels.
-    values: the predictions or the labels, by task.
-    """
-    return {task: columns.restore(task, array) for task, array in values.items()}
-
-
-def _joined(batches: Sequence[Mapping[str, np.ndarray]]) -> Params:
-    return {task: np.concatenate([batch[task] for batch in batches]) for task in batches[0]}

@@ -3,14 +3,15 @@
 import warnings
 
 from shared_bottom.checkpoint.saver import check_options
-from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.disk import write_whole
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, Trained, choose_backend, run_folder, write_trained
+from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, run_folder, write_trained
+from shared_bottom.predictions import in_column_units, metrics_in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.training import read_table
+from shared_bottom.trained import Trained, choose_backend
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count

@@ -10,13 +10,13 @@ from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
 from shared_bottom.disk import check_output, whole_file
-from shared_bottom.folder import Trained, choose_backend, read_trained
+from shared_bottom.folder import read_trained
+from shared_bottom.predictions import prediction_arrays, prediction_names
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.sources import source_of
-from spec.model import TaskSpec
-from spec.params import Params
+from shared_bottom.trained import Trained, choose_backend
 from spec.validation import one_line, unique
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
@@ -34,7 +34,7 @@ def predict(options: Predict) -> None:
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
-    prediction_columns = [name for task in trained.model.tasks for name in prediction_names(trained, task)]
+    prediction_columns = [name for task in trained.model.tasks for name in prediction_names(trained.columns, task)]
     unique("--keep and the predictions", [*options.keep, *prediction_columns])
     files = source_of(options.files).files
     for path in files:  # so that an error in the last file is reported before the first file is predicted
@@ -43,9 +43,9 @@ def predict(options: Predict) -> None:
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer, rows = None, 0
         for block in read_inputs(trained, files, options.keep):
-            predictions = trained.predict(backend, encode(block), options.device)
+            predictions = trained.predict_encoded(backend, encode(block), options.device)
             kept = {name: block.columns[name] for name in options.keep}
-            table = pa.table(kept | prediction_arrays(trained, predictions))
+            table = pa.table(kept | prediction_arrays(trained.columns, predictions))
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
@@ -69,30 +69,6 @@ def read_inputs(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) ->
     needed = tuple(dict.fromkeys([*column_names(trained.columns.data, labels=False), *keep]))
     for path in paths:
         yield from read_blocks(trained.columns.data, path, needed)
-
-
-def prediction_names(trained: Trained, task: TaskSpec) -> list[str]:
-    """The names of the columns with a task's predictions: see `Predict`."""
-    if task.traits.label == "class":
-        return [task.name, *(f"{task.name}_{value}" for value in trained.columns.classes[task.name])]
-    return [task.name] if task.outputs == 1 else [f"{task.name}_{i}" for i in range(task.outputs)]
-
-
-def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
-    """The columns with the predictions of all tasks, as pyarrow arrays by name: see `Predict`.
-
-    trained: the network, and the units and classes of its labels.
-    predictions: its predictions by task, as `Backend.predict` returns them.
-    """
-    columns: dict[str, Any] = {}
-    for task in trained.model.tasks:
-        values = trained.columns.restore(task.name, predictions[task.name])
-        arrays: list[Any] = list(values.reshape(len(values), -1).T)
-        if task.traits.label == "class":
-            classes = trained.columns.classes[task.name]
-            arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
-        columns |= dict(zip(prediction_names(trained, task), map(pa.array, arrays), strict=True))
-    return columns
 
 
 def _without_dictionary(arrow_type: Any) -> Any:
