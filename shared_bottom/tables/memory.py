@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.csv_files import check_names
-from shared_bottom.tables.files import BATCH_ROWS, numbered
+from shared_bottom.tables.files import numbered
+from shared_bottom.tables.parquet_files import BATCH_ROWS
 from shared_bottom.tables.paths import IN_MEMORY
 from spec.table import TableSpec
 from spec.validation import one_line
