@@ -13,10 +13,8 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from pydantic import TypeAdapter
 
 from shared_bottom import arrays
@@ -24,58 +22,16 @@ from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import check_writable, make_folder, readable_folder, write_folder, write_whole
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import check_columns
-from spec.backend import Backend, backend_names, load_backend
-from spec.data import Dataset
+from shared_bottom.trained import Trained
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import check_params
 from spec.reading import read_bytes, read_text
 from spec.results import DivergenceError
-from spec.training import Device
 from spec.validation import one_line
 
 EXPERIMENT, GIVEN, CHECKPOINTS, MODEL = "experiment.toml", "given.json", "checkpoints", "model"
 COLUMNS, NETWORK, PARAMS = "columns.json", "model.json", "params.safetensors"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """A trained network, and how the columns of a table become its inputs and its outputs become predictions."""
-
-    columns: FittedColumns
-    model: ModelSpec
-    params: Params
-    """The trained parameters by name, as `spec.params` describes them."""
-
-    def predict(self, backend: Backend, rows: Dataset, device: Device) -> Params:
-        """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
-
-        backend: the backend that computes them. It need not be the one that trained the network.
-        rows: the block, encoded. Labels and weights are not used.
-        device: where to compute.
-
-        A table has many blocks, whose numbers of rows differ, and a backend may compile again for each number of rows.
-        Therefore rows are repeated until their number is a power of two.
-        """
-        repeated = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
-        padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(repeated)
-        predictions = backend.predict(self.model, self.params, padded, device=device)
-        return {task: values[: rows.rows] for task, values in predictions.items()}
-
-
-def choose_backend(name: str | None) -> Backend:
-    """The backend with this name or, if it is None, the first backend whose framework is installed.
-
-    Raises ValueError if there is no such backend, and ImportError if its framework, or that of any backend, is not
-    installed.
-    """
-    import_errors = []
-    for candidate in backend_names() if name is None else [name]:
-        try:
-            return load_backend(candidate)
-        except ImportError as error:
-            import_errors.append(str(error))
-    raise ImportError("; ".join(import_errors))
 
 
 @contextmanager
@@ -132,27 +88,28 @@ def read_given(folder: Path) -> dict[str, list[str]]:
         raise ValueError(f"{path}: {one_line(error)}") from error
 
 
-def write_trained(folder: Path, trained: Trained) -> None:
+def write_trained(folder: str | Path, trained: Trained) -> None:
     """Write the folder model/ of a run, in place of an earlier one. Raises OSError if it cannot be written.
 
-    folder: the folder of the run.
-    trained: the network to write.
+    folder: the folder of the run. It is made if it does not exist.
+    trained: the network to write, with its columns; not with its history.
     """
     contents = {
         COLUMNS: to_json(trained.columns).encode(),
         NETWORK: to_json(trained.model).encode(),
         PARAMS: arrays.to_bytes(trained.params),
     }
-    write_folder(folder / MODEL, contents)
+    make_folder(Path(folder))
+    write_folder(Path(folder) / MODEL, contents)
 
 
-def read_trained(folder: Path) -> Trained:
+def read_trained(folder: str | Path) -> Trained:
     """The trained network in the folder of a run.
 
     Raises ValueError, in one line that names the file, if there is none or if a file is damaged or does not fit the
     others, and OSError if a file cannot be read.
     """
-    path = readable_folder(folder / MODEL)
+    path = readable_folder(Path(folder) / MODEL)
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
     columns = _read(path / COLUMNS, FittedColumns)

@@ -19,8 +19,10 @@ class TableSpec:
     """The files and their columns. Paths are relative to the folder of the TOML file that names them."""
 
     train: Many[Name] = ()
-    """CSV or Parquet files, compressed or not. A folder stands for the files in it, and a pattern such as
-    part-*.parquet for the files that it matches, in the order of their names. (): the rows are a table in memory."""
+    """CSV, Parquet or Arrow files, CSV compressed or not. A folder stands for all files in it, and a pattern such as
+    part-*.parquet or **/*.csv for those that it matches, in plain order of their paths: part-10 comes before part-2.
+    Names that begin with . or _ are left out, and columns that stand in names of folders (year=2024) are not read.
+    (): the rows are a table in memory."""
     validation: Many[Name] = ()
     """Files of validation rows, likewise."""
     test: Many[Name] = ()
@@ -36,7 +38,7 @@ class TableSpec:
     weight: Name | None = None
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """auto: Parquet if a file begins as Parquet does, else CSV, whatever its name."""
+    """auto: Parquet or Arrow if a file begins as such files do, else CSV, whatever its name."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
     decimal: Literal[".", ","] = "."
@@ -46,7 +48,7 @@ class TableSpec:
     escape: Annotated[str, Field(pattern=r"^[!#-~]$")] | None = None
     """CSV: what stands before a delimiter or a quote that belongs to a value, such as a backslash."""
     comment: Annotated[str, Field(min_length=1)] | None = None
-    """CSV: lines before the header, or before the first row, that begin so are left out."""
+    """CSV: lines before the header, or before the first row, that begin so are left out. (So is Excel's sep=,.)"""
     column_names: Many[Name] = ()
     """CSV without a header: the columns' names, in order."""
     missing: Many[str] = MISSING

@@ -230,18 +230,18 @@ def test_tensorboards_events_are_asked_for_before_there_is_work(tmp_path, capsys
 
 
 def test_both_frameworks_are_named_if_neither_is_installed(monkeypatch):
-    from shared_bottom.folder import choose_backend
+    from shared_bottom.trained import choose_backend
 
     def missing(name):
         raise ImportError(f"no {name}")
 
-    monkeypatch.setattr("shared_bottom.folder.load_backend", missing)
+    monkeypatch.setattr("shared_bottom.trained.load_backend", missing)
     with pytest.raises(ImportError, match=r"^no jax; no torch$"):
         choose_backend(None)
 
 
 def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
-    from shared_bottom.folder import choose_backend
+    from shared_bottom.trained import choose_backend
 
     pytest.importorskip("torch")
 
@@ -250,5 +250,5 @@ def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
             raise ImportError("no jax")
         return load_backend(name)
 
-    monkeypatch.setattr("shared_bottom.folder.load_backend", without_jax)
+    monkeypatch.setattr("shared_bottom.trained.load_backend", without_jax)
     assert choose_backend(None).name == "torch"

@@ -112,6 +112,8 @@ LAYERS = [
     ["shared_bottom.disk", "shared_bottom.arrays"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
+    ["shared_bottom.predictions"],
+    ["shared_bottom.trained"],
     ["shared_bottom.fit", "shared_bottom.folder"],
     ["shared_bottom.cli"],
     ["shared_bottom"],

@@ -84,7 +84,7 @@ def main() -> None:
         limit_threads(options.threads)
         from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
-        from shared_bottom.folder import choose_backend
+        from shared_bottom.trained import choose_backend
 
         backend = cast(SharedBackend, choose_backend(options.backend))
         problem = read_problem(options.file, options.data_dir)

@@ -3,26 +3,19 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
 
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import Metrics, print_metrics, print_table
+from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import choose_backend, read_trained
+from shared_bottom.folder import read_trained
+from shared_bottom.predictions import metrics_in_column_units, without_inputs
 from shared_bottom.run.metrics import counted
-from shared_bottom.run.metrics import evaluate as metrics_of
-from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.joined import joined
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.tally import Tally, warn_of_unknown
+from shared_bottom.trained import choose_backend
 from spec.data import Dataset, label_present
 from spec.model import ModelSpec
-from spec.params import Params
 
 
 def evaluate(options: Evaluate) -> None:
@@ -38,13 +31,13 @@ def evaluate(options: Evaluate) -> None:
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    predictions, labelled, tally = [], [], Tally()
-    for rows in stream_rows(columns, Path(), paths, labels=True, tally=tally):
-        predictions.append(trained.predict(backend, rows, options.device))
-        labelled.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
+    tally = Tally()
+    data, predictions = without_inputs(
+        (rows, trained.predict_encoded(backend, rows, options.device))
+        for rows in stream_rows(columns, paths, labels=True, tally=tally)
+    )
     check_unknown(tally, options.max_unknown)
-    data = joined(labelled)
-    metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
+    metrics = metrics_in_column_units(columns, model, predictions, data)
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
@@ -72,28 +65,3 @@ def print_left_out(model: ModelSpec, data: Dataset, tally: Tally) -> None:
     if any(any(left_out) for _, _, *left_out in rows):
         names = ["task", "rows that count", "without a label", "of no class of the task", "of weight 0"]
         print_table("", names, ([name, *(f"{number:,}" for number in numbers)] for name, *numbers in rows))
-
-
-def metrics_in_column_units(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:
-    """The metrics by task and name, those of regression tasks in the units of their label columns.
-
-    columns: what was learnt about the table's columns.
-    model: the network.
-    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
-    data: the labels and the weights of these rows.
-    """
-    labels = in_column_units(columns, data.labels)
-    return metrics_of(model, in_column_units(columns, predictions), replace(data, labels=labels))
-
-
-def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
-    """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
-
-    columns: what was learnt about the table's columns, which includes the scales of the labels.
-    values: the predictions or the labels, by task.
-    """
-    return {task: columns.restore(task, array) for task, array in values.items()}
-
-
-def _joined(batches: Sequence[Mapping[str, np.ndarray]]) -> Params:
-    return {task: np.concatenate([batch[task] for batch in batches]) for task in batches[0]}

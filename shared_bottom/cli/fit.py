@@ -5,7 +5,6 @@ from pathlib import Path
 
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
-from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_columns, print_metrics, print_table
@@ -13,17 +12,17 @@ from shared_bottom.disk import write_whole
 from shared_bottom.folder import (
     CHECKPOINTS,
     EXPERIMENT,
-    Trained,
-    choose_backend,
     read_given,
     run_folder,
     write_given,
     write_trained,
 )
+from shared_bottom.predictions import in_column_units, metrics_in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
+from shared_bottom.trained import Trained, choose_backend
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count

@@ -11,13 +11,14 @@ from pyarrow import csv, parquet
 from shared_bottom.cli.options import Predict
 from shared_bottom.cli.unknown import check_share, check_unknown
 from shared_bottom.disk import check_output, whole_file
-from shared_bottom.folder import Trained, choose_backend, read_trained
+from shared_bottom.folder import read_trained
+from shared_bottom.predictions import prediction_arrays
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from spec.params import Params
+from shared_bottom.trained import Trained, choose_backend
 from spec.validation import one_line
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
@@ -46,9 +47,9 @@ def predict(options: Predict) -> None:
     with whole_file(options.out) as partial, ExitStack() as stack:
         writer, rows = None, 0
         for block in read_inputs(trained, files, options.keep):
-            predictions = trained.predict(backend, encode(block), options.device)
+            predictions = trained.predict_encoded(backend, encode(block), options.device)
             kept = {name: block.columns[column] for column, name in kept_names.items()}
-            table = pa.table(kept | prediction_arrays(trained, predictions))
+            table = pa.table(kept | prediction_arrays(trained.columns, predictions))
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
@@ -89,24 +90,6 @@ def names_of_kept(keep: Sequence[str], predicted: Sequence[str]) -> dict[str, st
             name += "_kept"
         names[column] = name
     return names
-
-
-def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
-    """The columns with the predictions of all tasks, as pyarrow arrays by name: see `Predict`.
-
-    trained: the network, and the units and classes of its labels.
-    predictions: its predictions by task, as `Backend.predict` returns them.
-    """
-    columns: dict[str, Any] = {}
-    names = trained.columns.prediction_columns()
-    for task in trained.model.tasks:
-        values = trained.columns.restore(task.name, predictions[task.name])
-        arrays: list[Any] = list(values.reshape(len(values), -1).T)
-        if task.traits.label == "class":
-            classes = trained.columns.classes[task.name]
-            arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
-        columns |= dict(zip(names[task.name], map(pa.array, arrays), strict=True))
-    return columns
 
 
 def _without_dictionary(arrow_type: Any) -> Any:

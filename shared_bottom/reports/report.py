@@ -19,7 +19,7 @@ from spec.training import TrainSpec
 
 
 def write_report(
-    folder: Path,
+    folder: str | Path,
     *,
     title: str,
     model: ModelSpec,
@@ -65,6 +65,7 @@ def write_report(
     evaluated = len(next(iter(labels.values()), ()))
     html = page(title, model, train, history, rows, evaluated_on, evaluated, dict(extra or {}), pictures, columns)
     files |= {"metrics.jsonl": epoch_lines(history).encode(), "report.html": html.encode()}
+    folder = Path(folder)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(folder / name, content)
