@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
@@ -65,7 +66,7 @@ class FittedColumns:
             label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
         expected = {
-            "numeric": self.numeric_inputs,
+            "numeric": self.data.numeric_inputs,
             "quantiles": [column.name for column in self.data.numeric if column.transform == "quantile"],
             "bins": [column.name for column in self.data.numeric if column.bins is not None],
             "vocabularies": [column.table_name for column in self.data.categorical if column.buckets is None],
@@ -84,17 +85,14 @@ class FittedColumns:
                     raise ValueError(f"{entries}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
         return self
 
-    @property
-    def numeric_inputs(self) -> list[str]:
-        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
-        times = [name for column in self.data.time for name in column.numeric_parts]
-        return [*(column.name for column in self.data.numeric), *times]
-
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are the numeric columns followed by the indicators of missing values; the categorical
-        features are the categorical columns. Both are in the order of the table's spec.
+        network: the outputs of its tasks may be left open; they are those of `tasks`.
+
+        The numeric inputs are the numeric columns and the parts of times that are numbers, followed by the indicators
+        of missing values; the categorical features are the categorical columns and the other parts of times. All are
+        in the order of the table's spec.
         """
         features = []
         for column in self.data.categorical:
@@ -102,8 +100,13 @@ class FittedColumns:
             features.append(
                 CategoricalFeature(name=identifier(column.name), vocabulary=1 + values, dimension=column.dimension)
             )
+        for time in self.data.time:
+            for name, part in time.categorical_parts.items():
+                ids = 1 + (TIME_PARTS[part] or 0)
+                features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        numeric_inputs = len(self.data.numeric) + len(self.indicators)
+        network_fields |= {"tasks": self.tasks}
+        numeric_inputs = len(self.numeric) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:

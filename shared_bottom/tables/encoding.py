@@ -1,11 +1,12 @@
 """The rows of a table, encoded as the arrays that the network takes, by what was learnt from the training rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.times import numeric_part, part_ids
 from shared_bottom.tables.values import bucket, canonical
 from spec.columns import CategoricalColumn, LabelColumn
 from spec.data import Dataset
@@ -45,13 +46,20 @@ class Encoder:
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
-        ids = [look_up(block.texts(name), lookup, 0, np.int32) for name, lookup in self._id_of_value.items()]
+        times = {column.name: block.times(column.name, column.missing) for column in data.time}
+        ids = [
+            look_up(block.texts(column.name, column.missing), self._id_of_value[column.name], 0, np.int32)
+            for column in data.categorical
+        ]
+        ids += [
+            part_ids(times[column.name], part) for column in data.time for part in column.categorical_parts.values()
+        ]
         labels, weight = {}, None
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
             weight = None if data.weight is None else _weight(block, data.weight)
         return Dataset(
-            numeric=self._numeric(block) if data.numeric else None,
+            numeric=self._numeric(block, times) if self._columns.numeric else None,
             categorical=np.stack(ids, axis=1) if ids else None,
             labels=labels,
             sample_weight=weight,
@@ -64,34 +72,33 @@ class Encoder:
         ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.name], start=1)}
         return lambda value: ids.get(value, 0)
 
-    def _numeric(self, block: Block) -> np.ndarray:
-        """float32 (N, numeric columns + indicators of missing values)."""
+    def _numeric(self, block: Block, times: Mapping[str, np.ndarray]) -> np.ndarray:
+        """float32 (N, numeric inputs + indicators of missing values)."""
         columns = self._columns
-        encoded = np.empty((block.rows, len(columns.data.numeric) + len(columns.indicators)), np.float32)
-        indicator = len(columns.data.numeric)
-        for i, column in enumerate(columns.data.numeric):
-            numbers, scale = block.numbers(column.name, column.transform), columns.numeric[column.name]
-            missing = np.isnan(numbers)
-            numbers = np.where(missing, scale.mean, numbers)
-            if column.standardise:
-                numbers = (numbers - scale.mean) / scale.deviation
+        inputs, missing = [], {}
+        for column in columns.data.numeric:
+            numbers = block.numbers(column.name, column.transform, column.missing)
+            missing[column.name] = np.isnan(numbers)
+            numbers = _filled(numbers, columns.numeric[column.name], standardise=column.standardise)
             block.reject(column.name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
-            encoded[:, i] = numbers
-            if column.name in columns.indicators:
-                encoded[:, indicator] = missing
-                indicator += 1
-        return encoded
+            inputs.append(numbers.astype(np.float32))
+        for time in columns.data.time:
+            for name, part in time.numeric_parts.items():
+                numbers = numeric_part(times[time.name], part)
+                missing[name] = np.isnan(numbers)
+                inputs.append(_filled(numbers, columns.numeric[name], standardise=True).astype(np.float32))
+        return np.stack([*inputs, *(missing[name] for name in columns.indicators)], axis=1)
 
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
-            numbers = [block.numbers(name, label.transform) for name in label.columns]
+            numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
             if label.standardised:
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)
         (name,) = label.columns
-        texts = block.texts(name)
+        texts = block.texts(name, label.missing)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
@@ -101,6 +108,12 @@ class Encoder:
         truth = look_up(texts, lambda value: TRUTH.get(value, -1), np.nan, np.float32)
         block.reject(name, truth == -1, "0, 1, false or true, where no `positive` is named")
         return truth
+
+
+def _filled(numbers: np.ndarray, scale: Scale, *, standardise: bool) -> np.ndarray:
+    """The numbers with the mean where one is missing, standardised if so told: float64 (N,)."""
+    numbers = np.where(np.isnan(numbers), scale.mean, numbers)
+    return (numbers - scale.mean) / scale.deviation if standardise else numbers
 
 
 def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype: type) -> np.ndarray:

@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
+from shared_bottom.tables.times import numeric_part
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
@@ -15,6 +17,9 @@ from spec.table import TableExperiment
 
 NAMED_VALUES = 10
 """The largest number of values that an error message names."""
+
+WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+"""A whole number as `canonical` writes it."""
 
 
 class Moments:
@@ -73,21 +78,29 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     vocabulary_columns = [column for column in data.categorical if column.buckets is None]
-    numeric_moments = {column.name: Moments() for column in data.numeric}
+    numeric_moments = {name: Moments() for name in data.numeric_inputs}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     value_counts: dict[str, Counter[str]] = {column.name: Counter() for column in vocabulary_columns}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
+    text_labels: set[str] = set()
     for block in blocks:
         for column in data.numeric:
-            numeric_moments[column.name].add(block.numbers(column.name, column.transform))
+            numeric_moments[column.name].add(block.numbers(column.name, column.transform, column.missing))
+        for time in data.time:
+            times = block.times(time.name, time.missing)
+            for name, part in time.numeric_parts.items():
+                numeric_moments[name].add(numeric_part(times, part))
         for task_name, moments_of_task in label_moments.items():
             label = data.labels[task_name]
             for name, moments in zip(label.columns, moments_of_task, strict=True):
-                moments.add(block.numbers(name, label.transform))
-        for name, counts in value_counts.items():
-            _count_rows(counts, block.texts(name))
+                moments.add(block.numbers(name, label.transform, label.missing))
+        for vocabulary in vocabulary_columns:
+            _count_rows(value_counts[vocabulary.name], block.texts(vocabulary.name, vocabulary.missing))
         for task_name, counts in label_counts.items():
-            _count_rows(counts, block.texts(data.labels[task_name].columns[0]))
+            label = data.labels[task_name]
+            _count_rows(counts, block.texts(label.columns[0], label.missing))
+            if block.is_text(label.columns[0]):
+                text_labels.add(task_name)
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -100,9 +113,14 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
         label_values[task.name] = _label_values(where(label.columns[0]), task, label, label_counts[task.name])
+    classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
+    class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
     return FittedColumns(
         data=data,
-        tasks=experiment.model.tasks,
+        tasks=tuple(
+            replace(task, outputs=len(classes[task.name])) if task.name in classes else task
+            for task in experiment.model.tasks
+        ),
         seed=experiment.train.seed,
         numeric={name: moments.scale(where(name)) for name, moments in numeric_moments.items()},
         indicators=tuple(name for name, moments in numeric_moments.items() if moments.missing),
@@ -113,7 +131,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
             )
             for column in vocabulary_columns
         },
-        classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
+        classes=classes,
+        class_types={name: class_type for name, class_type in class_types.items() if class_type != "text"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
 
@@ -133,18 +152,27 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
     """
     if not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
-    all_integers = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in counts)
+    all_integers = all(map(WHOLE.fullmatch, counts))
     values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
     shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
+    got = f"{len(values)}: {shown}"
     if label.classes:
         classes = tuple(canonical(value) for value in label.classes)
         if counts.keys().isdisjoint(classes):
             raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {shown}")
         return classes
-    if task.traits.label == "class" and len(values) != task.outputs:
-        raise ValueError(
-            f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(values)}: {shown}"
-        )
+    if task.traits.label == "class" and not task.outputs_left_open and len(values) != task.outputs:
+        raise ValueError(f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {got}")
+    if task.traits.label == "class" and len(values) < task.traits.outputs[0]:
+        raise ValueError(f"{where}: expected {task.traits.outputs[0]} or more classes, got {got}")
     return tuple(values)
+
+
+def _class_type(values: Sequence[str]) -> ClassType:
+    """The type of classes whose column has not the type of texts."""
+    if set(values) <= {"false", "true"}:
+        return "boolean"
+    fits = all(WHOLE.fullmatch(value) and -(2**63) <= int(value) < 2**63 for value in values)
+    return "integer" if fits else "text"

@@ -18,7 +18,7 @@ from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
 from spec.table import TableExperiment, TableSpec
-from spec.validation import one_line
+from spec.validation import one_line, unique
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
@@ -45,8 +45,8 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or the weight, or if two categorical columns
-    have the same name as identifiers.
+    those of the task's kind, if a column is an input and also a label or the weight, or if two inputs of the network
+    have the same name, as identifiers where they are categorical.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -62,13 +62,13 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
                 raise ValueError(f"data.labels.{name}.columns: expected a column that is no input, got {column!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    column_of_feature: dict[str, str] = {}
-    for categorical in data.categorical:
-        first = column_of_feature.setdefault(identifier(categorical.name), categorical.name)
-        if first != categorical.name:
-            raise ValueError(
-                f"data.categorical: expected names that differ as identifiers, got {first!r} and {categorical.name!r}"
-            )
+    unique("data.numeric and the parts of data.time", data.numeric_inputs)
+    parts = [(f"data.time.{column.name}", name) for column in data.time for name in column.categorical_parts]
+    feature_names: dict[str, str] = {}
+    for field, name in [*(("data.categorical", column.name) for column in data.categorical), *parts]:
+        if (first := feature_names.get(identifier(name))) is not None:
+            raise ValueError(f"{field}: expected names that differ as identifiers, got {first!r} and {name!r}")
+        feature_names[identifier(name)] = name
 
 
 def fit_columns(experiment: TableExperiment, folder: Path) -> FittedColumns:
@@ -185,5 +185,8 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
             )
     if label.classes:
         classes = {canonical(value) for value in label.classes}
-        if len(classes) != task.outputs or len(label.classes) != task.outputs:
-            raise ValueError(f"{field}.classes: expected {task.outputs} distinct values, got {label.classes}")
+        least = task.traits.outputs[0]
+        fits = len(classes) >= least if task.outputs_left_open else len(classes) == task.outputs
+        if not fits or len(classes) != len(label.classes):
+            expected = f"{least} or more" if task.outputs_left_open else task.outputs
+            raise ValueError(f"{field}.classes: expected {expected} distinct values, got {label.classes}")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared_bottom.tables.arrays import decoded, is_text
-from spec.columns import TIME_PARTS, TimePart
+from spec.columns import TimePart
 
 DAY = np.timedelta64(1, "D")
 
@@ -35,11 +35,6 @@ def numeric_part(times: np.ndarray, part: TimePart) -> np.ndarray:
 def part_ids(times: np.ndarray, part: TimePart) -> np.ndarray:
     """A part that is looked up in a table: int32 (N,), 0 where the time is missing. times: datetime64[us] (N,)."""
     return np.where(np.isnat(times), 0, PARTS[part](times) + 1).astype(np.int32)
-
-
-def part_values(part: TimePart) -> int:
-    """The number of ids of a part that is looked up in a table, the one of missing times included."""
-    return 1 + (TIME_PARTS[part] or 0)
 
 
 def wall_times(array: Any) -> np.ndarray:
