@@ -27,8 +27,7 @@ def prediction_arrays(columns: FittedColumns, predictions: Params) -> dict[str, 
         values = columns.restore(task.name, predictions[task.name])
         of_task: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
-            classes = columns.classes[task.name]
-            of_task = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *of_task]
+            of_task = [_class_array(columns, task.name).take(pa.array(values.argmax(axis=1))), *of_task]
         arrays |= dict(zip(names[task.name], map(pa.array, of_task), strict=True))
     return arrays
 
@@ -66,3 +65,9 @@ def without_inputs(batches: Iterable[tuple[Dataset, Params]]) -> tuple[Dataset, 
         labels.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
         predictions.append(predicted)
     return joined(labels), {task: np.concatenate([batch[task] for batch in predictions]) for task in predictions[0]}
+
+
+def _class_array(columns: FittedColumns, task_name: str) -> Any:
+    """The classes of a multiclass task in their order, as a pyarrow array of the type that the label column has."""
+    types = {"integer": pa.int64(), "boolean": pa.bool_()}
+    return pa.array(columns.classes[task_name]).cast(types.get(columns.class_types.get(task_name, ""), pa.string()))

@@ -100,7 +100,8 @@ def fit_table(
 
     experiment: the columns, the network and the training.
     rows: the training rows: files or a table in memory (see `shared_bottom.tables.sources.Rows`), whatever files the
-    experiment names; only the files of given embeddings are read, relative to the working folder. The share `validation_fraction` of them is set aside for validation.
+    experiment names. The share `validation_fraction` of them is set aside for validation. Only the files of given
+    embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
     checkpoint, save_every, keep, resume, progress: as for `spec.Backend.fit`.
