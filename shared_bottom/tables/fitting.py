@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from shared_bottom.tables.blocks import Block, Texts
-from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.values import canonical
@@ -17,6 +18,9 @@ from spec.table import TableExperiment
 
 NAMED_VALUES = 10
 """The largest number of values that an error message names."""
+
+WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+"""A whole number as `canonical` writes it."""
 
 
 def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedColumns:
@@ -37,6 +41,7 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     value_counts: dict[str, Counter[str]] = {table: Counter() for table in tables}
     label_counts: dict[str, Counter[str]] = {task.name: Counter() for task in other_tasks}
+    text_labels: set[str] = set()
     for block in blocks:
         for column, numbers in numeric_inputs(data, block):
             inputs.setdefault(column.name, Numbers(column)).add(numbers)
@@ -49,6 +54,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
         for task_name, counts in label_counts.items():
             label = data.labels[task_name]
             _count(counts, block.texts(label.columns[0], label.missing))
+            if block.is_text(label.columns[0]):
+                text_labels.add(task_name)
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -62,9 +69,14 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
         label_values[task.name] = _label_values(where(label.columns[0]), task, label, label_counts[task.name])
+    classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
+    class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
     return FittedColumns(
         data=data,
-        tasks=experiment.model.tasks,
+        tasks=tuple(
+            replace(task, outputs=len(classes[task.name])) if task.name in classes else task
+            for task in experiment.model.tasks
+        ),
         seed=experiment.train.seed,
         numeric={name: scale for name, (scale, _, _) in learnt.items()},
         quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
@@ -75,7 +87,8 @@ def fit_blocks(experiment: TableExperiment, blocks: Iterable[Block]) -> FittedCo
             table: tuple(sorted(v for v, count in value_counts[table].items() if count >= column.minimum_count))
             for table, column in tables.items()
         },
-        classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
+        classes=classes,
+        class_types={name: class_type for name, class_type in class_types.items() if class_type != "text"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
 
@@ -95,18 +108,27 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
     """
     if not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
-    all_integers = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in counts)
+    all_integers = all(map(WHOLE.fullmatch, counts))
     values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
     shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
+    got = f"{len(values)}: {shown}"
     if label.classes:
         classes = tuple(canonical(value) for value in label.classes)
         if counts.keys().isdisjoint(classes):
             raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {shown}")
         return classes
-    if task.traits.label == "class" and len(values) != task.outputs:
-        raise ValueError(
-            f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(values)}: {shown}"
-        )
+    if task.traits.label == "class" and not task.outputs_left_open and len(values) != task.outputs:
+        raise ValueError(f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {got}")
+    if task.traits.label == "class" and len(values) < task.traits.outputs[0]:
+        raise ValueError(f"{where}: expected {task.traits.outputs[0]} or more classes, got {got}")
     return tuple(values)
+
+
+def _class_type(values: Sequence[str]) -> ClassType:
+    """The type of classes whose column has not the type of texts."""
+    if set(values) <= {"false", "true"}:
+        return "boolean"
+    fits = all(WHOLE.fullmatch(value) and -(2**63) <= int(value) < 2**63 for value in values)
+    return "integer" if fits else "text"
