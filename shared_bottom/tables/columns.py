@@ -97,6 +97,11 @@ class FittedColumns:
         """
         return max(len(self.bins.get(name, ())) - 1, 1)
 
+    @property
+    def numeric_width(self) -> int:
+        """How many inputs of the network all numeric inputs become, with their indicators."""
+        return sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
+
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
@@ -126,8 +131,7 @@ class FittedColumns:
                 features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         network_fields |= {"tasks": self.tasks}
-        numeric_inputs = sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
-        return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
+        return ModelSpec(numeric=self.numeric_width, categorical=tuple(features), **network_fields)
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:
         """Predictions of a task, or its labels, in the unit of the label column.
