@@ -33,7 +33,8 @@ def number(text):
 
 
 def assert_described(rows, model, batch_size):
-    names = [f"embeddings.{feature.name}" for feature in model.categorical] + [layer.name for layer in layers(model)]
+    tables = dict.fromkeys(feature.parameter for feature in model.categorical)
+    names = [*tables, *(layer.name for layer in layers(model))]
     assert [name for name in rows if name in names] == names
     counts, flops = ([number(rows[name][i]) for name in names if rows[name][i] != "–"] for i in (-2, -1))
     assert number(rows["total"][0]) == sum(counts) == sum(math.prod(s) for s in parameter_shapes(model).values())
@@ -48,6 +49,16 @@ def test_a_whole_spec_needs_no_data(tmp_path, capsys):
     assert rows["embeddings.city"] == ["5,000", "×", "8", "40,000", "–"]
     trunk = (1208 * 64 + 3 * 64, 2 * 100 * 64 * (2 * 1208 + 8))
     assert rows["trunk.0"] == ["1,208", "×", "64", *(f"{count:,}" for count in trunk)]
+
+
+def test_a_table_that_features_share_is_there_once(tmp_path, capsys):
+    features = [CategoricalFeature(name=name, vocabulary=9, dimension=4, table="item") for name in ("bought", "seen")]
+    model = replace(MODEL, categorical=(*features, *MODEL.categorical))
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=model, train=TrainSpec(batch_size=100))))
+    rows = described(capsys, path)
+    assert_described(rows, model, 100)
+    assert rows["embeddings.item"] == ["9", "×", "4", "36", "–"]
 
 
 def test_a_table_is_read_for_its_vocabularies_and_gives_the_network_that_is_trained(trained, capsys):

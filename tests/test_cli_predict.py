@@ -12,9 +12,10 @@ from pyarrow import csv, parquet
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
 
 from shared_bottom.folder import read_trained
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.rows import read_rows
-from spec import load_backend, to_json
+from spec import from_json, load_backend, to_json
 from tests.helpers.cli import LABELS, contents, error, run, table, write
 
 OTHER = {"torch": "jax", "jax": "torch"}
@@ -186,3 +187,23 @@ def test_other_files_may_be_evaluated_in_one_go_or_in_pieces(copy, backend_of, t
     assert pieces["rows"] == once["rows"] == 50
     for task, metrics in once["metrics"].items():
         assert pieces["metrics"][task] == pytest.approx(metrics, rel=1e-5)
+
+
+def test_a_task_counts_its_rows_by_its_weights_too(copy, backend_of, tmp_path):
+    path = copy / "model" / "columns.json"
+    columns = from_json(FittedColumns, path.read_text())
+    labels = columns.data.labels | {"click": replace(columns.data.labels["click"], weight="weight")}
+    path.write_text(to_json(replace(columns, data=replace(columns.data, labels=labels))))
+    content, file = table(30, seed=7), tmp_path / "rows.parquet"
+    write(file, content)
+    run("evaluate", copy, "--data", file, "--json", tmp_path / "metrics.json", "--backend", backend_of)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    told, weight = (
+        predictions(copy, tmp_path / "p.parquet", file, "--backend", backend_of),
+        content["weight"].to_numpy(),
+    )
+    there = np.array(content["click"].is_valid())
+    click = content["click"].to_numpy()[there].astype(int), told["click"].to_numpy()[there]
+    assert metrics["click"]["log_loss"] == pytest.approx(log_loss(*click, sample_weight=weight[there] ** 2), rel=1e-6)
+    accuracy = accuracy_score(content["region"], told["region"], sample_weight=weight)
+    assert metrics["region"]["accuracy"] == pytest.approx(accuracy, rel=1e-6)

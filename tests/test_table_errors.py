@@ -171,6 +171,7 @@ def test_damage_within_a_parquet_page_is_noticed_by_its_checksum_or_by_the_dicti
         assert rejection(encoded, tmp_path, spec).startswith(f"{path}: expected a Parquet file, found ")
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_a_dictionary_that_does_not_fit_into_memory_is_one_line(tmp_path):
     path = tmp_path / "train.parquet"
     table = pa.table({"x": [1.0] * 300, "c": [str(i).rjust(20_000) for i in range(300)], "y": [0] * 300})

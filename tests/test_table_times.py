@@ -170,11 +170,11 @@ def test_a_type_without_times_is_an_error(array):
         ),
         (
             {"categorical": (CategoricalColumn(name="t_month"),)},
-            "data.categorical: expected names that differ as identifiers, got 't_month' and 't.month'",
+            "data.time.t: expected names that differ as identifiers, got 't_month' and 't.month'",
         ),
         (
             {"categorical": (CategoricalColumn(name="t.month"),)},
-            "data.categorical: expected names that differ as identifiers, got 't.month' and 't.month'",
+            "data.time.t: expected names that differ as identifiers, got 't.month' and 't.month'",
         ),
         ({"time": times("y")}, "data.labels.y.columns: expected a column that is no input, got 'y'"),
     ],

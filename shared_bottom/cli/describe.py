@@ -57,15 +57,15 @@ def print_network(model: ModelSpec, batch_size: int) -> None:
     sizes = {name: math.prod(shape) for name, shape in parameter_shapes(model).items()}
     flops = layer_flops(model, batch_size)
     rows = []
-    for feature in model.categorical:
-        name = f"embeddings.{feature.name}"
+    tables = {feature.parameter: feature for feature in model.categorical}
+    for name, feature in tables.items():
         rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}", f"{sizes[name]:,}", "–"])
     for layer in layers(model):
         layer_size = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
         rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])
     hidden = "linear" + (", layer norm" if model.normalization == "layer" else "") + f", {model.activation}"
     hidden += f", dropout {model.dropout:g}" if model.dropout else ""
-    inputs = f"{model.numeric} numeric inputs, {len(model.categorical)} embeddings"
+    inputs = f"{model.numeric} numeric inputs, {len(tables)} embeddings"
     print_table(
         f"{inputs}; hidden layers: {hidden}",
         ["layer", "shape", "parameters", f"operations of a step of {batch_size:,} rows"],

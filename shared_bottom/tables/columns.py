@@ -100,6 +100,11 @@ class FittedColumns:
         """
         return max(len(self.bins.get(name, ())) - 1, 1)
 
+    @property
+    def numeric_width(self) -> int:
+        """How many inputs of the network all numeric inputs become, with their indicators."""
+        return sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
+
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
@@ -125,13 +130,11 @@ class FittedColumns:
             features.append(feature)
         for time in self.data.time:
             for name, part in time.categorical_parts.items():
-                vocabulary = 1 + (TIME_PARTS[part] or 0)
-                feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
-                features.append(feature)
+                ids = 1 + (TIME_PARTS[part] or 0)
+                features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         network_fields |= {"tasks": self.tasks}
-        numeric_inputs = sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
-        return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
+        return ModelSpec(numeric=self.numeric_width, categorical=tuple(features), **network_fields)
 
     def prediction_columns(self) -> dict[str, list[str]]:
         """The names of the columns in which a task's predictions are written, by task.

@@ -89,12 +89,15 @@ class Encoder:
 
     def _numeric(self, block: Block) -> np.ndarray:
         """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
-        inputs, missing = [], {}
-        for column, numbers in numeric_inputs(self._columns.data, block):
-            inputs.append(self._number(block, column, numbers))
-            missing[column.name] = np.isnan(numbers)
-        indicators = [missing[name][:, None] for name in self._columns.indicators]
-        return np.concatenate([*inputs, *indicators], axis=1, dtype=np.float32)
+        columns, missing, start = self._columns, {}, 0
+        encoded = np.empty((block.rows, columns.numeric_width), np.float32)
+        for column, numbers in numeric_inputs(columns.data, block):
+            stop = start + columns.width(column.name)
+            encoded[:, start:stop] = self._number(block, column, numbers)
+            missing[column.name], start = np.isnan(numbers), stop
+        for place, name in enumerate(columns.indicators, start=start):
+            encoded[:, place] = missing[name]
+        return encoded
 
     def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
         """The inputs that a numeric input becomes, without the indicator: float32 (N, inputs)."""

@@ -70,19 +70,20 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
             raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    times = [name for column in data.time for name in column.categorical_parts]
-    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
-    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
     unique("data.numeric and the parts of data.time", data.numeric_inputs)
+    parts = [(f"data.time.{column.name}", name) for column in data.time for name in column.categorical_parts]
+    tables = dict.fromkeys(column.table_name for column in data.categorical)
+    _check_identifiers("names", [*(("data.categorical", column.name) for column in data.categorical), *parts])
+    _check_identifiers("names of tables", [*(("data.categorical", table) for table in tables), *parts])
 
 
-def _check_identifiers(what: str, names: Sequence[str]) -> None:
+def _check_identifiers(what: str, names: Iterable[tuple[str, str]]) -> None:
+    """Raises ValueError if two names, each with the field that it comes from, are one identifier."""
     first: dict[str, str] = {}
-    for name in names:
-        if (feature := identifier(name)) in first:
-            got = f"{first[feature]!r} and {name!r}"
-            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
-        first[feature] = name
+    for field, name in names:
+        if (other := first.get(identifier(name))) is not None:
+            raise ValueError(f"{field}: expected {what} that differ as identifiers, got {other!r} and {name!r}")
+        first[identifier(name)] = name
 
 
 def fit_columns(
