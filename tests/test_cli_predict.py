@@ -171,3 +171,25 @@ def test_other_files_may_be_evaluated_in_one_go_or_in_pieces(copy, backend_of, t
     assert pieces["rows"] == once["rows"] == 50
     for task, metrics in once["metrics"].items():
         assert pieces["metrics"][task] == pytest.approx(metrics, rel=1e-5)
+
+
+def test_a_pattern_or_a_folder_that_no_shell_has_expanded(trained, backend_of, tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for i in range(3):
+        write(folder / f"part-{i}.parquet", table(10, seed=i))
+    (folder / "_SUCCESS").touch()
+    flags = ("--backend", backend_of, "--keep", "id")
+    files = [folder / f"part-{i}.parquet" for i in range(3)]
+    expected = predictions(trained, tmp_path / "files.parquet", *files, *flags)
+    for name in (folder, folder / "part-*", tmp_path / "**" / "part-?.parquet"):
+        assert predictions(trained, tmp_path / "p.parquet", name, *flags) == expected
+        run("evaluate", trained, "--backend", backend_of, "--data", name, "--json", tmp_path / "m.json")
+        assert json.loads((tmp_path / "m.json").read_text())["rows"] == 30
+
+
+def test_a_pattern_without_files_is_an_error(trained, tmp_path, capsys):
+    said = error(capsys, "predict", trained, tmp_path / "part-*", "--out", tmp_path / "p.csv")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"
+    said = error(capsys, "evaluate", trained, "--data", tmp_path / "part-*")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"
