@@ -66,6 +66,8 @@ class CsvText(io.RawIOBase):
     def _is_no_row(self, data: TableSpec, line: bytes) -> bool:
         if data.comment is not None and line.startswith(data.comment.encode()):
             return True
+        if data.comment is not None and not data.column_names and not line.strip():
+            return True  # between the comments and the header
         return not self.skipped and EXCEL_DELIMITER.fullmatch(line.strip()) is not None
 
     def readable(self) -> bool:
@@ -154,7 +156,7 @@ def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[s
     for name in names:
         if file_columns.count(name) != 1:
             what_it_has = "it twice" if name in file_columns else ", ".join(file_columns)
-            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has}")
+            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
 
 
 def _skip_blank(row: Any) -> str:
