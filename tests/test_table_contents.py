@@ -196,6 +196,10 @@ def test_a_wrong_delimiter_is_named_with_the_right_one(tmp_path, delimiter, righ
     )
 
 
+def test_of_a_header_alone_the_delimiter_is_named_too(tmp_path):
+    assert refused(tmp_path, "x;c;y").endswith("found x;c;y; delimiter = ';' would fit the first row")
+
+
 def test_a_right_delimiter_is_not_called_wrong(tmp_path):
     assert refused(tmp_path, "x,c,y\n1,a,0\n2;3;4\n") == "expected 3 values in each row, got 1 in line 3: '2;3;4'"
     assert refused(tmp_path, "x;c;z\n1;a;0\n") == "expected a column 'x', found x;c;z"

@@ -155,7 +155,7 @@ def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[s
     """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
     for name in names:
         if file_columns.count(name) != 1:
-            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns)
+            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns) or "none"
             raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
 
 
@@ -208,5 +208,6 @@ def _other_delimiter(data: TableSpec, path: Path, names: Sequence[str]) -> str:
         header = {name.strip() for name in data.column_names or first_row}
         lengths = {len(row) for row in (first_row, *others) if row}
         if delimiter != data.delimiter and header.issuperset(names) and lengths == {max(len(header), 2)}:
-            return f"; delimiter = {delimiter!r} would fit the first {1 + len(others)} rows"
+            rows = f"the first {1 + len(others)} rows" if others else "the first row"
+            return f"; delimiter = {delimiter!r} would fit {rows}"
     return ""
