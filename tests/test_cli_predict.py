@@ -207,3 +207,25 @@ def test_a_task_counts_its_rows_by_its_weights_too(copy, backend_of, tmp_path):
     assert metrics["click"]["log_loss"] == pytest.approx(log_loss(*click, sample_weight=weight[there] ** 2), rel=1e-6)
     accuracy = accuracy_score(content["region"], told["region"], sample_weight=weight)
     assert metrics["region"]["accuracy"] == pytest.approx(accuracy, rel=1e-6)
+
+
+def test_a_pattern_or_a_folder_that_no_shell_has_expanded(trained, backend_of, tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for i in range(3):
+        write(folder / f"part-{i}.parquet", table(10, seed=i))
+    (folder / "_SUCCESS").touch()
+    flags = ("--backend", backend_of, "--keep", "id")
+    files = [folder / f"part-{i}.parquet" for i in range(3)]
+    expected = predictions(trained, tmp_path / "files.parquet", *files, *flags)
+    for name in (folder, folder / "part-*", tmp_path / "**" / "part-?.parquet"):
+        assert predictions(trained, tmp_path / "p.parquet", name, *flags) == expected
+        run("evaluate", trained, "--backend", backend_of, "--data", name, "--json", tmp_path / "m.json")
+        assert json.loads((tmp_path / "m.json").read_text())["rows"] == 30
+
+
+def test_a_pattern_without_files_is_an_error(trained, tmp_path, capsys):
+    said = error(capsys, "predict", trained, tmp_path / "part-*", "--out", tmp_path / "p.csv")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"
+    said = error(capsys, "evaluate", trained, "--data", tmp_path / "part-*")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"

@@ -35,7 +35,7 @@ def write(folder, model, history, data=None, predictions=None, **fields):
         "sample_weight": data.sample_weight if data else None,
         "evaluated_on": "validation rows",
     }
-    write_report(folder, **(own | fields))
+    write_report(str(folder), **(own | fields))
     return (folder / "report.html").read_text(encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """What a bad table is rejected with: one line with the file, the column, the row and the value."""
 
 import gzip
+import os
 
 import pyarrow as pa
 import pytest
@@ -200,6 +201,9 @@ def test_a_file_that_is_not_there(tmp_path):
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found none"
     path.mkdir()
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected files in the folder, found none"
+    path.rmdir()
+    os.mkfifo(path)  # to read from it would wait for ever
+    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found something else"
 
 
 def test_no_rows_to_set_aside_or_to_predict(tmp_path):

@@ -1,9 +1,9 @@
 """Reads Parquet files with pyarrow, in batches that keep within the memory that reading may use."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -39,18 +39,17 @@ def parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterat
     schema = parquet.read_schema(path)
     check_names(path, names, schema.names)
     text_columns = [name for name in names if schema.field(name).type in (pa.string(), pa.large_string())]
-    memory, batch_rows = data.memory_mb * 2**20, BATCH_ROWS
+    wanted, memory, batch_rows = frozenset(names), data.memory_mb * 2**20, BATCH_ROWS
     # Without a buffer_size, pyarrow reads the columns of a whole row group at once.
     options = {"read_dictionary": text_columns, "buffer_size": 2**16, "pre_buffer": False}
-    with parquet.ParquetFile(path, page_checksum_verification=True, **options) as file:
+    with path.open("rb") as pages, parquet.ParquetFile(path, page_checksum_verification=True, **options) as file:
         for group in map(file.metadata.row_group, range(file.metadata.num_row_groups)):
             group_bytes = 0
             for chunk in map(group.column, range(group.num_columns)):
-                # The path of a list's values is, for example, items.list.element.
-                name = next((name for name in names if f"{chunk.path_in_schema}.".startswith(f"{name}.")), None)
+                name = _column(chunk.path_in_schema, wanted)
                 if name is not None:
                     group_bytes += chunk.total_uncompressed_size
-                    _check_dictionary(path, name, _dictionary_bytes(path, chunk), memory)
+                    _check_dictionary(path, name, _dictionary_bytes(pages, chunk), memory)
             row_bytes = group_bytes / max(group.num_rows, 1) + 8 * len(names)
             batch_rows = min(batch_rows, max(1, int(memory / PARQUET_COPIES / row_bytes)))
         for batch in file.iter_batches(batch_size=batch_rows, columns=list(names), use_threads=False):
@@ -72,13 +71,19 @@ def _decoded_bytes(batch: Any) -> int:
     return decoded
 
 
-def _dictionary_bytes(path: Path, chunk: Any) -> int:
-    """The size of a column chunk's dictionary, uncompressed, which stands in the header of its page."""
+def _column(path: str, names: Collection[str]) -> str | None:
+    """Which of `names` a path in the file's schema belongs to: that of a list's values may be items.list.element."""
+    parts = path.split(".")
+    prefixes = (".".join(parts[:count]) for count in range(len(parts), 0, -1))
+    return next((prefix for prefix in prefixes if prefix in names), None)
+
+
+def _dictionary_bytes(pages: BinaryIO, chunk: Any) -> int:
+    """The size of a column chunk's dictionary, uncompressed, which stands in the header of its page in the file."""
     if not chunk.has_dictionary_page:
         return 0
-    with path.open("rb") as file:
-        file.seek(chunk.dictionary_page_offset)
-        header = PAGE_HEADER.match(file.read(32))
+    pages.seek(chunk.dictionary_page_offset)
+    header = PAGE_HEADER.match(pages.read(32))
     # Seven bits a byte, the lowest first; the lowest bit of all is the sign.
     return 0 if header is None else sum((byte & 127) << 7 * i for i, byte in enumerate(header["size"])) >> 1
 
