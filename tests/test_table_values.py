@@ -98,6 +98,14 @@ def test_views_may_be_set_aside_for_validation(tmp_path):
         assert 10 < data.rows < 50
 
 
+@pytest.mark.parametrize("list_of", [pa.list_, pa.large_list, lambda text: pa.list_(text, 1)])
+def test_lists_of_views_are_lists_of_texts(list_of):
+    array = pa.array([["a"], ["b"], None], list_of(pa.string_view()))
+    kept = block_of(array).filter(np.array([False, True, True])).columns["c"]
+    assert kept.to_pylist() == [["b"], None]
+    assert kept.type.value_type == pa.string()
+
+
 @pytest.mark.parametrize(
     "array",
     [
