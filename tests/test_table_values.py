@@ -247,6 +247,15 @@ def test_a_float_that_may_have_been_another_whole_number_is_an_error(array, show
     assert line == f"rows.parquet: column 'c', row 2: expected {expected}, got {shown}"
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_a_missing_number_is_missing_in_narrow_types_too(kind):
+    block = block_of(pa.array(np.array([-99.9, 1.5], kind)), missing=("-99.90", "1e300"))
+    np.testing.assert_array_equal(block.numbers("c"), [NAN, 1.5])
+    assert texts_of(block) == [None, "1.5"]
+    infinite = block_of(pa.array(np.array([np.inf], kind)), missing=("1e300",))
+    assert rejection(infinite.numbers, "c") == "rows.parquet: column 'c', row 1: expected a finite number, got inf"
+
+
 @pytest.mark.parametrize("array", [pa.array([-1e20, 7.0]), pa.array(["-1e+20", "7.0"])], ids=["double", "string"])
 def test_a_missing_value_may_be_of_any_size(array):
     block = block_of(array, missing=("-1e+20",))
