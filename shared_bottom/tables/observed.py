@@ -29,15 +29,14 @@ class Observed:
         """How often each text occurs."""
         self._counted = counted
 
-    def add_numbers(self, numbers: np.ndarray) -> np.ndarray:
-        """Count a block's numbers, float64 (N,), NaN where one is missing, and return them."""
+    def add_numbers(self, numbers: np.ndarray) -> None:
+        """Count a block's numbers: float64 (N,), NaN where one is missing."""
         present = numbers[~np.isnan(numbers)]
         self.rows += len(numbers)
         self.missing += len(numbers) - len(present)
         if len(present):
             self.smallest = min(self.smallest, float(present.min()))
             self.largest = max(self.largest, float(present.max()))
-        return numbers
 
     def add_times(self, times: np.ndarray) -> None:
         """Count a block's times: datetime64 (N,), NaT where one is missing."""
