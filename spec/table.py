@@ -84,6 +84,12 @@ class TableSpec:
                     raise ValueError(f"categorical: expected {expected}, for table {column.table_name!r}, got {got}")
 
     @property
+    def numeric_inputs(self) -> tuple[str, ...]:
+        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
+        times = (name for column in self.time for name in column.numeric_parts)
+        return (*(column.name for column in self.numeric), *times)
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of the input columns, each once: the numeric ones first, then the categorical, then the times."""
         columns: tuple[NumericColumn | CategoricalColumn | TimeColumn, ...]

@@ -13,6 +13,7 @@ from shared_bottom.cli.unknown import check_share, check_unknown, warn_of_unknow
 from shared_bottom.disk import check_output, whole_file
 from shared_bottom.folder import Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.tally import Tally
@@ -101,10 +102,15 @@ def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
         values = trained.columns.restore(task.name, predictions[task.name])
         arrays: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
-            classes = trained.columns.classes[task.name]
-            arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
+            arrays = [class_array(trained.columns, task.name).take(pa.array(values.argmax(axis=1))), *arrays]
         columns |= dict(zip(names[task.name], map(pa.array, arrays), strict=True))
     return columns
+
+
+def class_array(columns: FittedColumns, task_name: str) -> Any:
+    """The classes of a multiclass task in their order, as a pyarrow array of the type that the label column has."""
+    types = {"integer": pa.int64(), "boolean": pa.bool_()}
+    return pa.array(columns.classes[task_name]).cast(types.get(columns.class_types.get(task_name, ""), pa.string()))
 
 
 def _without_dictionary(arrow_type: Any) -> Any:

@@ -31,8 +31,6 @@ from spec.columns import Transform
 from spec.table import TableSpec
 from spec.validation import one_line
 
-DIGITS = "a whole number of at most 2**53, since a float64 has lost digits of a larger one"
-
 
 class Texts(NamedTuple):
     """A column of N texts, stored as its distinct values and an index into them for each row."""
@@ -117,7 +115,10 @@ class Block:
         none = self._missing(missing).canonical
         texts = [None if text in none else text for text in texts]
         if lost:
-            self.reject(name, np.isin(codes, [code for code in lost if texts[code] is not None]), DIGITS)
+            kind = np.dtype(values.type.to_pandas_dtype() if pa.types.is_floating(values.type) else np.float64)
+            bits = np.finfo(kind).nmant + 1
+            expected = f"a whole number of at most 2**{bits}, since a {kind} has lost digits of a larger one"
+            self.reject(name, np.isin(codes, [code for code in lost if texts[code] is not None]), expected)
         return Texts(texts, codes)
 
     def times(self, name: str, missing: Sequence[str] | None = None) -> np.ndarray:

@@ -70,7 +70,7 @@ class FittedColumns:
             label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
         expected = {
-            "numeric": self.numeric_inputs,
+            "numeric": self.data.numeric_inputs,
             "quantiles": [column.name for column in self.data.numeric if column.transform == "quantile"],
             "bins": [column.name for column in self.data.numeric if column.bins is not None],
             "vocabularies": [column.table_name for column in self.data.categorical if column.buckets is None],
@@ -92,12 +92,6 @@ class FittedColumns:
                     raise ValueError(f"{entries}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
         return self
 
-    @property
-    def numeric_inputs(self) -> list[str]:
-        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
-        times = [name for column in self.data.time for name in column.numeric_parts]
-        return [*(column.name for column in self.data.numeric), *times]
-
     def width(self, name: str) -> int:
         """How many inputs of the network a numeric input becomes, without its indicator.
 
@@ -109,10 +103,12 @@ class FittedColumns:
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are those of `numeric_inputs`, one for each bin where a column has bins and else one,
-        followed by the indicators of missing values. The categorical features are the categorical columns, followed by
-        the parts of times that are looked up in a table. Both are in the order of the table's spec. Features and
-        embedding tables are called as columns and tables are, made into identifiers.
+        network: the outputs of its tasks may be left open; they are those of `tasks`.
+
+        The numeric inputs are those of `TableSpec.numeric_inputs`, one for each bin where a column has bins and else
+        one, followed by the indicators of missing values. The categorical features are the categorical columns,
+        followed by the parts of times that are looked up in a table. Both are in the order of the table's spec.
+        Features and embedding tables are called as columns and tables are, made into identifiers.
         """
         features = []
         for column in self.data.categorical:
@@ -133,7 +129,8 @@ class FittedColumns:
                 feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
                 features.append(feature)
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
+        network_fields |= {"tasks": self.tasks}
+        numeric_inputs = sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
         return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
 
     def prediction_columns(self) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from shared_bottom.tables.blocks import Block
-from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
 from shared_bottom.tables.doubts import DataWarning, doubts
 from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
@@ -20,6 +20,9 @@ from spec.table import TableExperiment
 
 NAMED_VALUES = 10
 """The largest number of values that an error message names."""
+
+WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+"""A whole number as `canonical` writes it."""
 
 
 def fit_blocks(
@@ -42,6 +45,7 @@ def fit_blocks(
     inputs: dict[str, Numbers] = {}
     label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     seen = ObservedColumns(experiment)
+    text_labels: set[str] = set()
     for block in blocks:
         for column, numbers in numeric_inputs(data, block):
             inputs.setdefault(column.name, Numbers(column)).add(numbers)
@@ -51,15 +55,17 @@ def fit_blocks(
                 seen.times[time.name].add_times(block.times(time.name, time.missing))
         for categorical in data.categorical:
             seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
-        for task in experiment.model.tasks:
+        for task_name, moments_of_task in label_moments.items():
+            label, seen_labels = data.labels[task_name], seen.labels[task_name]
+            for name, moments, seen_label in zip(label.columns, moments_of_task, seen_labels, strict=True):
+                numbers = block.numbers(name, label.transform, label.missing)
+                moments.add(numbers)
+                seen_label.add_numbers(numbers)
+        for task in other_tasks:
             label = data.labels[task.name]
-            for i, name in enumerate(label.columns):
-                if task.name in label_moments:
-                    numbers = block.numbers(name, label.transform, label.missing)
-                    label_moments[task.name][i].add(numbers)
-                    seen.labels[task.name][i].add_numbers(numbers)
-                else:
-                    seen.labels[task.name][i].add_texts(block.texts(name, label.missing))
+            seen.labels[task.name][0].add_texts(block.texts(label.columns[0], label.missing))
+            if block.is_text(label.columns[0]):
+                text_labels.add(task.name)
 
     def where(name: str) -> str:
         return f"{', '.join(data.train)}: column {name!r}"
@@ -73,9 +79,14 @@ def fit_blocks(
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
         label_values[task.name] = _label_values(where(label.columns[0]), task, label, seen.labels[task.name][0].counts)
+    classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
+    class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
     columns = FittedColumns(
         data=data,
-        tasks=experiment.model.tasks,
+        tasks=tuple(
+            replace(task, outputs=len(classes[task.name])) if task.name in classes else task
+            for task in experiment.model.tasks
+        ),
         seed=experiment.train.seed,
         numeric={name: scale for name, (scale, _, _) in learnt.items()},
         quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
@@ -86,7 +97,8 @@ def fit_blocks(
             table: tuple(sorted(v for v, count in seen.counts(table).items() if count >= column.minimum_count))
             for table, column in tables.items()
         },
-        classes={task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"},
+        classes=classes,
+        class_types={name: class_type for name, class_type in class_types.items() if class_type != "text"},
         labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
     )
     columns = with_given_values(columns, given)
@@ -103,18 +115,27 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
     """
     if not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
-    all_integers = all(re.fullmatch(r"-?\d+", value, re.ASCII) for value in counts)
+    all_integers = all(map(WHOLE.fullmatch, counts))
     values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
     shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
+    got = f"{len(values)}: {shown}"
     if label.classes:
         classes = tuple(canonical(value) for value in label.classes)
         if counts.keys().isdisjoint(classes):
             raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {shown}")
         return classes
-    if task.traits.label == "class" and len(values) != task.outputs:
-        raise ValueError(
-            f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {len(values)}: {shown}"
-        )
+    if task.traits.label == "class" and not task.outputs_left_open and len(values) != task.outputs:
+        raise ValueError(f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {got}")
+    if task.traits.label == "class" and len(values) < task.traits.outputs[0]:
+        raise ValueError(f"{where}: expected {task.traits.outputs[0]} or more classes, got {got}")
     return tuple(values)
+
+
+def _class_type(values: Sequence[str]) -> ClassType:
+    """The type of classes whose column has not the type of texts."""
+    if set(values) <= {"false", "true"}:
+        return "boolean"
+    fits = all(WHOLE.fullmatch(value) and -(2**63) <= int(value) < 2**63 for value in values)
+    return "integer" if fits else "text"

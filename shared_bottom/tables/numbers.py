@@ -13,7 +13,7 @@ from spec.table import TableSpec
 
 
 def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColumn, np.ndarray]]:
-    """The numeric inputs in the order of `FittedColumns.numeric_inputs`, each with its numbers: float64 (N,).
+    """The numeric inputs in the order of `TableSpec.numeric_inputs`, each with its numbers: float64 (N,).
 
     A missing number is NaN. The numbers come after the transform log1p, but before the transform quantile. A part of a
     time comes as a numeric column that has no options. Raises ValueError as `Block.numbers` and `Block.times` do.

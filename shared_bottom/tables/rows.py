@@ -47,8 +47,8 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
-    two embedding tables, have the same name as identifiers, where a part of a time counts as both.
+    those of the task's kind, if a column is an input and also a label or a weight, or if two inputs of the network, or
+    two embedding tables, have the same name, as identifiers where they are categorical.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -66,19 +66,22 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
             raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    times = [name for column in data.time for name in column.categorical_parts]
-    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
-    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
-    numeric_times = [name for column in data.time for name in column.numeric_parts]
-    unique("data.numeric, data.time", [*(column.name for column in data.numeric), *numeric_times])
+    unique("data.numeric and the parts of data.time", data.numeric_inputs)
+    parts = [(f"data.time.{column.name}", name) for column in data.time for name in column.categorical_parts]
+    features = [("data.categorical", column.name) for column in data.categorical]
+    _check_identifiers("names", [*features, *parts])
+    tables = dict.fromkeys(column.table_name for column in data.categorical)
+    _check_identifiers("names of tables", [*(("data.categorical", table) for table in tables), *parts])
 
 
-def _check_identifiers(what: str, names: Sequence[str]) -> None:
+def _check_identifiers(what: str, names: Sequence[tuple[str, str]]) -> None:
+    """Raises ValueError if two of the names, each with its field, are the same as identifiers."""
     first: dict[str, str] = {}
-    for name in names:
+    for field, name in names:
         if (feature := identifier(name)) in first:
-            got = f"{first[feature]!r} and {name!r}"
-            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
+            raise ValueError(
+                f"{field}: expected {what} that differ as identifiers, got {first[feature]!r} and {name!r}"
+            )
         first[feature] = name
 
 
@@ -199,5 +202,8 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
             )
     if label.classes:
         classes = {canonical(value) for value in label.classes}
-        if len(classes) != task.outputs or len(label.classes) != task.outputs:
-            raise ValueError(f"{field}.classes: expected {task.outputs} distinct values, got {label.classes}")
+        least = task.traits.outputs[0]
+        fits = len(classes) >= least if task.outputs_left_open else len(classes) == task.outputs
+        if not fits or len(classes) != len(label.classes):
+            expected = f"{least} or more" if task.outputs_left_open else task.outputs
+            raise ValueError(f"{field}.classes: expected {expected} distinct values, got {label.classes}")
