@@ -20,33 +20,33 @@ def summary_of(folder, spec):
 
 def test_numbers_have_a_mean_and_a_deviation_after_the_transform(tmp_path):
     write(tmp_path, "train.csv")
-    found = summary_of(tmp_path, experiment())
+    summaries = summary_of(tmp_path, experiment())
     age, paid = np.array([31, 58, 44.5, 23, 39]), np.log1p(COLUMNS["paid"])
     for name, numbers, missing in (("age", age, 1), ("paid", paid, 0)):
-        assert (found[name].role, found[name].rows, found[name].missing) == ("numeric", 6, missing)
-        assert (found[name].mean, found[name].deviation) == pytest.approx((numbers.mean(), numbers.std()))
+        assert (summaries[name].role, summaries[name].rows, summaries[name].missing) == ("numeric", 6, missing)
+        assert (summaries[name].mean, summaries[name].deviation) == pytest.approx((numbers.mean(), numbers.std()))
 
 
 def test_categories_have_distinct_kept_and_unknown_values(tmp_path):
     write(tmp_path, "train.csv")
     hashed = CategoricalColumn(name="floor", encoding="hash", buckets=7)
     spec = with_data(experiment(), categorical=(CategoricalColumn(name="city", minimum_count=2), hashed))
-    found = summary_of(tmp_path, spec)
+    summaries = summary_of(tmp_path, spec)
     expected = {"role": "categorical", "rows": 6, "missing": 1, "values": 5}
-    assert found["city"] == ColumnSummary(name="city", distinct=3, kept=2, unknown=0.2, **expected)
-    assert found["floor"] == ColumnSummary(name="floor", kept=7, unknown=0.0, **expected)
+    assert summaries["city"] == ColumnSummary(name="city", distinct=3, kept=2, unknown=0.2, **expected)
+    assert summaries["floor"] == ColumnSummary(name="floor", kept=7, unknown=0.0, **expected)
 
 
 def test_labels_have_what_their_task_learns_from(tmp_path):
     write(tmp_path, "train.csv")
-    found = summary_of(tmp_path, experiment())
-    assert [found[name].task for name in ("click", "spend", "plan")] == ["click", "spend", "plan"]
-    click = found["click"]
+    summaries = summary_of(tmp_path, experiment())
+    assert [summaries[name].task for name in ("click", "spend", "plan")] == ["click", "spend", "plan"]
+    click = summaries["click"]
     assert (click.role, click.missing, click.distinct, click.mean) == ("label", 1, 2, 0.4)
     spend = np.log1p([19.5, 4, 1.25, 80])
-    assert found["spend"].missing == 2
-    assert (found["spend"].mean, found["spend"].deviation) == pytest.approx((spend.mean(), spend.std()))
-    assert found["plan"].classes == {"a": 2, "b": 2, "c": 2}
+    assert summaries["spend"].missing == 2
+    assert (summaries["spend"].mean, summaries["spend"].deviation) == pytest.approx((spend.mean(), spend.std()))
+    assert summaries["plan"].classes == {"a": 2, "b": 2, "c": 2}
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,10 @@ def test_the_mean_of_a_binary_label_is_its_share_of_positives(tmp_path, label, v
 def test_labels_of_other_classes_are_missing_and_numbers_that_are_equal_do_not_deviate(tmp_path):
     write(tmp_path, "train.csv", {"x": [3, 3, 3, 3], "y": ["high", "?", "low", ""]})
     label = LabelColumn(columns=("y",), classes=("low", "mid", "high"))
-    found = summary_of(tmp_path, simple(kind="multiclass", outputs=3, label=label))
-    assert found["y"].classes == {"low": 1, "mid": 0, "high": 1}
-    assert (found["y"].missing, found["y"].distinct) == (2, 3)
-    assert (found["x"].mean, found["x"].deviation) == (3.0, 0.0)
+    summaries = summary_of(tmp_path, simple(kind="multiclass", outputs=3, label=label))
+    assert summaries["y"].classes == {"low": 1, "mid": 0, "high": 1}
+    assert (summaries["y"].missing, summaries["y"].distinct) == (2, 3)
+    assert (summaries["x"].mean, summaries["x"].deviation) == (3.0, 0.0)
 
 
 def test_only_the_training_rows_count(tmp_path):

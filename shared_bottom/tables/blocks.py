@@ -40,14 +40,17 @@ class Texts(NamedTuple):
     codes: np.ndarray
     """int (N,): each row's index in `values`, or -1 where the value is missing."""
 
-    def counts(self) -> Counter[str]:
-        """How many rows have each value, without the missing ones."""
+    @property
+    def present(self) -> np.ndarray:
+        """bool (N,): the rows whose value is not missing."""
+        return np.array([*(value is not None for value in self.values), False])[self.codes]
+
+    def add_to(self, counts: Counter[str]) -> None:
+        """Add to `counts` how many rows have each value, without the missing ones."""
         rows = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
-        counts: Counter[str] = Counter()
         for value, rows_with_value in zip(self.values, rows.tolist(), strict=True):
             if value is not None and rows_with_value:
                 counts[value] += rows_with_value
-        return counts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,6 +11,8 @@ NAMED = 10
 """The largest number of values that a line names."""
 ROWS, DISTINCT = 100, 0.9
 """With so many rows or more, so many distinct values for each row are too many for a category."""
+SEPARATORS = ("|", ";", ",")
+"""What may stand between the values of a text that is a list."""
 SEPARATED = 0.5
 """Texts of which more than this share has a separator are most likely lists."""
 NEAR = 10.0
@@ -42,19 +44,19 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
 
 
 def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
-    name = column.name
-    if column.embeddings is None and texts.values >= ROWS and len(texts.counts) >= DISTINCT * texts.values:
-        yield (
-            f"column {name!r}: expected a category, got {len(texts.counts):,} distinct values in {texts.values:,} "
-            "(is it a number, a time or the row's id?)"
-        )
-    elif len(texts.counts) == 1 and not texts.missing and texts.rows > 1:
-        yield f"column {name!r}: expected values that differ, got {next(iter(texts.counts))!r} in every row"
-    for separator, values in texts.separated.items():
-        if column.length == 1 and values > SEPARATED * texts.values:
+    name, counts, values = column.name, texts.counts, texts.counts.total()
+    if column.buckets is None:
+        if column.embeddings is None and values >= ROWS and len(counts) >= DISTINCT * values:
+            got = f"{len(counts):,} distinct values in {values:,} (is it a number, a time or the row's id?)"
+            yield f"column {name!r}: expected a category, got {got}"
+        elif len(counts) == 1 and not texts.missing and values > 1:
+            yield f"column {name!r}: expected values that differ, got {next(iter(counts))!r} in every row"
+    for separator in SEPARATORS if column.length == 1 else ():
+        separated = sum(rows for text, rows in counts.items() if separator in text)
+        if separated > SEPARATED * values:
             yield (
-                f"column {name!r}: {values:,} of {texts.values:,} values have {separator!r} in them; if they are "
-                f"lists, set separator = {separator!r} and a length above 1"
+                f"column {name!r}: {separated:,} of {values:,} values have {separator!r} in them; if they are lists, "
+                f"set separator = {separator!r} and a length above 1"
             )
             return
 

@@ -1,5 +1,6 @@
 """The rows of a table, encoded as the arrays that the network takes, by what was learnt from the training rows."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -19,6 +20,8 @@ from spec.table import TableSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 """The values that a binary label may have if its `positive` is not given."""
+MISSING = -1
+"""Stands for a missing value until it is known what a missing value becomes."""
 
 
 def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
@@ -74,10 +77,11 @@ class Encoder:
         In a column of length 1, a missing value has the id 0, like an unknown one.
         """
         texts, rows, places = column_values(block, column)
+        known = look_up(texts, lookup, MISSING, np.int32)
         if self._tally is not None:
-            self._tally.add_values(column.name, texts.counts(), lookup)
+            self._tally.add_values(column.name, int((known != MISSING).sum()), int((known == 0).sum()))
         ids = np.full((block.rows, column.length), -1, np.int32)
-        ids[rows, places] = look_up(texts, lookup, 0, np.int32)
+        ids[rows, places] = np.maximum(known, 0)
         return ids
 
     def _lookup(self, column: CategoricalColumn) -> Callable[[str], int]:
@@ -125,7 +129,9 @@ class Encoder:
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
             if self._tally is not None:
-                self._tally.add_classes(task.name, texts.counts(), class_numbers)
+                counts: Counter[str] = Counter()
+                texts.add_to(counts)
+                self._tally.add_classes(task.name, counts, class_numbers)
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
         if label.positive is not None:
             positive = canonical(label.positive)

@@ -57,17 +57,17 @@ def fit_blocks(
                 seen.times[time.name].add_times(block.times(time.name, time.missing))
         for categorical in data.categorical:
             seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
-        for task in experiment.model.tasks:
+        for task_name, moments_of_task in label_moments.items():
+            label, seen_labels = data.labels[task_name], seen.labels[task_name]
+            for name, moments, seen_label in zip(label.columns, moments_of_task, seen_labels, strict=True):
+                numbers = block.numbers(name, label.transform, label.missing)
+                moments.add(numbers)
+                seen_label.add_numbers(numbers)
+        for task in other_tasks:
             label = data.labels[task.name]
-            for i, name in enumerate(label.columns):
-                if task.name in label_moments:
-                    numbers = block.numbers(name, label.transform, label.missing)
-                    label_moments[task.name][i].add(numbers)
-                    seen.labels[task.name][i].add_numbers(numbers)
-                else:
-                    seen.labels[task.name][i].add_texts(block.texts(name, label.missing))
-                    if block.is_text(name):
-                        text_labels.add(task.name)
+            seen.labels[task.name][0].add_texts(block.texts(label.columns[0], label.missing))
+            if block.is_text(label.columns[0]):
+                text_labels.add(task.name)
 
     def where(name: str) -> str:
         return f"{source}: column {name!r}"

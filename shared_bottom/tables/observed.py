@@ -15,32 +15,28 @@ from spec.columns import TIME_PARTS, CategoricalColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
-SEPARATORS = ("|", ";", ",")
-"""What may stand between the values of a text that is a list."""
-
 
 class Observed:
     """What one column has in the blocks of rows seen so far."""
 
     def __init__(self, *, counted: bool = True) -> None:
-        """counted: whether to count how many rows have each text, which takes memory for every distinct one."""
+        """counted: whether to count how often each text occurs, which takes memory for each; if not, only the texts of
+        the first block are counted.
+        """
         self.rows = self.missing = self.values = 0
         self.smallest, self.largest = np.inf, -np.inf
         self.counts: Counter[str] = Counter()
-        """By text: the rows that have it."""
-        self.separated: Counter[str] = Counter()
-        """By separator: the texts in which it occurs."""
+        """How often each text occurs."""
         self._counted = counted
 
-    def add_numbers(self, numbers: np.ndarray) -> np.ndarray:
-        """Count a block's numbers, float64 (N,), NaN where one is missing, and return them."""
+    def add_numbers(self, numbers: np.ndarray) -> None:
+        """Count a block's numbers: float64 (N,), NaN where one is missing."""
         present = numbers[~np.isnan(numbers)]
         self.rows += len(numbers)
         self.missing += len(numbers) - len(present)
         if len(present):
             self.smallest = min(self.smallest, float(present.min()))
             self.largest = max(self.largest, float(present.max()))
-        return numbers
 
     def add_times(self, times: np.ndarray) -> None:
         """Count a block's times: datetime64 (N,), NaT where one is missing."""
@@ -49,25 +45,16 @@ class Observed:
 
     def add_texts(self, texts: Texts) -> None:
         """Count a block's texts, one for each row."""
-        counts = texts.counts()
-        self.rows += len(texts.codes)
-        self.missing += len(texts.codes) - counts.total()
-        self._count(counts)
+        self.add_values(Values(texts, np.arange(len(texts.codes)), np.zeros(len(texts.codes))), len(texts.codes))
 
     def add_values(self, values: Values, rows: int) -> None:
         """Count the values of a categorical column in a block of so many rows."""
-        texts = values.texts
-        there = np.array([*(value is not None for value in texts.values), False])[texts.codes]
+        present = values.texts.present
         self.rows += rows
-        self.missing += int((np.bincount(values.rows[there], minlength=rows) == 0).sum())
-        self._count(texts.counts())
-
-    def _count(self, counts: Counter[str]) -> None:
-        self.values += counts.total()
-        if self._counted:
-            self.counts.update(counts)
-        for separator in SEPARATORS:
-            self.separated[separator] += sum(rows for text, rows in counts.items() if separator in text)
+        self.values += int(present.sum())
+        self.missing += int((np.bincount(values.rows[present], minlength=rows) == 0).sum())
+        if self._counted or not self.counts:
+            values.texts.add_to(self.counts)
 
     @property
     def constant(self) -> bool:

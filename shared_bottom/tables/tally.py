@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from shared_bottom.tables.columns import FittedColumns
@@ -28,18 +28,14 @@ class Tally:
     other_classes: dict[str, Counter[str]] = field(default_factory=dict)
     """By multiclass task: the rows of each label that is none of its classes, and so is missing."""
 
-    def add_values(self, column: str, counts: Counter[str], lookup: Callable[[str], int]) -> None:
-        """Count the values of a column in a block.
+    def add_values(self, column: str, values: int, unknown: int) -> None:
+        """Count the values of a column in a block, and those of them that are unknown."""
+        self.values[column] += values
+        self.unknown[column] += unknown
 
-        counts: how many there are of each.
-        lookup: the function that gives a value's id, 0 for an unknown one.
-        """
-        self.values[column] += counts.total()
-        self.unknown[column] += sum(number for value, number in counts.items() if lookup(value) == 0)
-
-    def add_classes(self, task: str, counts: Counter[str], classes: Container[str]) -> None:
+    def add_classes(self, task: str, counts: Mapping[str, int], classes: Container[str]) -> None:
         """Count the labels of a task in a block: how many rows there are of each, and which are its classes."""
-        others = Counter({value: rows for value, rows in counts.items() if value not in classes})
+        others = {value: rows for value, rows in counts.items() if value not in classes}
         self.other_classes.setdefault(task, Counter()).update(others)
 
     def share(self, column: str) -> float:
