@@ -21,7 +21,7 @@ from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import Network
 from backends.torch.optimizers import Slots
-from backends.torch.settings import scope
+from backends.torch.settings import open_compile_cache, scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -95,7 +95,12 @@ def compiled_run(
 
     def run_alone(state: TrainState, batches: Batch) -> tuple[TrainState, Losses]:
         with COMPILER:
-            return run(state, batches)
+            open_compile_cache()
+            try:
+                return run(state, batches)
+            except torch._dynamo.exc.BackendCompilerFailed as error:
+                reason = repr(error.inner_exception).partition("\\n")[0]
+                raise ValueError(f"execution: expected 'eager', or a compiler that works, got {reason:.200}") from error
 
     return run_alone
 
@@ -181,17 +186,18 @@ class Trainer:
         balance: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
-        self._run = make_run(model, step_spec, params.dtype, device, execution)
-        vector = torch.tensor(params, device=device)
-        optimizer_slots = optimizers.init(step_spec.optimizer, vector)
-        optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
-        kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
-        self.state = TrainState(vector, optimizer_slots, kept)
+        with scope():
+            self._run = make_run(model, step_spec, params.dtype, device, execution)
+            vector = torch.tensor(params, device=device)
+            optimizer_slots = optimizers.init(step_spec.optimizer, vector)
+            optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
+            kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
+            self.state = TrainState(vector, optimizer_slots, kept)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         with scope():
+            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
             self.state, losses = self._run(self.state, tensors)
         return losses.double().numpy(force=True)
 
