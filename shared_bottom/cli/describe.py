@@ -7,12 +7,11 @@ from shared_bottom.cli.options import Describe
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
-from shared_bottom.tables.rows import fit_columns
+from shared_bottom.tables.rows import fit_columns, has_table
 from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
 from spec.params import layers, parameter_shapes
-from spec.reading import parse_toml, read_text
 
 
 def describe(options: Describe) -> None:
@@ -29,18 +28,11 @@ def network(path: Path) -> tuple[ModelSpec, int]:
     """
     if path.is_dir():
         return read_trained(path).model, read(path / EXPERIMENT).train.batch_size
-    if not _has_table(path):
+    if not has_table(path):
         experiment = read_experiment(path)
         return experiment.model, experiment.train.batch_size
     table = read(path)
     return fit_columns(table, Path()).model(table.model), table.train.batch_size
-
-
-def _has_table(path: Path) -> bool:
-    try:
-        return "data" in parse_toml(read_text(path))
-    except ValueError:  # the function that reads the file next says what is wrong with it
-        return False
 
 
 def print_network(model: ModelSpec, batch_size: int) -> None:

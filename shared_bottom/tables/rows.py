@@ -15,7 +15,7 @@ from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
-from spec.reading import read_text
+from spec.reading import parse_toml, read_text
 from spec.table import LabelColumn, TableExperiment, TableSpec
 from spec.validation import one_line
 
@@ -38,6 +38,14 @@ def read_table_experiment(path: Path) -> TableExperiment:
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
     return experiment
+
+
+def has_table(path: Path) -> bool:
+    """Whether a TOML file has the table [data]. Raises OSError and ValueError, as `read_table_experiment` does."""
+    try:
+        return "data" in parse_toml(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
 
 
 def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
@@ -103,13 +111,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    batches = list(_encoded(columns, folder, paths, subset, labels))
-    return Dataset(
-        numeric=_joined([batch.numeric for batch in batches]),
-        categorical=_joined([batch.categorical for batch in batches]),
-        labels={task: np.concatenate([batch.labels[task] for batch in batches]) for task in batches[0].labels},
-        sample_weight=_joined([batch.sample_weight for batch in batches]),
-    )
+    return concatenate(list(_encoded(columns, folder, paths, subset, labels)))
 
 
 def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labels: bool = False) -> Iterator[Dataset]:
@@ -121,6 +123,16 @@ def stream_rows(columns: FittedColumns, folder: Path, paths: Sequence[str], labe
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
     return _encoded(columns, folder, paths, "all", labels)
+
+
+def concatenate(batches: Sequence[Dataset]) -> Dataset:
+    """The rows of batches of one table as one data set."""
+    return Dataset(
+        numeric=_joined([batch.numeric for batch in batches]),
+        categorical=_joined([batch.categorical for batch in batches]),
+        labels={task: np.concatenate([batch.labels[task] for batch in batches]) for task in batches[0].labels},
+        sample_weight=_joined([batch.sample_weight for batch in batches]),
+    )
 
 
 def _joined(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
