@@ -182,23 +182,18 @@ print(json.dumps([losses.tolist(), ours]))
 
 
 def flip(content):
-    return content[:-1] + bytes([content[-1] ^ 1]) if content else b"\0"
-
-
-DAMAGES = {"all": lambda i: True, "some": lambda i: i % 2}
+    return content[:-1] + bytes([content[-1] ^ 1])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "execution"), [("torch", "step"), ("jax", "epoch")])
-@pytest.mark.parametrize("damaged", DAMAGES.values(), ids=DAMAGES)
-def test_what_is_damaged_is_compiled_anew(cache, name, execution, damaged):
+def test_what_is_damaged_is_compiled_anew(cache, name, execution):
     pytest.importorskip({"torch": "torch", "jax": "flax"}[name])
     code = LOSSES.format(name=name, execution=execution)
     losses, said = run(code)
     assert said == []
     kept = [path for path in sorted((cache / name).rglob("*")) if path.is_file() and path.stat().st_size]
-    kept = [path for path in kept if not path.name.endswith("-atime")]
-    changed = [path for i, path in enumerate(kept) if damaged(i) or len(kept) == 1]
+    changed = [path for path in kept if not path.name.endswith("-atime")][::2]
     for i, path in enumerate(changed):
         content = path.read_bytes()
         path.write_bytes((flip(content), content[: len(content) // 2], b"")[i % 3])
@@ -208,7 +203,6 @@ def test_what_is_damaged_is_compiled_anew(cache, name, execution, damaged):
     assert said == [
         f"compile cache {cache / name}: {count} damaged files are removed, among them {first}; they are made again"
     ]
-    assert run(code) == [losses, []]
 
 
 def remembered(folder):
