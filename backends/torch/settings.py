@@ -71,20 +71,22 @@ def use_compile_cache() -> Undo:
 
 
 def open_compile_cache() -> None:
-    """Must be called within `scope` before a compiled function is, which may compile: see `backends.caches`."""
-    if os.environ["TORCHINDUCTOR_CACHE_DIR"] == CACHE:
+    """Must be called within `scope` before PyTorch's compiler is used in any way: see `backends.caches`."""
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR") == CACHE:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(open_cache(Path(CACHE)))
 
 
 def missing_compiler() -> str | None:
     """What PyTorch needs to compile for the CPU and does not find, in words; None if all is there."""
-    from torch._inductor.cpp_builder import get_cpp_compiler  # here, because it takes seconds to import
-    from torch._inductor.exc import InvalidCxxCompiler
+    with COMPILE_CACHE:
+        open_compile_cache()
+        from torch._inductor.cpp_builder import get_cpp_compiler  # here, because it takes seconds to import
+        from torch._inductor.exc import InvalidCxxCompiler
 
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        return "a C++ compiler (g++, or the one that CXX names)"
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            return "a C++ compiler (g++, or the one that CXX names)"
     return None if shutil.which("openssl") else "the program openssl"
 
 

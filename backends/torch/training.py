@@ -76,6 +76,7 @@ def make_run(
     if execution == "eager":
         return functools.partial(loop_steps, functools.partial(in_place, make_step(model, step_spec, dtype, device)))
     with COMPILER:  # of two threads that come with equal arguments, one makes the function
+        open_compile_cache()
         return compiled_run(model, step_spec, dtype, device, execution)
 
 
