@@ -19,8 +19,8 @@ class Options:
         str, tyro.conf.arg(help=f"One of {', '.join(backend_names())}; or all, each in a process of its own.")
     ] = "all"
     case: str = "tutorial"
-    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
-    of [train], execution and device are this command's."""
+    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train], on the first
+    rows of its [data], or on random rows if it has none; of [train], execution and device are this command's."""
     execution: Literal["all", "eager", "step", "epoch"] = "all"
     """How much is compiled: nothing, one step, or a scan over many steps."""
     device: Literal["auto", "cpu", "gpu"] = "auto"

@@ -4,12 +4,14 @@ cache of compiled code.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from backends.settings import Undo, WhileComputing
+from backends.caches import open_cache
+from backends.settings import Undo, WhileComputing, memory_errors
 from spec.files import cache_folder
 
 CACHE = str(cache_folder() / "jax")
@@ -26,6 +28,7 @@ def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
         jax.enable_x64(dtype == np.float64),
         jax.default_matmul_precision("float32"),
         COMPILE_CACHE,
+        memory_errors(),
     ):
         yield
 
@@ -42,7 +45,7 @@ def use_compile_cache() -> Undo:
             jax.config.update(name, value)
         reset_cache()
 
-    change(CACHE, 0.1)
+    change(str(open_cache(Path(CACHE))), 0.1)
     return lambda: change(None, users_seconds)
 
 

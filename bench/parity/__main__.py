@@ -36,7 +36,8 @@ class Options:
         str | None, tyro.conf.arg(help="The backend to compare it with; if not given, the first of the others.")
     ] = None
     case: str = "tutorial"
-    """tutorial, census, wide, or a FILE.toml with [model] and [train], trained on random rows."""
+    """tutorial, census, wide, or a FILE.toml with [model] and [train], trained on the first rows of its [data], or on
+    random rows if it has none."""
     precision: Literal["float64", "float32"] = "float64"
     """float32 rounding is amplified by training, so that long float32 runs part without a fault."""
     steps: int = 320

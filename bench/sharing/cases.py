@@ -8,11 +8,9 @@ from typing import Literal
 
 from shared_bottom.tables import census_income
 from shared_bottom.tables.embeddings import starting_params
-from shared_bottom.tables.rows import fit_columns, read_rows, read_table_experiment
+from shared_bottom.tables.rows import fit_columns, has_table, read_rows, read_table_experiment
 from spec import Dataset, ModelSpec, TrainSpec, initial_params, presets
 from spec.params import Params
-from spec.reading import parse_toml, read_text
-from spec.validation import one_line
 
 
 def default_start(model: ModelSpec, train: TrainSpec) -> Params:
@@ -72,12 +70,10 @@ def census(folder: Path) -> Problem:
 def from_file(path: Path) -> Problem:
     """The table that a TOML file describes. It is evaluated on the test rows, or without any on the validation rows."""
     try:
-        content = parse_toml(read_text(path))
+        with_table = has_table(path)
     except OSError as error:
         raise ValueError(f"FILE: expected a file that can be read, got {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {one_line(error)}") from error
-    if "data" not in content:
+    if not with_table:
         raise ValueError(f"{path}: data: expected the table [data], of rows that sharing may help on, got none")
     experiment, folder = read_table_experiment(path), path.parent
     data = experiment.data

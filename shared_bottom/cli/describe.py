@@ -8,13 +8,12 @@ from shared_bottom.cli.options import Describe
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_columns, print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
-from shared_bottom.tables.rows import fit_columns
+from shared_bottom.tables.rows import fit_columns, has_table
 from shared_bottom.tables.summary import ColumnSummary
 from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
 from spec.params import layers, parameter_shapes
-from spec.reading import parse_toml, read_text
 
 
 def describe(options: Describe) -> None:
@@ -33,19 +32,12 @@ def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec,
     if path.is_dir():
         trained = read_trained(path)
         return trained.columns.summary, trained.model, read(path / EXPERIMENT).train.batch_size
-    if not _has_table(path):
+    if not has_table(path):
         experiment = read_experiment(path)
         return (), experiment.model, experiment.train.batch_size
     table = read(path)
     columns = fit_columns(table, Path())
     return columns.summary, columns.model(table.model), table.train.batch_size
-
-
-def _has_table(path: Path) -> bool:
-    try:
-        return "data" in parse_toml(read_text(path))
-    except ValueError:  # the function that reads the file next says what is wrong with it
-        return False
 
 
 def print_network(model: ModelSpec, batch_size: int) -> None:

@@ -22,7 +22,7 @@ from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
-from spec.reading import read_text
+from spec.reading import parse_toml, read_text
 from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line, unique
 
@@ -45,6 +45,14 @@ def read_table_experiment(path: Name) -> TableExperiment:
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
     return experiment
+
+
+def has_table(path: Path) -> bool:
+    """Whether a TOML file has the table [data]. Raises OSError and ValueError, as `read_table_experiment` does."""
+    try:
+        return "data" in parse_toml(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
 
 
 def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
