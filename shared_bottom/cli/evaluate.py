@@ -11,7 +11,7 @@ import numpy as np
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import Metrics, print_metrics
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import choose_backend, read_trained
+from shared_bottom.folder import READ_AGAIN, choose_backend, read_trained
 from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import stream_rows
@@ -26,12 +26,13 @@ def evaluate(options: Evaluate) -> None:
     The inputs are read and predicted a batch at a time. Predictions and labels of all rows are held in memory, because
     a metric such as the AUC needs all of them at once.
     """
-    check_output("--json", options.json)
+    check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
+    check_output("--json", options.json, map(Path, paths))
     predictions, labels, weights = [], [], []
     for rows in stream_rows(columns, Path(), paths, labels=True):
         predictions.append(trained.predict(backend, rows, options.device))

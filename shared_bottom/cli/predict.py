@@ -9,8 +9,8 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
-from shared_bottom.disk import check_output, whole_file
-from shared_bottom.folder import Trained, choose_backend, read_trained
+from shared_bottom.disk import check_output, keeping, whole_file
+from shared_bottom.folder import READ_AGAIN, Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
@@ -29,7 +29,7 @@ def predict(options: Predict) -> None:
     """
     if options.out.suffix not in WRITERS:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
-    check_output("--out", options.out)
+    check_output("--out", options.out, [*options.files, *map(options.folder.joinpath, READ_AGAIN)])
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
@@ -38,7 +38,11 @@ def predict(options: Predict) -> None:
     for path in options.files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
     encode, backend = Encoder(trained.columns, labels=False), choose_backend(options.backend)
-    with whole_file(options.out) as partial, ExitStack() as stack:
+    with (
+        keeping("nothing was written, and an earlier file is as it was"),
+        whole_file(options.out) as file,
+        ExitStack() as stack,
+    ):
         writer, rows = None, 0
         for block in read_inputs(trained, options.files, options.keep):
             predictions = trained.predict(backend, encode(block), options.device)
@@ -47,7 +51,7 @@ def predict(options: Predict) -> None:
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
-                    writer = stack.enter_context(WRITERS[options.out.suffix](partial, schema))
+                    writer = stack.enter_context(WRITERS[options.out.suffix](file, schema))
                 writer.write_table(table.cast(schema))
             except pa.ArrowException as error:  # CSV cannot store a list, and two files may differ in a column's type
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
