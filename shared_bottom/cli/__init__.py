@@ -99,9 +99,13 @@ def stopped_by_signals() -> Iterator[None]:
 
     Unlike the death of the process, an exception lets the code that writes a file remove what is half written. Python
     drops an exception that is raised while it collects garbage or calls a finalizer; the signal is sent again then.
+    A library may make another error of it; the block ends with `Stopped` all the same.
     """
+    received: int | None = None
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = number
         raise Stopped(number)
 
     def dropped(ignored: Any) -> None:
@@ -120,3 +124,5 @@ def stopped_by_signals() -> Iterator[None]:
     finally:
         sys.unraisablehook = hook
         restore(before)
+        if received is not None:
+            raise Stopped(received)
