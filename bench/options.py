@@ -62,8 +62,8 @@ def check(options: Options) -> None:
     if not 0 <= options.tolerance < float("inf"):
         raise ValueError(f"--tolerance: expected a finite number of 0 or more, got {options.tolerance}")
     check_case(options.case, options.data_dir)
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
+    check_output("--json", options.json, [Path(options.case)])
+    check_output("--plot", options.plot, [Path(options.case)])
 
 
 def cores() -> list[int]:

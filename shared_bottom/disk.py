@@ -120,7 +120,7 @@ def remove(path: Path) -> None:
 
 
 def check_output(option: str, path: Path | None, inputs: Iterable[Path] = ()) -> None:
-    """Raises ValueError, naming the option, if the file cannot be written, or would replace what is to be read.
+    """Raises ValueError, naming the option, if the file cannot be written, or would replace what is needed.
 
     inputs: the files that are read, and the folders in which nothing may be replaced.
     """
@@ -131,10 +131,8 @@ def check_output(option: str, path: Path | None, inputs: Iterable[Path] = ()) ->
     for source in inputs:
         linked = path.exists() and source.exists() and path.samefile(source)
         if linked or path.resolve().is_relative_to(source.resolve()):
-            raise ValueError(
-                f"{option}: expected another file than those that are read, got {str(path)!r}, which is or lies in "
-                f"{str(source)!r}"
-            )
+            expected = "outside of" if source.is_dir() else "other than"
+            raise ValueError(f"{option}: expected a file {expected} {str(source)!r}, got {str(path)!r}")
 
 
 @contextmanager

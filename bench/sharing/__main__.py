@@ -70,8 +70,8 @@ def check(options: Options) -> None:
         raise ValueError(f"--data-dir: expected the folder of the Census-Income files with census, got {given}")
     if options.file != "census" and options.data_dir is not None:
         raise ValueError(f"--data-dir: expected none, only census reads it, got {str(options.data_dir)!r}")
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
+    check_output("--json", options.json, [Path(options.file)])
+    check_output("--plot", options.plot, [Path(options.file)])
     if options.plot and options.plot.suffix not in (".png", ".svg"):
         raise ValueError(f"--plot: expected a .png or .svg, got {str(options.plot)!r}")
 
