@@ -1,7 +1,6 @@
 """The options of the bench's command line, and the checks of their values."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -80,9 +79,10 @@ def check_threads(threads: int) -> None:
 
 def fail(error: Exception) -> NoReturn:
     """Print the error in one line and exit with code 2."""
+    from shared_bottom.cli.printing import say
     from spec.validation import one_line
 
-    print(f"error: {one_line(error)}", file=sys.stderr)
+    say("error", one_line(error))
     raise SystemExit(2)
 
 

@@ -51,7 +51,7 @@ def test_while_a_table_is_read(tmp_path, monkeypatch, capsys, number, code, how)
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
     monkeypatch.setattr(READING, lambda *_: how(number))
     handlers = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
-    run("fit", file, "--out", out, "--backend", "jax", code=code)
+    run("fit", file, "--out", out, code=code)
     assert capsys.readouterr() == ("", "")
     assert not out.exists()
     assert [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)] == handlers
@@ -82,5 +82,5 @@ def test_what_the_user_puts_into_the_folder_meanwhile_stays(tmp_path, monkeypatc
         send(signal.SIGINT)
 
     monkeypatch.setattr(READING, reading)
-    run("fit", file, "--out", out, "--backend", "jax", code=130)
+    run("fit", file, "--out", out, code=130)
     assert contents(out) == ["notes.txt"]

@@ -1,5 +1,6 @@
 """What the commands print where a stream has another encoding, is full, closed or a pipe that nobody reads."""
 
+import importlib
 import io
 import json
 import os
@@ -15,9 +16,10 @@ import pytest
 from shared_bottom import cli
 from shared_bottom.folder import read_trained
 from spec import to_json
-from tests.helpers.cli import contents, error, fit, run, without_plots, write_experiment
+from tests.helpers.cli import contents, error, run, without_plots, write_experiment
 
 ROOT = Path(__file__).parents[1]
+EAGERLY = ("--backend", "torch", "--train.execution", "eager", "--train.epochs", "1")
 NO_SPACE = "error: standard output: No space left on device\n"
 
 
@@ -72,24 +74,37 @@ def test_a_standard_output_that_cannot_be_written_ends_the_command(
     assert capsys.readouterr().err == said
 
 
+@pytest.mark.parametrize("command", ["bench", "bench.parity", "bench.sharing"])
+def test_the_benches_do_the_same(monkeypatch, capsys, command):
+    main = importlib.import_module(f"{command}.__main__").main
+    monkeypatch.setattr(sys, "argv", [command, "--help"])
+    with unread() as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        with pytest.raises(SystemExit) as stop:
+            main()
+    assert stop.value.code == 141
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("stream", "code"), [(unread, 141), (full, 1)])
 def test_a_run_is_whole_before_anything_of_it_is_printed(tmp_path, monkeypatch, stream, code):
+    pytest.importorskip("torch")
     without_plots(monkeypatch)
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
     with stream() as output:
         monkeypatch.setattr(sys, "stdout", output)
-        flags = ("--backend", "jax", "--train.execution", "epoch", "--train.epochs", "1")
-        assert ended("fit", file, "--out", out, *flags) == code
+        assert ended("fit", file, "--out", out, *EAGERLY) == code
     assert {"model", "report.html", "metrics.jsonl"} <= {*contents(out)}
 
 
 @pytest.mark.parametrize("stream", [unread, full, nullcontext], ids=["unread", "full", "closed"])
 def test_progress_and_errors_that_nobody_sees_cost_nothing(tmp_path, monkeypatch, stream):
+    pytest.importorskip("torch")
     without_plots(monkeypatch)
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
     with stream() as errors:
         monkeypatch.setattr(sys, "stderr", errors)
-        fit(file, out, "jax", "--train.epochs", "1")
+        assert ended("fit", file, "--out", out, *EAGERLY) == 0
         assert ended("describe", "none.toml") == 2
     assert "model" in contents(out)
 
@@ -104,9 +119,8 @@ def test_a_process_ends_with_the_same_code_whatever_becomes_of_its_streams(tmp_p
     full().close()
     pytest.importorskip("torch")
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
-    flags = ("--backend", "torch", "--train.execution", "eager", "--train.epochs", "1")
     shell = f'"{sys.executable}" -m shared_bottom "$@" {redirection}'
-    for arguments, code in ((("fit", file, "--out", out, *flags), trains), (("describe", "none.toml"), describes)):
+    for arguments, code in ((("fit", file, "--out", out, *EAGERLY), trains), (("describe", "none.toml"), describes)):
         command = ["sh", "-c", shell, "sh", *map(str, arguments)]
         assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120).returncode == code
     assert read_trained(out).params
@@ -120,13 +134,13 @@ def test_texts_of_a_file_reach_the_terminal_written_out(trained, tmp_path, capsy
     columns = json.loads(to_json(read_trained(trained).columns))
     columns["data"]["test"] = [ESCAPES]
     (tmp_path / "model" / "columns.json").write_text(json.dumps(columns))
-    said = error(capsys, "evaluate", tmp_path, "--backend", "jax")
+    said = error(capsys, "evaluate", tmp_path)
     assert said.startswith(r"\x1b]0;title\x07 error: forged: expected a file")
 
 
 def test_the_title_of_a_table_is_written_out_too(trained, tmp_path, capsys):
     rows = shutil.copy(trained.parent / "test.parquet", tmp_path / "a\x1b[31m\nb.parquet")
-    run("evaluate", trained, "--data", rows, "--backend", "jax")
+    run("evaluate", trained, "--data", rows)
     assert r"a\x1b[31m b.parquet" in capsys.readouterr().out
 
 

@@ -19,6 +19,7 @@ from bench.cases import Case, load_cases
 from bench.options import fail
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report
+from shared_bottom.cli.printing import standard_streams
 from shared_bottom.disk import check_output, write_whole
 from spec import backend_names, load_backend
 
@@ -51,6 +52,7 @@ class Options:
     """Write both loss curves and their difference to this PNG."""
 
 
+@standard_streams()
 def main() -> None:
     """Parse, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.parity")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import tyro
 
 from bench.options import check_threads, fail, limit_threads
+from shared_bottom.cli.printing import standard_streams
 from spec import backend_names
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def check(options: Options) -> None:
         raise ValueError(f"--plot: expected a .png or .svg, got {str(options.plot)!r}")
 
 
+@standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.sharing")
