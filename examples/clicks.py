@@ -87,8 +87,8 @@ def main(options: Options) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     for seed, (name, rows) in enumerate(FILES.items(), start=1):
         path, table = options.out / name, visits(rows, seed=seed)
-        with whole_file(path) as partial:
-            parquet.write_table(table, partial)
+        with whole_file(path) as file:
+            parquet.write_table(table, file)
         clicks = np.mean(table["click"].to_numpy())
         print(f"{path}: {rows} visits, {clicks:.1%} with a click, {', '.join(table.column_names)}")
 

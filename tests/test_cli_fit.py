@@ -45,7 +45,7 @@ def undrawn(request, monkeypatch):
 
 def test_the_folder_holds_the_run(trained):
     assert contents(trained) == WRITTEN
-    assert contents(trained / "model") == ["columns.json", "model.json", "params.safetensors"]
+    assert contents(trained / "model") == ["columns.json", "model.json", "model.sha256", "params.safetensors"]
     model = read_trained(trained).model
     params = load_file(trained / "model" / "params.safetensors")
     assert {name: value.shape for name, value in params.items()} == parameter_shapes(model)
@@ -210,7 +210,9 @@ def test_a_model_that_cannot_be_written_is_not_there_in_part(tmp_path, capsys, m
 
     monkeypatch.setattr(os, "fsync", full)
     more = ("--resume", "--train.epochs", "3", "--backend", "jax", "--train.execution", "epoch", "--quiet")
-    assert error(capsys, "fit", file, "--out", out, *more) == "disk: No space left on device"
+    end = out / "checkpoints" / "step-00000015"
+    said = f"disk: No space left on device; the end of the run is kept, and --resume writes the model: {end}"
+    assert error(capsys, "fit", file, "--out", out, *more) == said
     assert contents(out) == WRITTEN
     assert {name: (out / "model" / name).read_bytes() for name in contents(out / "model")} == before
     assert steps_saved(out / "checkpoints")[-1] == load_checkpoint(out / "checkpoints").step

@@ -122,6 +122,7 @@ LAYERS = [
     ["spec"],
     ["backends"],
     ["shared_bottom.disk", "shared_bottom.arrays"],
+    ["shared_bottom.lock"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
     ["shared_bottom.predictions"],

@@ -8,10 +8,11 @@ from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import read_trained
+from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import metrics_in_column_units, without_inputs
 from shared_bottom.run.metrics import counted
 from shared_bottom.tables.rows import stream_rows
+from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
 from shared_bottom.trained import choose_backend
 from spec.data import Dataset, label_present
@@ -24,13 +25,14 @@ def evaluate(options: Evaluate) -> None:
     The inputs are read and predicted a batch at a time. Predictions and labels of all rows are held in memory, because
     a metric such as the AUC needs all of them at once.
     """
-    check_output("--json", options.json)
+    check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
     check_share("--max-unknown", options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
+    check_output("--json", options.json, source_of(paths).files)
     tally = Tally()
     data, predictions = without_inputs(
         (rows, trained.predict_encoded(backend, rows, options.device))

@@ -45,7 +45,8 @@ class Fit(FitFlags):
     Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
     --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
     --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
-    the loss is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
+    the loss is not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which
+    save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]

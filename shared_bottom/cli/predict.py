@@ -10,8 +10,8 @@ from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
 from shared_bottom.cli.unknown import check_share, check_unknown
-from shared_bottom.disk import check_output, whole_file
-from shared_bottom.folder import read_trained
+from shared_bottom.disk import check_output, keeping, whole_file
+from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import prediction_arrays
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
@@ -32,19 +32,23 @@ def predict(options: Predict) -> None:
     """
     if options.out.suffix not in WRITERS:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
-    check_output("--out", options.out)
+    files = source_of(options.files).files
+    check_output("--out", options.out, [*files, *map(options.folder.joinpath, READ_AGAIN)])
     check_share("--max-unknown", options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
     names = trained.columns.prediction_columns()
     kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
-    files = source_of(options.files).files
     for path in files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
     tally = Tally()
     encode, backend = Encoder(trained.columns, labels=False, tally=tally), choose_backend(options.backend)
-    with whole_file(options.out) as partial, ExitStack() as stack:
+    with (
+        keeping("nothing was written, and an earlier file is as it was"),
+        whole_file(options.out) as file,
+        ExitStack() as stack,
+    ):
         writer, rows = None, 0
         for block in read_inputs(trained, files, options.keep):
             predictions = trained.predict_encoded(backend, encode(block), options.device)
@@ -53,7 +57,7 @@ def predict(options: Predict) -> None:
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
-                    writer = stack.enter_context(WRITERS[options.out.suffix](partial, schema))
+                    writer = stack.enter_context(WRITERS[options.out.suffix](file, schema))
                 writer.write_table(table.cast(schema))
             except pa.ArrowException as error:  # CSV cannot store a list, and two files may differ in a column's type
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
