@@ -21,7 +21,7 @@ CHOOSER = "torch._inductor.runtime.cache_dir_utils"
 
 @contextmanager
 def scope() -> Iterator[None]:
-    """Matrix products in full float32, no GPU's default and no autocast; gradients, though the caller may have none; and
+    """Matrix products in full float32, no GPU's default and no autocast; gradients, whatever the caller wants; and
     what is compiled inside is kept in `CACHE`.
     """
     with (

@@ -177,14 +177,10 @@ def other_tables(change):
     return lambda layout: replace(layout, tables=tuple(change(table) for table in layout.tables))
 
 
-def shared_table_apart(table):
-    """The columns of the second feature of a shared table look behind the table, as if they had one of their own."""
-    if "embeddings.word" not in table.parts:
-        return table
-    *_, last = table.lookups
-    behind = table.rows - max(table.offsets) - 7
-    offsets = list(table.offsets)
-    offsets[last.columns] = [offset + max(1, behind) for offset in offsets[last.columns]]
+def a_row_further(table):
+    """The last feature that looks into a table takes the rows behind its own."""
+    offsets, last = list(table.offsets), table.lookups[-1].columns
+    offsets[last] = [offset + 1 for offset in offsets[last]]
     return replace(table, offsets=tuple(offsets))
 
 
