@@ -126,8 +126,6 @@ JAX = {
     "jax_numpy_dtype_promotion": ["strict"],
     "jax_numpy_rank_promotion": ["raise"],
     "jax_transfer_guard": ["disallow"],
-    "jax_disable_jit": [True],
-    "jax_threefry_partitionable": [False],
 }
 
 
