@@ -44,7 +44,7 @@ class Backend(SharedBackend):
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
-        with scope():
+        with scope():  # where the caller is in inference mode, a module of such tensors could never be trained
             network = Network(model, native)
             network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
             return network.requires_grad_()

@@ -51,7 +51,8 @@ def print_network(model: ModelSpec, batch_size: int) -> None:
     rows = []
     tables = {feature.parameter: feature for feature in model.categorical}
     for name, feature in tables.items():
-        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}", f"{sizes[name]:,}", "–"])
+        frozen = "" if feature.trainable else ", frozen"
+        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}{frozen}", f"{sizes[name]:,}", "–"])
     for layer in layers(model):
         layer_size = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
         rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])

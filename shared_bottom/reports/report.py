@@ -44,7 +44,7 @@ def write_report(
     predictions: the predictions for these rows by task, as `Backend.predict` returns them. If labels and predictions
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
-    task_weight: their further weights by task, (N,) each, for tasks that have such.
+    task_weight: what they are multiplied by for a task, (N,) by task.
     classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
     given, they are numbered.
     evaluated_on: what these rows are, such as "validation rows".

@@ -45,7 +45,7 @@ def rows_by_task(
     sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
     classes: the names of the outputs by task, which are classes for a multiclass task. The outputs of a task that is
     not in it are numbered.
-    task_weight: further weights of the rows, by task, (N,) each, which multiply those of `sample_weight`.
+    task_weight: what the rows' weights are multiplied by for a task, (N,) by task, as in a `Dataset`.
 
     Raises ValueError, which names the argument, if a task has labels but no predictions or predictions but no labels,
     if there is no such task, or if an array has the wrong shape.
@@ -62,7 +62,7 @@ def rows_by_task(
     for name, task in tasks.items():
         if name not in labels:
             continue
-        label, predicted = np.asarray(labels[name]), np.asarray(predictions[name])
+        label, predicted = np.ma.asanyarray(labels[name]), np.asarray(predictions[name])
         rows = len(label)
         shapes = {
             "labels": (label, task.traits.label_per_output),
