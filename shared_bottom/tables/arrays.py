@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared_bottom.tables.values import canonical, loses_digits
+from shared_bottom.tables.values import SPELLINGS, canonical, loses_digits
 
-TRUTH_TEXTS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
+TRUTH = {"true": "1", "false": "0"}
+TRUTH_TEXTS = TRUTH | {spelling: TRUTH[text] for spelling, text in SPELLINGS.items() if text in TRUTH}
 """Booleans as programs write them, and the numbers that they are."""
 
 GROUPS = {" ": "[ \u00a0\u202f]"}

@@ -44,7 +44,7 @@ def canonical(value: str) -> str:
     return _canonical_spelling(value)
 
 
-def loses_digits(whole: float) -> bool:
+def loses_digits(whole: int) -> bool:
     """Whether a whole number that was read from a float64 may have been another one, which a float64 cannot hold."""
     return abs(whole) > EXACT_WHOLE and (whole % 10 != 0 or abs(whole) > WRITTEN_OUT)
 
