@@ -94,8 +94,10 @@ class TimeColumn:
 class CategoricalColumn:
     """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values.
 
-    Values are compared as texts: 3, "3", 3.0 and 3e+00 are one value, and so are true and "True". With a length above
-    1, a row has a list of values: see `length`.
+    Values are compared as texts: 3, "3", 3.0 and 3e+00 are one value, and so are 1.5 and "1.50", true and "True", the
+    date 2024-01-05 and its midnight. Texts such as "007", "+5" and "1e5" stay as they are, and a time's zone is no part
+    of it. A float beyond 2^53 may have been another whole number before, so it is an error unless it is a multiple of
+    ten up to 10^16. With a length above 1, a row has a list of values: see `length`.
     """
 
     name: Name

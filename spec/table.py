@@ -40,9 +40,9 @@ class TableSpec:
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
     decimal: Literal[".", ","] = "."
-    """CSV: what stands before the decimals of a number."""
+    """What stands before the decimals of a number that is a text, as all are in CSV."""
     thousands: Literal[".", ",", "'", "_", " "] | None = None
-    """CSV: what stands between the thousands of a number."""
+    """What stands between the thousands of such a number in a numeric column, a label or a weight."""
     escape: Annotated[str, Field(pattern=r"^[!#-~]$")] | None = None
     """CSV: what stands before a delimiter or a quote that belongs to a value, such as a backslash."""
     comment: Annotated[str, Field(min_length=1)] | None = None
@@ -51,7 +51,8 @@ class TableSpec:
     """CSV without a header: the columns' names, in order."""
     missing: Many[str] = MISSING
     """Texts that stand for a missing value, besides nulls and NaN, in every kind of column and in both formats. Blanks
-    around a text are no part of it. A text that is a number also stands for the number, so -999 for -999.0."""
+    around a text are no part of it. A text that is a number or a time also stands for the number or the time in all
+    their spellings and types, so -999 for -999.0."""
     memory_mb: Width = 256
     """Memory, in MiB, that reading keeps within. Vocabularies, the encoded rows that training holds, and 4 MiB for each
     numeric column with quantiles or bins come on top."""

@@ -49,7 +49,8 @@ def test_the_folder_holds_the_run(trained):
     model = read_trained(trained).model
     params = load_file(trained / "model" / "params.safetensors")
     assert {name: value.shape for name, value in params.items()} == parameter_shapes(model)
-    assert model.numeric == 3  # x, y, and where y is missing
+    assert model.numeric == 4  # x, y, seen.elapsed_days, and where y is missing
+    assert [task.outputs for task in model.tasks] == [1, 2, 3]  # the last is as many as the table has regions
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert lines[0]["metrics"].keys() == {"click", "price", "region"}

@@ -84,6 +84,26 @@ def test_rows_come_in_their_order_with_the_columns_to_keep_and_need_no_labels(tr
     np.testing.assert_allclose(found.slice(40)["click"], second["click"], rtol=1e-6)
 
 
+def test_columns_may_be_stored_in_any_way(trained, backend_of, tmp_path):
+    plain = table(30, seed=9)
+    colours = plain["colour"].combine_chunks().dictionary_encode()
+    stored = {
+        "colour": pa.DictionaryArray.from_arrays(colours.indices.cast(pa.uint8()), colours.dictionary),
+        "x": plain["x"].combine_chunks().dictionary_encode(),
+        "seen": plain["seen"].cast(pa.timestamp("ms", "UTC")),
+        "id": plain["id"].cast(pa.string()).cast(pa.string_view()),
+    }
+    flags = ("--backend", backend_of, "--keep", "id", "colour")
+    found = []
+    for name, columns in {"stored": stored, "plain": {"id": plain["id"].cast(pa.string())}}.items():
+        rows = pa.table(dict(zip(plain.column_names, plain.columns, strict=True)) | columns)
+        file = write(tmp_path / f"{name}.parquet", rows)
+        found.append(predictions(trained, tmp_path / f"{name}_out.parquet", file, *flags))
+    assert found[0].equals(found[1])
+    assert found[0]["colour"].to_pylist() == plain["colour"].to_pylist()
+    assert found[0]["id"].to_pylist() == [str(i + 9000) for i in range(30)]
+
+
 def test_in_small_blocks_it_writes_what_it_writes_at_once(copy, backend_of, tmp_path):
     file = write(tmp_path / "many.csv", table(1500, seed=5))
     flags = ("--backend", backend_of, "--keep", "id")

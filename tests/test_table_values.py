@@ -88,6 +88,24 @@ def test_a_text_may_be_stored_in_any_way(array):
     assert texts_of(block.filter(np.array([False, True, True]))) == ["b", None]
 
 
+def test_views_may_be_set_aside_for_validation(tmp_path):
+    texts = [f"v{i % 5}" for i in range(100)]
+    spec = simple(("train.parquet",), inputs=(CategoricalColumn(name="c"),), validation_fraction=0.3)
+    for kind in (pa.string(), pa.string_view()):
+        write(tmp_path, "train.parquet", {"c": pa.array(texts, kind), "y": [0, 1] * 50})
+        columns, data = encoded(tmp_path, spec, "validation")
+        assert columns.vocabularies["c"] == ("v0", "v1", "v2", "v3", "v4")
+        assert 10 < data.rows < 50
+
+
+@pytest.mark.parametrize("list_of", [pa.list_, pa.large_list, lambda text: pa.list_(text, 1)])
+def test_lists_of_views_are_lists_of_texts(list_of):
+    array = pa.array([["a"], ["b"], None], list_of(pa.string_view()))
+    kept = block_of(array).filter(np.array([False, True, True])).columns["c"]
+    assert kept.to_pylist() == [["b"], None]
+    assert kept.type.value_type == pa.string()
+
+
 @pytest.mark.parametrize(
     "array",
     [
@@ -227,6 +245,29 @@ def test_a_float_that_may_have_been_another_whole_number_is_an_error(array, show
             f"a whole number of at most 2**{bits}, since a float{array.type.bit_width} has lost digits of a larger one"
         )
     assert line == f"rows.parquet: column 'c', row 2: expected {expected}, got {shown}"
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_a_missing_number_is_missing_in_narrow_types_too(kind):
+    block = block_of(pa.array(np.array([-99.9, 1.5], kind)), missing=("-99.90", "1e300"))
+    np.testing.assert_array_equal(block.numbers("c"), [NAN, 1.5])
+    assert texts_of(block) == [None, "1.5"]
+    infinite = block_of(pa.array(np.array([np.inf], kind)), missing=("1e300",))
+    assert rejection(infinite.numbers, "c") == "rows.parquet: column 'c', row 1: expected a finite number, got inf"
+
+
+@pytest.mark.parametrize("array", [pa.array([-1e20, 7.0]), pa.array(["-1e+20", "7.0"])], ids=["double", "string"])
+def test_a_missing_value_may_be_of_any_size(array):
+    block = block_of(array, missing=("-1e+20",))
+    assert texts_of(block) == [None, "7"]
+    np.testing.assert_array_equal(block.numbers("c"), [NAN, 7])
+
+
+def test_a_column_without_a_type_is_missing_throughout():
+    block = block_of(pa.nulls(2))
+    assert texts_of(block) == [None, None]
+    assert np.isnan(block.numbers("c")).all()
+    assert np.isnat(block.times("c")).all()
 
 
 def test_exact_whole_numbers_may_be_of_any_size():

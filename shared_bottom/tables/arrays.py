@@ -25,14 +25,26 @@ def with_kernels(array: Any) -> Any:
     """The array in a type that pyarrow can filter and decode: views become texts or bytes, and runs are written out."""
     if pa.types.is_run_end_encoded(array.type):
         return with_kernels(pc.run_end_decode(array))
-    if pa.types.is_string_view(array.type):
-        return array.cast(pa.string())
-    if pa.types.is_binary_view(array.type):
-        return array.cast(pa.binary())
     if pa.types.is_dictionary(array.type):
-        values = with_kernels(array.dictionary)
-        return array if values is array.dictionary else pa.DictionaryArray.from_arrays(array.indices, values)
-    return array
+        values = array.dictionary
+        if _without_views(values.type) == values.type:
+            return array
+        return pa.DictionaryArray.from_arrays(array.indices, with_kernels(values))
+    arrow_type = _without_views(array.type)
+    return array if arrow_type == array.type else array.cast(arrow_type)
+
+
+def _without_views(arrow_type: Any) -> Any:
+    """The type with texts and bytes in place of views, in lists too."""
+    if pa.types.is_string_view(arrow_type):
+        return pa.string()
+    if pa.types.is_binary_view(arrow_type):
+        return pa.binary()
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if any(is_list(arrow_type) for is_list in lists):
+        values = _without_views(arrow_type.value_type)
+        return arrow_type if values == arrow_type.value_type else pa.list_(values)
+    return arrow_type
 
 
 def stored(array: Any) -> Any:

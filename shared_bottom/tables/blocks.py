@@ -156,7 +156,13 @@ class Block:
             numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         except pa.ArrowException as error:
             self._reject_type(name, "numbers", error)
-        return np.where(np.isin(numbers, missing.numbers), np.nan, numbers) if len(missing.numbers) else numbers
+        if not len(missing.numbers):
+            return numbers
+        kind = array.type.to_pandas_dtype() if pa.types.is_floating(array.type) else np.float64
+        with np.errstate(over="ignore"):
+            none = missing.numbers.astype(kind).astype(np.float64)  # -99.9 is another number in float32
+        none = none[np.isinf(none) == np.isinf(missing.numbers)]
+        return np.where(np.isin(numbers, none), np.nan, numbers)
 
     def _text_numbers(self, texts: Any) -> Any:
         return text_numbers(texts, self.data.decimal, self.data.thousands)
