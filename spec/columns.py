@@ -33,7 +33,8 @@ class NumericColumn:
     transform: Transform = "none"
     """log1p: log(1 + x), for amounts and counts; x must be above -1. quantile: the share of the training rows that have
     a smaller number, half of those with the same number counted too, so that about as many rows lie in each of equally
-    long intervals. The numbers in between are interpolated, those outside become 0 or 1."""
+    long intervals. The numbers in between are interpolated, those outside become 0 or 1. Quantiles are those of all
+    training rows, or of 262,144 if there are more, which are chosen by a hash of their place among them."""
     distribution: Literal["normal", "uniform"] = "normal"
     """quantile: how the shares are spread. uniform: as they are, over [0, 1]. normal: by the normal distribution's
     inverse, within ±5.2."""

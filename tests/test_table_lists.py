@@ -31,18 +31,30 @@ def written(folder, column, *, arrow_type=None):
     return "train.parquet"
 
 
+LISTS = [
+    pa.list_(pa.string()),
+    pa.large_list(pa.large_string()),
+    pa.list_view(pa.string()),
+    pa.list_(pa.dictionary(pa.int8(), pa.string())),
+    pa.list_(pa.string_view()),
+]
+
+
+@pytest.mark.parametrize("arrow_type", LISTS, ids=str)
+def test_lists_of_any_type_can_be_set_aside(tmp_path, arrow_type):
+    lists = [["a"] * (i % 4) for i in range(40)]
+    spec = with_data(
+        simple((written(tmp_path, lists, arrow_type=arrow_type),), inputs=(pages(),)), validation_fraction=0.3
+    )
+    columns = fit_columns(spec, tmp_path)
+    whole = read_rows(columns, tmp_path, spec.data.train).categorical.tolist()
+    assert whole == [[1] * (i % 4) + [-1] * (3 - i % 4) for i in range(40)]
+    parts = [read_rows(columns, tmp_path, spec.data.train, part).categorical for part in ("training", "validation")]
+    assert sorted(np.concatenate(parts).tolist()) == sorted(whole)
+
+
 @pytest.mark.parametrize("keep", ["last", "first"])
-@pytest.mark.parametrize(
-    "arrow_type",
-    [
-        pa.list_(pa.string()),
-        pa.large_list(pa.large_string()),
-        pa.list_view(pa.string()),
-        pa.list_(pa.dictionary(pa.int8(), pa.string())),
-        pa.list_(pa.string_view()),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("arrow_type", LISTS, ids=str)
 def test_lists_become_ids_from_the_left(tmp_path, arrow_type, keep):
     spec = simple((written(tmp_path, PAGES, arrow_type=arrow_type),), inputs=(pages(keep=keep),))
     columns, data = encoded(tmp_path, spec)

@@ -80,9 +80,12 @@ class FittedColumns:
         for entries, names in expected.items():
             if set(names) != getattr(self, entries).keys():
                 raise ValueError(f"{entries}: expected entries for {names}, got {list(getattr(self, entries))}")
+        for name, quantiles in self.quantiles.items():
+            if any(lower > upper for lower, upper in pairwise(quantiles)):
+                raise ValueError(f"quantiles.{name}: expected numbers that do not descend, got {quantiles!s:.100}")
         for name, edges in self.bins.items():
             if any(lower >= upper for lower, upper in pairwise(edges)):
-                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges}")
+                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges!s:.100}")
         for name in self.indicators:
             if name not in self.numeric:
                 raise ValueError(f"indicators: expected numeric inputs among {list(self.numeric)}, got {name!r}")
