@@ -14,7 +14,7 @@ _MODULES = {
     "CheckpointError": "shared_bottom.checkpoint.format",
     "CheckpointWarning": "shared_bottom.checkpoint.folder",
     "ColumnSummary": "shared_bottom.tables.summary",
-    "DataWarning": "shared_bottom.tables.doubts",
+    "DataWarning": "shared_bottom.tables.tally",
     "FittedColumns": "shared_bottom.tables.columns",
     "Trained": "shared_bottom.folder",
     "evaluate": "shared_bottom.run.metrics",

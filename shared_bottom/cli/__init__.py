@@ -24,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         with plain_warnings(), stopped_by(signal.SIGTERM):
             command = parse(arguments)
+            show_data_warnings()
             function_of(command)(command)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -60,6 +61,13 @@ def text_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"memory: expected enough for all arrays, got {one_line(error) or 'none left'}"
     return one_line(error)
+
+
+def show_data_warnings() -> None:
+    """Have each warning of a table's data shown, whatever Python's filters say, which are for a program's author."""
+    from shared_bottom.tables.tally import DataWarning
+
+    warnings.simplefilter("always", DataWarning)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import Metrics, print_metrics, print_table
-from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown, warn_of_unknown
+from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import choose_backend, read_trained
 from shared_bottom.run.metrics import counted
@@ -19,7 +19,7 @@ from shared_bottom.run.metrics import evaluate as metrics_of
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.rows import stream_rows
-from shared_bottom.tables.tally import Tally
+from shared_bottom.tables.tally import Tally, warn_of_unknown
 from spec.data import Dataset, label_present
 from spec.model import ModelSpec
 from spec.params import Params

@@ -9,7 +9,6 @@ from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_columns, print_metrics, print_table
-from shared_bottom.cli.unknown import warn_of_unknown
 from shared_bottom.disk import write_whole
 from shared_bottom.folder import (
     CHECKPOINTS,
@@ -26,7 +25,7 @@ from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.rows import Subset, fit_columns, read_rows
 from shared_bottom.tables.summary import HEADER, cells
-from shared_bottom.tables.tally import Tally, with_validation
+from shared_bottom.tables.tally import Tally, warn_of_unknown, with_validation
 from spec.data import Dataset
 from spec.files import to_toml
 from spec.model import ModelSpec

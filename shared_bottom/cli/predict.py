@@ -9,14 +9,14 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
-from shared_bottom.cli.unknown import check_share, check_unknown, warn_of_unknown
+from shared_bottom.cli.unknown import check_share, check_unknown
 from shared_bottom.disk import check_output, whole_file
 from shared_bottom.folder import Trained, choose_backend, read_trained
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
-from shared_bottom.tables.tally import Tally
+from shared_bottom.tables.tally import Tally, warn_of_unknown
 from spec.params import Params
 from spec.validation import one_line
 

@@ -1,10 +1,7 @@
 """What evaluate and predict say of values that the trained model does not know, and when these are too many."""
 
-import warnings
-
 from shared_bottom.cli.printing import print_table, shortened
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.doubts import DataWarning
 from shared_bottom.tables.tally import Tally
 
 
@@ -22,17 +19,6 @@ def check_unknown(tally: Tally, most: float | None) -> None:
                 f"--max-unknown: expected at most {most:g} of each column's values to be unknown, got "
                 f"{tally.share(column):.4g} in column {column!r} ({tally.unknown[column]:,} of {values:,})"
             )
-
-
-def warn_of_unknown(tally: Tally, columns: FittedColumns, rows: str = "") -> None:
-    """Warn of the columns of which far more values are unknown than usual, and of labels that are no class.
-
-    tally: what was counted in the rows.
-    columns: what was learnt from the training rows.
-    rows: what the rows are, as the beginning of each line.
-    """
-    for line in tally.lines(columns):
-        warnings.warn(f"{rows}{line}", DataWarning, stacklevel=2)
 
 
 def print_unknown(tally: Tally, columns: FittedColumns) -> None:

@@ -19,10 +19,6 @@ NEAR = 10.0
 """Numbers are near unit size if their deviation is within this factor of 1, and their mean this near to 0."""
 
 
-class DataWarning(UserWarning):
-    """Something in a table's rows is most likely not meant so."""
-
-
 def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
     """A line for each column or task that is most likely not meant as it is.
 

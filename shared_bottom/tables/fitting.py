@@ -8,11 +8,12 @@ from dataclasses import replace
 
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
-from shared_bottom.tables.doubts import DataWarning, doubts
+from shared_bottom.tables.doubts import doubts
 from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
+from shared_bottom.tables.tally import DataWarning
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec

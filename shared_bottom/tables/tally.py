@@ -1,5 +1,6 @@
 """How many values of a table's rows training never had: counted while they are encoded, and put into words."""
 
+import warnings
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,10 @@ FACTOR, MARGIN = 2.0, 0.05
 """The share of unknown values is high above FACTOR times the usual one, plus MARGIN."""
 NAMED = 5
 """The largest number of classes that a line names."""
+
+
+class DataWarning(UserWarning):
+    """Something in a table's rows is most likely not meant so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,17 @@ class Tally:
             if share > FACTOR * usual + MARGIN:
                 unknown = f"{self.unknown[column]:,} of {values:,} values are unknown"
                 yield f"column {column!r}: {unknown} ({share:.1%}; {usual:.1%} in the {of_rows} rows)"
+
+
+def warn_of_unknown(tally: Tally, columns: FittedColumns, rows: str = "") -> None:
+    """Warn of the columns of which far more values are unknown than usual, and of labels that are no class.
+
+    tally: what was counted in the rows.
+    columns: what was learnt from the training rows.
+    rows: what the rows are, as the beginning of each line.
+    """
+    for line in tally.lines(columns):
+        warnings.warn(f"{rows}{line}", DataWarning, stacklevel=2)
 
 
 def with_validation(columns: FittedColumns, tally: Tally) -> FittedColumns:
