@@ -10,7 +10,7 @@ import pytest
 from tests.helpers.cli import contents, run, write_experiment
 
 EXITS = pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-READING = "shared_bottom.cli.fit.fit_columns"
+READING = "shared_bottom.cli.fit.read_table"
 
 
 def send(number):
@@ -49,7 +49,7 @@ def swallowed(number):
 @pytest.mark.parametrize("how", [send, collecting, converted, swallowed])
 def test_while_a_table_is_read(tmp_path, monkeypatch, capsys, number, code, how):
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
-    monkeypatch.setattr(READING, lambda *_: how(number))
+    monkeypatch.setattr(READING, lambda *_, **__: how(number))
     handlers = [signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)]
     run("fit", file, "--out", out, code=code)
     assert capsys.readouterr() == ("", "")
@@ -77,7 +77,7 @@ def test_one_that_is_ignored_stays_so(file, monkeypatch, capsys):
 def test_what_the_user_puts_into_the_folder_meanwhile_stays(tmp_path, monkeypatch):
     file, out = write_experiment(tmp_path / "data"), tmp_path / "new" / "run"
 
-    def reading(*_):
+    def reading(*_, **__):
         (out / "notes.txt").write_text("mine")
         send(signal.SIGINT)
 

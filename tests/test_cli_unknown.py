@@ -20,7 +20,6 @@ from tests.helpers.cli import (
     write_experiment,
 )
 
-pytestmark = pytest.mark.filterwarnings("always::shared_bottom.DataWarning")
 LINE = "warning: column 'colour': 30 of 40 values are unknown (75.0%; 0.0% in the validation rows)\n"
 
 

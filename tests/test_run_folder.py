@@ -11,11 +11,11 @@ import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.folder import read_trained
-from shared_bottom.tables.rows import fit_columns
+from shared_bottom.tables.training import read_table
 from spec import load_backend
 from tests.helpers.cli import contents, error, fit, run, without_plots, write_experiment
 
-READING = "shared_bottom.cli.fit.fit_columns"
+READING = "shared_bottom.cli.fit.read_table"
 SAVING = "shared_bottom.checkpoint.folder.write_checkpoint"
 FLAGS = ("--backend", "torch", "--train.execution", "eager", "--quiet")
 WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
@@ -239,6 +239,6 @@ def test_a_run_whose_folder_goes_ends_at_once_and_keeps_its_state(shop, tmp_path
 
 def test_a_folder_that_is_removed_while_the_table_is_read_is_named(shop, tmp_path, monkeypatch, capsys):
     out = tmp_path / "run"
-    monkeypatch.setattr(READING, lambda *args: (shutil.rmtree(out), fit_columns(*args))[1])
+    monkeypatch.setattr(READING, lambda *args, **options: (shutil.rmtree(out), read_table(*args, **options))[1])
     said = error(capsys, "fit", shop, "--out", out, *FLAGS)
     assert said == f"{out}/experiment.toml: No such file or directory"

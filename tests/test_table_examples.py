@@ -67,6 +67,7 @@ def test_clicks_and_what_is_spent_can_be_learnt(clicks):
     np.testing.assert_allclose(np.concatenate([part["click"] for part in streamed]), predictions["click"], rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_census_is_read_as_the_preset_has_it(tmp_path, install):
     folder, rows = install(table(500), table(40)), 500
     (tmp_path / "census-income").symlink_to(folder)

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 from shared_bottom.cli.parsing import parse
 
                 command = parse(arguments)
+                show_data_warnings()
                 function_of(command)(command)
         except Stopped as stop:
             raise SystemExit(128 + stop.number) from None
@@ -71,6 +72,13 @@ def text_of(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return f"memory: expected enough for all arrays, got {one_line(error) or 'none left'}"
     return one_line(error)
+
+
+def show_data_warnings() -> None:
+    """Have each warning of a table's data shown, whatever Python's filters say, which are for a program's author."""
+    from shared_bottom.tables.tally import DataWarning
+
+    warnings.simplefilter("always", DataWarning)
 
 
 @contextmanager

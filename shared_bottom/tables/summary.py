@@ -60,9 +60,12 @@ def cells(summary: ColumnSummary) -> list[str]:
     def number(value: float | None) -> str:
         return "–" if value is None else f"{value:.4g}"
 
+    use = summary.role if summary.task is None else f"label of {summary.task}"
+    if summary.values is not None and summary.values != summary.rows - summary.missing:
+        use += f", {summary.values / max(summary.rows, 1):.3g} a row"  # it holds lists
     return [
         summary.name,
-        summary.role if summary.task is None else f"label of {summary.task}",
+        use,
         share(summary.missing / max(summary.rows, 1)),
         count(summary.distinct),
         count(summary.kept),
