@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     names `path`, if it cannot be written, flushed or renamed, with the same effect; UnflushedError if it is in its
     place and only the folder is not flushed.
     """
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PARTIAL}")
+    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{_PARTIAL}")  # a name may have 255 bytes
     with _named(path, partial):
         file = partial.open("xb")  # x: a link that somebody placed under this name is not followed
         try:
@@ -130,7 +130,7 @@ def check_output(option: str, path: Path | None, inputs: Iterable[Path] = ()) ->
         raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")
     for source in inputs:
         linked = path.exists() and source.exists() and path.samefile(source)
-        if linked or path.resolve().is_relative_to(source.resolve()):
+        if linked or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
             expected = "outside of" if source.is_dir() else "other than"
             raise ValueError(f"{option}: expected a file {expected} {str(source)!r}, got {str(path)!r}")
 

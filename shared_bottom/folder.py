@@ -68,8 +68,9 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
                     _remove_beginnings(path, made)
                 raise
         finally:
-            if is_still(path, place):
-                (path / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # where the disk has become read-only, that is not the news
+                if is_still(path, place):
+                    (path / LOCK).unlink(missing_ok=True)
 
 
 def check_usable(path: Path, resume: bool) -> bool:

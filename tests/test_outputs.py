@@ -146,6 +146,17 @@ def test_a_planted_link_is_not_followed(tmp_path, monkeypatch, name):
     assert link.is_symlink()
 
 
+def test_a_name_may_be_as_long_as_the_system_allows(tmp_path):
+    path = tmp_path / f"{'é' * 125}.json"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_a_link_that_leads_to_itself_is_no_input(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    check_output("--out", tmp_path / "p.csv", [tmp_path / "loop"])
+
+
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_its_permissions_are_those_of_any_new_file(tmp_path, mask, mode):
     before = os.umask(mask)

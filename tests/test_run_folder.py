@@ -199,6 +199,17 @@ def test_a_report_that_cannot_be_written_leaves_the_model(shop, tmp_path, monkey
     assert contents(out) == WRITTEN
 
 
+@pytest.mark.filterwarnings("always:the report was not written")
+def test_a_divergence_is_said_even_if_its_report_cannot_be_written(shop, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    no_space_below(monkeypatch, out / ".report.html")
+    optimizer = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e30")
+    run("fit", shop, "--out", out, *FLAGS, *optimizer, code=1)
+    warned, last = capsys.readouterr().err.splitlines()
+    assert warned == f"warning: the report was not written: {out}/report.html: No space left on device"
+    assert last.startswith("error: loss: expected finite values, got ")
+
+
 def removed(out):
     shutil.rmtree(out)
 

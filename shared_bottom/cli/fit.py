@@ -29,6 +29,7 @@ from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
+from spec.validation import one_line
 
 WORKING_FOLDER = Path()
 """The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
@@ -107,7 +108,10 @@ def fit(options: FitExperiment) -> None:
                 on_start=None if options.quiet else lambda: print_columns(columns.summary),
             )
         except DivergenceError as error:
-            report(error.history, {})
+            try:
+                report(error.history, {})
+            except OSError as failure:  # the divergence is the news
+                warnings.warn(f"the report was not written: {one_line(failure)}", UserWarning, stacklevel=2)
             raise
         end = checkpoint_path(checkpoints, len(fitted.history.step_loss))
         save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
