@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as tensors
 
@@ -50,14 +49,9 @@ class Trained:
         backend: the backend that computes them. It need not be the one that trained the network.
         rows: the block, encoded. Labels and weights are not used.
         device: where to compute.
-
-        A table has many blocks, whose numbers of rows differ, and a backend may compile again for each number of rows.
-        Therefore rows are repeated until their number is a power of two.
         """
-        repeated = np.resize(np.arange(rows.rows), 1 << (rows.rows - 1).bit_length())
-        padded = Dataset(numeric=rows.numeric, categorical=rows.categorical).take(repeated)
-        predictions = backend.predict(self.model, self.params, padded, device=device)
-        return {task: values[: rows.rows] for task, values in predictions.items()}
+        inputs = Dataset(numeric=rows.numeric, categorical=rows.categorical)
+        return backend.predict(self.model, self.params, inputs, device=device)
 
 
 def choose_backend(name: str | None) -> Backend:

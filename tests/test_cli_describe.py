@@ -1,6 +1,7 @@
 """describe: a table of layers whose sums are those of the spec."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,18 @@ def test_a_whole_spec_needs_no_data(tmp_path, capsys):
     assert rows["embeddings.city"] == ["5,000", "×", "8", "40,000", "–"]
     trunk = (1208 * 64 + 3 * 64, 2 * 100 * 64 * (2 * 1208 + 8))
     assert rows["trunk.0"] == ["1,208", "×", "64", *(f"{count:,}" for count in trunk)]
+
+
+def test_a_table_that_features_share_is_one_row_and_says_if_it_is_frozen(tmp_path, capsys):
+    path, (city,) = tmp_path / "spec.toml", MODEL.categorical
+    frozen = replace(city, trainable=False)
+    model = replace(MODEL, categorical=(frozen, replace(frozen, name="seen", table="city", length=3)))
+    path.write_text(to_toml(Experiment(model=model)))
+    rows = described(capsys, path)
+    assert [name for name in rows if name.startswith("embeddings.")] == ["embeddings.city"]
+    assert rows["embeddings.city"] == ["5,000", "×", "8,", "frozen", "40,000", "–"]
+    assert number(rows["total"][0]) == sum(math.prod(shape) for shape in parameter_shapes(model).values())
+    assert layer_flops(model, 1)["trunk.0"] == 2 * 64 * 2 * 1216  # without a gradient of what does not move
 
 
 def test_a_table_is_read_for_its_vocabularies_and_gives_the_network_that_is_trained(trained, capsys):

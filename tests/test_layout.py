@@ -1,6 +1,5 @@
 """Where parameters lie in a backend: packed without loss, like heads and tables tied together."""
 
-import math
 from dataclasses import replace
 
 import numpy as np

@@ -152,6 +152,9 @@ class TestReport:
         model = small_model()
         said = rejection(write, tmp_path, model, history_of(model), **rows)
         assert said == "sample_weight: expected shape (3,), got (2,)"
+        rows |= {"sample_weight": np.ones(3), "task_weight": {"a": np.ones(4)}}
+        said = rejection(write, tmp_path, model, history_of(model), **rows)
+        assert said == "task_weight['a']: expected shape (3,), got (4,)"
 
 
 class TestEvents:

@@ -18,13 +18,16 @@ CACHE = str(cache_folder() / "jax")
 
 @contextmanager
 def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
-    """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; and what is
-    compiled inside is kept in `CACHE`.
+    """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; NumPy's rules of
+    types, shapes and transfers, though the caller may be stricter; and what is compiled inside is kept in `CACHE`.
     """
     with (
         jax.default_device(device),
         jax.enable_x64(dtype == np.float64),
         jax.default_matmul_precision("float32"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.transfer_guard("allow"),
         COMPILE_CACHE,
     ):
         yield

@@ -40,8 +40,9 @@ class Backend(SharedBackend):
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
-        network = Network(model, native)
-        network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
+        with scope():  # where the caller is in inference mode, a module of such tensors could never be trained
+            network = Network(model, native)
+            network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
         return network
 
     def logits(self, network: Network, inputs: Batches) -> Params:
@@ -56,8 +57,8 @@ class Backend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
-        tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
         with scope():
+            tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
             losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 

@@ -1,5 +1,5 @@
-"""What holds while PyTorch computes for us, and no longer: matrix products in full float32, and our cache of compiled
-code.
+"""What holds while PyTorch computes for us, and no longer: matrix products in full float32, gradients, and our cache of
+compiled code.
 """
 
 import functools
@@ -21,8 +21,17 @@ CHOOSER = "torch._inductor.runtime.cache_dir_utils"
 
 @contextmanager
 def scope() -> Iterator[None]:
-    """Matrix products in full float32, no GPU's default; and what is compiled inside is kept in `CACHE`."""
-    with PRECISION, COMPILE_CACHE:
+    """Matrix products in full float32, no GPU's default and no autocast; gradients, whatever the caller wants; and
+    what is compiled inside is kept in `CACHE`.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+        PRECISION,
+        COMPILE_CACHE,
+    ):
         yield
 
 

@@ -183,18 +183,19 @@ class Trainer:
         frozen: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
-        self._run = make_run(model, step_spec, params.dtype, device, execution)
-        vector = torch.tensor(params, device=device)
-        optimizer_slots = optimizers.init(step_spec.optimizer, vector)
-        optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
-        kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
-        self.state = TrainState(vector, optimizer_slots, kept)
-        self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
+        with scope():
+            self._run = make_run(model, step_spec, params.dtype, device, execution)
+            vector = torch.tensor(params, device=device)
+            optimizer_slots = optimizers.init(step_spec.optimizer, vector)
+            optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
+            kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
+            self.state = TrainState(vector, optimizer_slots, kept)
+            self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         with scope():
+            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
             self.state, losses = self._run(self.state, tensors, self.frozen)
         return losses.double().numpy(force=True)
 

@@ -107,7 +107,8 @@ def shared_gradient(
         batch = rows.take(slice(start, start + GRADIENT_BATCH))
         has_label = counted(task, batch)
         # The loss of a batch is a mean over its labels, so the batches are added with the weight of their labels.
-        weight = float(has_label.sum() if batch.sample_weight is None else batch.sample_weight[has_label].sum())
+        of_rows = batch.weight(task.name)
+        weight = float(has_label.sum() if of_rows is None else of_rows[has_label].sum())
         if weight:
             _, gradient = backend.gradients(model, params, batch, device=train.device)
             total += weight * np.concatenate([gradient[name].ravel() for name in shared], dtype=np.float64)

@@ -52,9 +52,9 @@ def print_network(model: ModelSpec, batch_size: int) -> None:
     sizes = {name: math.prod(shape) for name, shape in parameter_shapes(model).items()}
     flops = layer_flops(model, batch_size)
     rows = []
-    for feature in model.categorical:
-        name = f"embeddings.{feature.name}"
-        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}", f"{sizes[name]:,}", "–"])
+    for name, feature in {feature.parameter: feature for feature in model.categorical}.items():
+        frozen = "" if feature.trainable else ", frozen"
+        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}{frozen}", f"{sizes[name]:,}", "–"])
     for layer in layers(model):
         layer_size = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
         rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])

@@ -65,6 +65,7 @@ def fit(options: FitExperiment) -> None:
                 labels=in_column_units(columns, evaluated.labels) if predictions else {},
                 predictions=in_column_units(columns, predictions),
                 sample_weight=evaluated.sample_weight if predictions else None,
+                task_weight=evaluated.task_weight if predictions else None,
                 classes=columns.classes,
                 evaluated_on=evaluated_on,
                 extra=facts,

@@ -28,6 +28,7 @@ def write_report(
     labels: Mapping[str, np.ndarray],
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None = None,
+    task_weight: Mapping[str, np.ndarray] | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
@@ -42,6 +43,7 @@ def write_report(
     predictions: the predictions for these rows by task, as `Backend.predict` returns them. If labels and predictions
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
+    task_weight: what they are multiplied by for a task, (N,) by task.
     classes: the names of the classes by multiclass task. If they are not given, the numbers of the classes are used.
     evaluated_on: what these rows are, such as "validation rows".
     extra: names and values that the summary begins with, such as the backend and the number of training rows.
@@ -50,7 +52,7 @@ def write_report(
     ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
     be written.
     """
-    rows = rows_by_task(model, labels, predictions, sample_weight, classes)
+    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
     for plot in plots(model, history, rows, evaluated_on):

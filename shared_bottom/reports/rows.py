@@ -35,6 +35,7 @@ def rows_by_task(
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None,
     classes: Mapping[str, Sequence[str]] | None = None,
+    task_weight: Mapping[str, np.ndarray] | None = None,
 ) -> list[TaskRows]:
     """The rows to evaluate for each task that has labels and predictions, in the order of the model's tasks.
 
@@ -43,6 +44,7 @@ def rows_by_task(
     predictions: the predictions for the same rows by task, as `Backend.predict` returns them.
     sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
     classes: the names of the classes by multiclass task. A task that is not in it has the numbers of its classes.
+    task_weight: what the rows' weights are multiplied by for a task, (N,) by task, as in a `Dataset`.
 
     Raises ValueError, which names the argument, if a task has labels but no predictions or predictions but no labels,
     if there is no such task, or if an array has the wrong shape.
@@ -59,7 +61,8 @@ def rows_by_task(
     for name, task in tasks.items():
         if name not in labels:
             continue
-        label, predicted = np.asarray(labels[name]), np.asarray(predictions[name])
+        weights = {task: weight for task, weight in (task_weight or {}).items() if task == name}
+        label, predicted = np.ma.asanyarray(labels[name]), np.asarray(predictions[name])
         rows = len(label)
         shapes = {
             "labels": (label, task.traits.label_per_output),
@@ -71,9 +74,12 @@ def rows_by_task(
                 field == "labels" and per_output and label.shape == (rows,) and task.outputs == 1
             ):
                 raise ValueError(f"{field}[{name!r}]: expected shape {expected}, got {array.shape}")
-        if sample_weight is not None and sample_weight.shape != (rows,):
-            raise ValueError(f"sample_weight: expected shape {(rows,)}, got {sample_weight.shape}")
-        data = Dataset(numeric=np.empty((rows, 0)), labels={name: label}, sample_weight=sample_weight)
+        for field, weight in (("sample_weight", sample_weight), (f"task_weight[{name!r}]", weights.get(name))):
+            if weight is not None and weight.shape != (rows,):
+                raise ValueError(f"{field}: expected shape {(rows,)}, got {weight.shape}")
+        data = Dataset(
+            numeric=np.empty((rows, 0)), labels={name: label}, sample_weight=sample_weight, task_weight=weights
+        )
         evaluated_label, weight = counted_labels(task, data)
         evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
         class_names = tuple((classes or {}).get(name) or map(str, range(task.outputs)))

@@ -20,13 +20,19 @@ MODEL = example_model("tied", trunk=(8, 8))
 TRAIN = TrainSpec(
     optimizer=Adam(learning_rate=3e-3), batch_size=16, epochs=15, seed=4, precision="float64", device="cpu"
 )
-DATA = example_data(MODEL, 60, missing=True, weighted=True)
-"""Three batches of 16 and one of 12 an epoch: 60 steps."""
 
 
-def run(name, model=MODEL, train=TRAIN, data=DATA, params=None):
+def rows_of(model):
+    """Three batches of 16 and one of 12 an epoch: 60 steps."""
+    return example_data(model, 60, missing=True, weighted=True)
+
+
+DATA = rows_of(MODEL)
+
+
+def run(name, model=MODEL, train=TRAIN, data=None, params=None):
     train = replace(train, execution=EXECUTIONS[name])
-    return load_backend(name).fit(model, train, data, params=params)
+    return load_backend(name).fit(model, train, data or rows_of(model), params=params)
 
 
 @functools.cache
