@@ -106,7 +106,10 @@ class Backend(abc.ABC):
     def gradients(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
     ) -> tuple[float, Params]:
-        """The total loss over all rows as one batch, without dropout, and its gradient by parameter name."""
+        """The total loss over all rows as one batch, without dropout, and its gradient by parameter name.
+
+        That of a frozen parameter is 0.
+        """
 
     @abc.abstractmethod
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:

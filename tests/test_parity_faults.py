@@ -75,6 +75,7 @@ from tests.helpers.planted import (
     weights_ignored,
     zero_bias,
 )
+from tests.helpers.planted_features import FEATURE_FAULTS
 
 LAYER, GELU, DROPOUT = {"normalization": "layer"}, {"activation": "gelu"}, {"dropout": 0.25}
 WARM = {"schedule": Schedule(kind="cosine", warmup_steps=10)}
@@ -218,6 +219,8 @@ FAULTS = {
         model=DROPOUT,
     ),
     "one mask for tied heads": Fault("torch", 0, other_layout(torch_model, tied_dropout_keys_alike), model=DROPOUT),
+    # lists of ids, shared and frozen tables, the weights of a task's rows
+    **FEATURE_FAULTS,
 }
 
 
