@@ -65,7 +65,9 @@ def test_while_the_arguments_are_parsed(file, monkeypatch, capsys, number, code)
 
 
 def test_one_that_is_ignored_stays_so(file, monkeypatch, capsys):
-    monkeypatch.setattr("shared_bottom.cli.describe.network", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr(
+        "shared_bottom.cli.describe.columns_and_network", lambda *_: os.kill(os.getpid(), signal.SIGINT)
+    )
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with pytest.raises(TypeError):
