@@ -2,6 +2,7 @@
 
 import warnings
 
+import pyarrow as pa
 import pytest
 
 from shared_bottom import DataWarning
@@ -133,3 +134,12 @@ USUAL = {
 def test_what_may_well_be_so_is_not_said(tmp_path, name):
     rows, spec = USUAL[name]
     assert said(tmp_path, rows, **spec) == []
+
+
+@pytest.mark.parametrize("unit", ["s", "us"])
+def test_a_timestamp_of_parquet_is_no_category_either(tmp_path, unit):
+    times = pa.array(range(ROWS), pa.timestamp(unit))
+    write(tmp_path, "train.parquet", {"t": times, "y": Y})
+    spec = simple(("train.parquet",), inputs=(CategoricalColumn(name="t"),))
+    with pytest.warns(DataWarning, match="column 't': expected a category, got 200 distinct values in 200"):
+        fit_columns(spec, tmp_path)
