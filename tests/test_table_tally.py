@@ -66,6 +66,7 @@ def test_columns_without_a_summary_are_compared_with_none_unknown(columns):
     ]
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_labels_beside_the_classes_that_the_table_names_are_counted(tmp_path):
     write(tmp_path, "train.csv", {"x": [1, 2, 3], "y": ["low", "high", "?"]})
     label = LabelColumn(columns=("y",), classes=("low", "high"))
