@@ -2,6 +2,7 @@
 
 import warnings
 
+import pyarrow as pa
 import pytest
 
 from shared_bottom import DataWarning
@@ -82,7 +83,12 @@ CASES = {
     "a class without rows": (
         {"y": ["low", "high"] * 100},
         {"kind": "multiclass", "outputs": 3, "label": label(classes=("low", "mid", "high"))},
-        "task 'y': expected rows of each class, got none of class 'mid'",
+        "task 'y': expected rows of each class, got none of 'mid'",
+    ),
+    "labels of no class": (
+        {"y": ["low", "high", "mid", "high "] * 50},
+        {"kind": "multiclass", "outputs": 2, "label": label(classes=("low", "high"))},
+        "task 'y': 50 labels are none of its classes, and do not count: 'mid' (50)",
     ),
     "large labels as they are": (
         {"y": [30000.0 + 100 * x for x in X]},
@@ -102,6 +108,15 @@ CASES = {
 def test_what_is_most_likely_not_meant_is_said(tmp_path, name):
     rows, spec, line = CASES[name]
     assert said(tmp_path, rows, **spec) == [f"training rows: {line}"]
+
+
+def test_one_line_names_the_first_of_many(tmp_path):
+    classes = tuple(f"c{i:02}" for i in range(40))
+    rows = {"y": [*classes[:20], *(f"d{i:02}" for i in range(20))]}
+    without, others = said(tmp_path, rows, kind="multiclass", outputs=40, label=label(classes=classes))
+    assert without.endswith("got none of 'c20', 'c21', 'c22', 'c23', 'c24', 'c25', 'c26', 'c27', 'c28', 'c29', …")
+    assert ": 20 labels are none of its classes, and do not count: " in others
+    assert others.endswith(" (1) and 10 more")
 
 
 USUAL = {
@@ -133,3 +148,12 @@ USUAL = {
 def test_what_may_well_be_so_is_not_said(tmp_path, name):
     rows, spec = USUAL[name]
     assert said(tmp_path, rows, **spec) == []
+
+
+@pytest.mark.parametrize("unit", ["s", "us"])
+def test_a_timestamp_of_parquet_is_no_category_either(tmp_path, unit):
+    times = pa.array(range(ROWS), pa.timestamp(unit))
+    write(tmp_path, "train.parquet", {"t": times, "y": Y})
+    spec = simple(("train.parquet",), inputs=(CategoricalColumn(name="t"),))
+    with pytest.warns(DataWarning, match="column 't': expected a category, got 200 distinct values in 200"):
+        fit_columns(spec, tmp_path)

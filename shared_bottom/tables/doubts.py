@@ -1,14 +1,14 @@
 """What in the training rows is most likely not meant so: a line for each, which becomes a warning."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.observed import Observed, ObservedColumns
+from shared_bottom.tables.tally import NAMED, left_out, named
 from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 
-NAMED = 10
-"""The largest number of values that a line names."""
 ROWS, DISTINCT = 100, 0.9
 """With so many rows or more, so many distinct values for each row are too many for a category."""
 SEPARATORS = ("|", ";", ",")
@@ -36,9 +36,7 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
         if task.traits.label == "number":
             yield from _of_numbers(columns, task.name, label, of_task)
         elif task.traits.label == "class":
-            for value in columns.classes[task.name]:
-                if not of_task[0].counts[value]:
-                    yield f"task {task.name!r}: expected rows of each class, got none of class {value!r}"
+            yield from _of_classes(task.name, columns.classes[task.name], of_task[0])
         else:
             yield from _of_truth(task.name, label, of_task[0])
 
@@ -72,6 +70,16 @@ def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: lis
             )
 
 
+def _of_classes(task: str, classes: Sequence[str], texts: Observed) -> Iterator[str]:
+    without = [value for value in classes if not texts.counts[value]]
+    if without:
+        shown = ", ".join(map(repr, without[:NAMED])) + (", …" if len(without) > NAMED else "")
+        yield f"task {task!r}: expected rows of each class, got none of {shown}"
+    known = {*classes}
+    if others := Counter({value: rows for value, rows in texts.counts.items() if value not in known}):
+        yield left_out(task, others)
+
+
 def _of_truth(task: str, label: LabelColumn, texts: Observed) -> Iterator[str]:
     if len(texts.counts) == 1:
         yield f"task {task!r}: expected labels of both kinds, got {next(iter(texts.counts))!r} in all {texts.values:,}"
@@ -79,6 +87,4 @@ def _of_truth(task: str, label: LabelColumn, texts: Observed) -> Iterator[str]:
     if label.positive is not None:
         del others[canonical(label.positive)]
         if len(others) > 1:
-            named = ", ".join(f"{text!r} ({rows:,})" for text, rows in others.most_common(NAMED))
-            more = f" and {len(others) - NAMED:,} more" if len(others) > NAMED else ""
-            yield f"task {task!r}: labels other than {label.positive!r} count as 0: {named}{more}"
+            yield f"task {task!r}: labels other than {label.positive!r} count as 0: {named(others)}"

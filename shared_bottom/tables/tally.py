@@ -9,8 +9,8 @@ from shared_bottom.tables.columns import FittedColumns
 
 FACTOR, MARGIN = 2.0, 0.05
 """The share of unknown values is high above FACTOR times the usual one, plus MARGIN."""
-NAMED = 5
-"""The largest number of classes that a line names."""
+NAMED = 10
+"""The largest number of values that a line names."""
 
 
 class DataWarning(UserWarning):
@@ -62,14 +62,23 @@ class Tally:
         """
         for task, rows in self.other_classes.items():
             if rows:
-                most = ", ".join(f"{value!r} ({count:,})" for value, count in rows.most_common(NAMED))
-                more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
-                yield f"task {task!r}: {rows.total():,} labels are none of its classes, and do not count: {most}{more}"
+                yield left_out(task, rows)
         for column, values in self.values.items():
             share, (usual, of_rows) = self.share(column), self.usual(column, columns)
             if share > FACTOR * usual + MARGIN:
                 unknown = f"{self.unknown[column]:,} of {values:,} values are unknown"
                 yield f"column {column!r}: {unknown} ({share:.1%}; {usual:.1%} in the {of_rows} rows)"
+
+
+def left_out(task: str, rows: Counter[str]) -> str:
+    """That labels are none of a task's classes: how many rows have each."""
+    return f"task {task!r}: {rows.total():,} labels are none of its classes, and do not count: {named(rows)}"
+
+
+def named(counts: Counter[str]) -> str:
+    """The most frequent values, each with its number of rows."""
+    most = ", ".join(f"{value!r} ({rows:,})" for value, rows in counts.most_common(NAMED))
+    return most + (f" and {len(counts) - NAMED:,} more" if len(counts) > NAMED else "")
 
 
 def warn_of_unknown(tally: Tally, columns: FittedColumns, rows: str = "") -> None:
