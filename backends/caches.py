@@ -67,9 +67,15 @@ def remove_damaged(folder: Path) -> list[str]:
 
 
 def record(folder: Path) -> None:
-    """Records the files that are not recorded yet. Raises OSError."""
-    recorded = _recorded(folder) or {}
-    sums = {name: recorded.get(name) or _sum(path) for name, path in _files(folder)}
+    """Records the files that are not recorded yet, or were written since. Raises OSError.
+
+    Such a file may have been recorded while another process was still writing it.
+    """
+    recorded, then = _recorded(folder) or {}, _modified(_record_of(folder))
+    sums = {
+        name: recorded[name] if name in recorded and _modified(path) < then else _sum(path)
+        for name, path in _files(folder)
+    }
     if sums != recorded:
         _write(folder, sums)
 
@@ -90,6 +96,12 @@ def _sum(path: Path) -> str:
     with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # another process may remove it now
         return hashlib.file_digest(file, "sha256").hexdigest()
     return ""
+
+
+def _modified(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _record_of(folder: Path) -> Path:

@@ -228,6 +228,16 @@ def test_a_cache_is_compared_with_what_was_recorded(tmp_path):
     assert files(tmp_path) == ["torch.sha256.json", "torch/locks.lock", "torch/three", "torch/two"]
 
 
+def test_what_another_process_was_still_writing_is_no_damage(tmp_path):
+    folder = tmp_path / "torch"
+    folder.mkdir()
+    (folder / "one").write_bytes(b"half of ")
+    record(folder)
+    (folder / "one").write_bytes(b"half of the file")
+    record(folder)  # as the process that wrote it does at its end
+    assert remembered(folder) == ["one"]
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
 def test_with_a_damaged_record_all_is_made_again(tmp_path, content):
     folder = tmp_path / "torch"
