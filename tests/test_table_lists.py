@@ -10,7 +10,7 @@ from pyarrow import parquet
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import check_columns, fit_columns, read_rows
 from shared_bottom.tables.values import bucket
-from spec import CategoricalColumn, CategoricalFeature, from_json, to_json
+from spec import CategoricalColumn, CategoricalFeature, TimeColumn, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.strategies import repeatable
 from tests.helpers.table_files import encoded, simple, with_data, write
@@ -250,3 +250,10 @@ def test_a_table_may_be_called_as_one_of_its_columns(tmp_path):
 def test_names_that_are_one_identifier_are_rejected(columns, message):
     spec = with_data(simple(), categorical=columns)
     assert rejection(check_columns, spec.data, spec.model.tasks) == message
+
+
+def test_a_table_may_not_be_called_as_a_part_of_a_time():
+    columns = (CategoricalColumn(name="a", table="t.hour"),)
+    spec = with_data(simple(), categorical=columns, time=(TimeColumn(name="t", parts=("hour",)),))
+    said = rejection(check_columns, spec.data, spec.model.tasks)
+    assert said == "data.time.t: expected names of tables that differ as identifiers, got 't.hour' and 't.hour'"

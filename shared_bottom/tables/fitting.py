@@ -90,9 +90,9 @@ def fit_blocks(
             for task in experiment.model.tasks
         ),
         seed=experiment.train.seed,
-        numeric={name: scale for name, (scale, _, _) in learnt.items()},
-        quantiles={name: quantiles for name, (_, quantiles, _) in learnt.items() if quantiles},
-        bins={name: edges for name, (_, _, edges) in learnt.items() if edges},
+        numeric={name: of_input.scale for name, of_input in learnt.items()},
+        quantiles={name: of_input.quantiles for name, of_input in learnt.items() if of_input.quantiles},
+        bins={name: of_input.edges for name, of_input in learnt.items() if of_input.edges},
         indicators=tuple(name for name, column in inputs.items() if column.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
