@@ -23,7 +23,7 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
         plan.layout,
         train,
         trainer,
-        frozen={name: plan.parameters(start)[name] for name in frozen_parameters(plan.model)},
+        frozen={name: plan.parameters(start)[name].copy() for name in frozen_parameters(plan.model)},
         execution=execution,
         device=plan.device,
         backend=plan.backend.name,
