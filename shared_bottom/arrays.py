@@ -28,7 +28,9 @@ def from_bytes(content: bytes) -> Params:
     _reserve(2 * len(content))
     try:
         return {name: array.copy() for name, array in safetensors.load(content).items()}
-    except (SafetensorError, ValueError, KeyError) as error:  # a KeyError is a number format that NumPy does not have
+    except KeyError as error:  # the library looks a type up among NumPy's
+        raise ValueError(f"expected arrays of float32 or float64, got {error.args[0]}") from error
+    except (SafetensorError, ValueError) as error:
         raise ValueError(f"expected the safetensors format, got {one_line(error)}") from error
 
 

@@ -76,7 +76,7 @@ def test_the_json_schema_holds_every_field_and_its_docstring(cls):
     body = ast.parse(inspect.getsource(cls)).body[0].body
     for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and field.target.id in fields:
-            assert schema["properties"][field.target.id]["description"] == below.value.value
+            assert schema["properties"][field.target.id]["description"] == inspect.cleandoc(below.value.value)
 
 
 def test_the_json_schema_says_what_may_not_be_empty():
