@@ -1,6 +1,7 @@
 """What every backend does in the same way, whatever its framework: check, lay out, and call the framework's part."""
 
 import abc
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -94,14 +95,25 @@ class SharedBackend(Backend):
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the device's allocator at their peak; None where it does not tell."""
 
+    def missing(self, device: str) -> str | None:
+        """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
+        return None
+
     def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int) -> str:
-        """What "auto" means: the execution that ends a run of so many steps first, compiling included."""
+        """What "auto" means: the execution that ends a run of so many steps first, compiling included.
+
+        It is eager, with a warning, if this machine lacks what the others need.
+        """
         flops = step_flops(model, train.batch_size)
 
         def seconds(cost: Cost) -> float:
             return cost.first + steps * (cost.step + flops / cost.flops)
 
-        return min(self.costs, key=lambda execution: seconds(self.costs[execution]))
+        best = min(self.costs, key=lambda execution: seconds(self.costs[execution]))
+        if best != "eager" and (lacking := self.missing(self.resolve_device(train.device))):
+            warnings.warn(f"execution: {best!r} needs {lacking}, not found here; 'eager' is used", stacklevel=2)
+            return "eager"
+        return best
 
     @property
     def lock_step(self) -> str:
@@ -110,7 +122,10 @@ class SharedBackend(Backend):
         return min(single, key=lambda execution: single[execution].first + LOCK_STEPS * single[execution].step)
 
     def check_training(self, train: TrainSpec, execution: str) -> None:
-        """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution."""
+        """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution.
+
+        Raises ValueError if it has, and this machine lacks what the execution needs.
+        """
         for field, asked, supported in (
             ("execution", execution, ("auto", *self.costs)),
             ("optimizer", train.optimizer.kind, self.optimizers),
@@ -119,6 +134,8 @@ class SharedBackend(Backend):
             if asked not in supported:
                 expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
                 raise UnsupportedError(f"{field}: expected {expected}, got {asked!r}")
+        if execution not in ("auto", "eager") and (lacking := self.missing(self.resolve_device(train.device))):
+            raise ValueError(f"execution: expected 'eager', or {lacking} to compile with, got {execution!r}")
 
     def trainer(
         self,

@@ -96,10 +96,11 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
 
 
 def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
-    """The indices 0 … rows-1 in pieces of `size`; a last, shorter one repeats indices, so that all have one shape."""
-    if rows <= size:
-        yield np.arange(rows)
-        return
+    """The indices 0 … rows-1 in pieces of `size`; a last, shorter one repeats indices, so that all have one shape.
+
+    A backend may compile for each number of rows that it meets. Therefore a single piece is as long as a power of two.
+    """
+    size = min(size, 1 << (rows - 1).bit_length())
     for start in range(0, rows, size):
         yield np.resize(np.arange(start, min(start + size, rows)), size)
 

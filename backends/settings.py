@@ -1,10 +1,26 @@
 """Settings of the whole process that hold while a backend computes, and no longer."""
 
+import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 Undo = Callable[[], None]
+OUT_OF_MEMORY = re.compile("out of memory|can't allocate memory|RESOURCE_EXHAUSTED|bad_alloc", re.IGNORECASE)
+"""How the frameworks say, in a RuntimeError, that there is too little memory."""
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Within the block, a framework's RuntimeError for too little memory is a MemoryError, as it is elsewhere."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not OUT_OF_MEMORY.search(str(error)):
+            raise
+        size = re.search(r"allocat\w* ([\d.,]+ ?\w+)", str(error))
+        raise MemoryError(f"Unable to allocate {size[1]}" if size else "none left") from error
 
 
 class WhileComputing:

@@ -8,8 +8,10 @@ from pathlib import Path
 import tyro
 
 from bench.options import Options, check, fail, limit_threads
+from shared_bottom.cli.printing import standard_streams
 
 
+@standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then measure."""
     options = tyro.cli(Options, prog="python -m bench")

@@ -1,7 +1,6 @@
 """The options of the bench's command line, and the checks of their values."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NoReturn
@@ -19,8 +18,8 @@ class Options:
         str, tyro.conf.arg(help=f"One of {', '.join(backend_names())}; or all, each in a process of its own.")
     ] = "all"
     case: str = "tutorial"
-    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train] on random rows;
-    of [train], execution and device are this command's."""
+    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train], on the first
+    rows of its [data], or on random rows if it has none; of [train], execution and device are this command's."""
     execution: Literal["all", "eager", "step", "epoch"] = "all"
     """How much is compiled: nothing, one step, or a scan over many steps."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -62,8 +61,8 @@ def check(options: Options) -> None:
     if not 0 <= options.tolerance < float("inf"):
         raise ValueError(f"--tolerance: expected a finite number of 0 or more, got {options.tolerance}")
     check_case(options.case, options.data_dir)
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
+    check_output("--json", options.json, [Path(options.case)])
+    check_output("--plot", options.plot, [Path(options.case)])
 
 
 def cores() -> list[int]:
@@ -80,9 +79,10 @@ def check_threads(threads: int) -> None:
 
 def fail(error: Exception) -> NoReturn:
     """Print the error in one line and exit with code 2."""
+    from shared_bottom.cli.printing import say
     from spec.validation import one_line
 
-    print(f"error: {one_line(error)}", file=sys.stderr)
+    say("error", one_line(error))
     raise SystemExit(2)
 
 

@@ -161,9 +161,13 @@ class Loop:
 
 
 def supports(case: Case) -> bool:
-    """Whether the loop can train the case. It has no balancing and no dropout, whose masks come from the spec."""
+    """Whether the loop can train the case. It has no balancing, no dropout, whose masks come from the spec, no lists of
+    ids, and an embedding table for each feature, which it trains.
+    """
     return (
         case.model.dropout == 0
+        and all(f.length == 1 and f.trainable and f.table in (None, f.name) for f in case.model.categorical)
+        and len({feature.parameter for feature in case.model.categorical}) == len(case.model.categorical)
         and isinstance(case.train.balancing, Fixed)
         and hasattr(torch.optim, type(case.train.optimizer).__name__)
         and all(task.loss in TASK_LOSSES for task in case.model.tasks)

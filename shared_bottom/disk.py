@@ -5,13 +5,16 @@ is flushed as well, so that the new name is on the disk. (To flush a folder take
 """
 
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-_UNFINISHED, _SET_ASIDE = ".saving-", ".replaced-"
-"""What stands before the name of a folder that is being written or removed, and of one that is being replaced."""
+UNFINISHED, _SET_ASIDE, _PARTIAL = ".saving-", ".replaced-", ".partial"
+"""What stands before the name of a folder that is being written or removed, and of one that is being replaced; and what
+stands after the name of a file that is being written."""
 
 
 class UnflushedError(OSError):
@@ -19,27 +22,33 @@ class UnflushedError(OSError):
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """The name, beside `path`, of a file for the block to write; at the block's end it becomes the file `path`.
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file for the block to write, beside `path`; at the block's end it becomes the file `path`.
 
-    After an error in the block it is removed, and an earlier file `path` is as it was. Raises OSError if it cannot be
-    flushed or renamed, with the same effect; UnflushedError if it is in its place and only the folder is not flushed.
+    Its name is a new one each time, so that of two processes that write one file each writes its own, and the later
+    one stays. After an error in the block it is removed, and an earlier file `path` is as it was. Raises OSError, which
+    names `path`, if it cannot be written, flushed or renamed, with the same effect; UnflushedError if it is in its
+    place and only the folder is not flushed.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_name(path)
+    partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{_PARTIAL}")  # a name may have 255 bytes
+    with _named(path, partial):
+        file = partial.open("xb")  # x: a link that somebody placed under this name is not followed
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        _sync_name(path)
 
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file as `whole_file` does."""
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
@@ -52,23 +61,25 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
     """
     restore_folder(path)
     unfinished, replaces = _unfinished(path), path.exists()
-    try:
-        unfinished.mkdir()
-        for name, content in contents.items():
-            (unfinished / name).write_bytes(content)
-            sync(unfinished / name)
-        sync(unfinished)
-        if replaces:
-            path.rename(_set_aside(path))
-        unfinished.rename(path)
-        _sync_name(path)
-    except BaseException:
-        if replaces and _set_aside(path).exists():
-            if path.exists():
-                path.rename(unfinished)
-            _set_aside(path).rename(path)
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise
+    with _named(path, unfinished):
+        try:
+            unfinished.mkdir()
+            for name, content in contents.items():
+                with _named(path / name, unfinished / name):
+                    (unfinished / name).write_bytes(content)
+                    sync(unfinished / name)
+            sync(unfinished)
+            if replaces:
+                path.rename(_set_aside(path))
+            unfinished.rename(path)
+            _sync_name(path)
+        except BaseException:
+            if replaces and _set_aside(path).exists():
+                if path.exists():
+                    path.rename(unfinished)
+                _set_aside(path).rename(path)
+            remove(unfinished)
+            raise
     _remove_set_aside(path)
 
 
@@ -88,29 +99,52 @@ def clear_unfinished(folder: Path) -> None:
     """Puts in order what killed processes left in `folder`, where no other is writing now. Raises OSError."""
     for aside in folder.glob(f"{_SET_ASIDE}*"):
         restore_folder(aside.with_name(aside.name.removeprefix(_SET_ASIDE)))
-    for path in folder.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(path, ignore_errors=True)
+    for pattern in (f"{UNFINISHED}*", f".*.{'[0-9a-f]' * 8}{_PARTIAL}"):
+        for path in folder.glob(pattern):
+            remove(path)
 
 
-def make_folder(path: Path) -> None:
-    """Makes the folder where it is missing, with its parents, each flushed into the one above it. Raises OSError."""
-    new = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
-    for folder in new:
-        sync(folder.parent)
+def is_left_over(name: str) -> bool:
+    """Whether a killed process may have left something of this name, half written."""
+    return name.startswith((UNFINISHED, _SET_ASIDE)) or (name.startswith(".") and name.endswith(_PARTIAL))
 
 
-def check_writable(path: Path) -> None:
-    """Raises OSError if nothing can be made in the folder."""
-    probe = path / f"{_UNFINISHED}probe"
-    probe.mkdir(exist_ok=True)
-    probe.rmdir()
+def remove(path: Path) -> None:
+    """Removes a file or folder that has a name for unfinished ones; of a link, the link and not what it points to."""
+    with suppress(OSError):  # what stays is hidden, and the next run tries again
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)  # a folder that is read-only cannot be emptied
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def check_output(option: str, path: Path | None) -> None:
-    """Raises ValueError, naming the option, if the file cannot be written."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir() or not os.access(path.parent, os.W_OK)):
+def check_output(option: str, path: Path | None, inputs: Iterable[Path] = ()) -> None:
+    """Raises ValueError, naming the option, if the file cannot be written, or would replace what is needed.
+
+    inputs: the files that are read, and the folders in which nothing may be replaced.
+    """
+    if path is None:
+        return
+    if (path.exists() and not path.is_file()) or not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
         raise ValueError(f"{option}: expected a file in a folder that can be written, got {str(path)!r}")
+    for source in inputs:
+        linked = path.exists() and source.exists() and path.samefile(source)
+        if linked or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(source)):
+            expected = "outside of" if source.is_dir() else "other than"
+            raise ValueError(f"{option}: expected a file {expected} {str(source)!r}, got {str(path)!r}")
+
+
+@contextmanager
+def keeping(what: str) -> Iterator[None]:
+    """Adds to the message of an OSError of the block what is kept in spite of it."""
+    try:
+        yield
+    except UnflushedError:
+        raise
+    except OSError as error:
+        error.strerror = f"{error.strerror}; {what}"
+        raise
 
 
 def sync(path: Path) -> None:
@@ -123,7 +157,7 @@ def sync(path: Path) -> None:
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(_UNFINISHED + path.name)
+    return path.with_name(UNFINISHED + path.name)
 
 
 def _set_aside(path: Path) -> Path:
@@ -132,10 +166,10 @@ def _set_aside(path: Path) -> Path:
 
 def _remove_set_aside(path: Path) -> None:
     """Renamed first, so that no folder that is half removed could be taken for one to put back."""
-    shutil.rmtree(_unfinished(path), ignore_errors=True)
+    remove(_unfinished(path))
     if _set_aside(path).exists():
         _set_aside(path).rename(_unfinished(path))
-        shutil.rmtree(_unfinished(path), ignore_errors=True)
+        remove(_unfinished(path))
 
 
 def _sync_name(path: Path) -> None:
@@ -143,3 +177,14 @@ def _sync_name(path: Path) -> None:
         sync(path.parent)
     except OSError as error:
         raise UnflushedError(*error.args) from error
+
+
+@contextmanager
+def _named(path: Path, partial: Path) -> Iterator[None]:
+    """An OSError of the block that names no file, or the half-written one, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(partial)):
+            error.filename = str(path)
+        raise

@@ -35,6 +35,7 @@ class FitRequest:
     keep: int
     resume: bool
     progress: ProgressMode
+    on_start: Callable[[], None] | None
 
 
 class Backend(abc.ABC):
@@ -63,6 +64,7 @@ class Backend(abc.ABC):
         keep: int = 3,
         resume: bool = False,
         progress: ProgressMode = "auto",
+        on_start: Callable[[], None] | None = None,
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
 
@@ -74,6 +76,7 @@ class Backend(abc.ABC):
         The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
+        on_start: called once everything is checked and the next thing is to train.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.
@@ -89,6 +92,7 @@ class Backend(abc.ABC):
             keep=keep,
             resume=resume,
             progress=progress,
+            on_start=on_start,
         )
         return self._loop(self, request)
 
@@ -102,7 +106,10 @@ class Backend(abc.ABC):
     def gradients(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
     ) -> tuple[float, Params]:
-        """The total loss over all rows as one batch, without dropout, and its gradient by parameter name."""
+        """The total loss over all rows as one batch, without dropout, and its gradient by parameter name.
+
+        That of a frozen parameter is 0.
+        """
 
     @abc.abstractmethod
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Any:

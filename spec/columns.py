@@ -33,7 +33,8 @@ class NumericColumn:
     transform: Transform = "none"
     """log1p: log(1 + x), for amounts and counts; x must be above -1. quantile: the share of the training rows that have
     a smaller number, half of those with the same number counted too, so that about as many rows lie in each of equally
-    long intervals. The numbers in between are interpolated, those outside become 0 or 1."""
+    long intervals. The numbers in between are interpolated, those outside become 0 or 1. Quantiles are those of all
+    training rows, or of 262,144 if there are more, which are chosen by a hash of their place among them."""
     distribution: Literal["normal", "uniform"] = "normal"
     """quantile: how the shares are spread. uniform: as they are, over [0, 1]. normal: by the normal distribution's
     inverse, within ±5.2."""
@@ -94,8 +95,10 @@ class TimeColumn:
 class CategoricalColumn:
     """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values.
 
-    Values are compared as texts: 3, "3", 3.0 and 3e+00 are one value, and so are true and "True". With a length above
-    1, a row has a list of values: see `length`.
+    Values are compared as texts: 3, "3", 3.0 and 3e+00 are one value, and so are 1.5 and "1.50", true and "True", the
+    date 2024-01-05 and its midnight. Texts such as "007", "+5" and "1e5" stay as they are, and a time's zone is no part
+    of it. A float beyond 2^53 may have been another whole number before, so it is an error unless it is a multiple of
+    ten up to 10^16. With a length above 1, a row has a list of values: see `length`.
     """
 
     name: Name

@@ -8,13 +8,15 @@ def layer_flops(model: ModelSpec, rows: int) -> dict[str, int]:
     """Floating-point operations of each linear layer in one training step on `rows` rows, in network order.
 
     A product of (rows, in) and (in, out) takes 2·rows·in·out. Each layer has three of them: its outputs, and the
-    gradients of its kernel and of its inputs; one that reads the inputs needs no gradient of the numeric columns.
+    gradients of its kernel and of its inputs; one that reads the inputs needs no gradient of the numeric columns and of
+    frozen embeddings.
     Activations, norms, look-ups, losses and the optimizer are left out: where arithmetic counts, they are little.
     """
+    fixed = model.numeric + sum(feature.dimension for feature in model.categorical if not feature.trainable)
     flops = {}
     for stack in stacks(model):
         for i, layer in enumerate(stack.layers):
-            with_gradient = layer.inputs - (model.numeric if stack.reads_inputs and i == 0 else 0)
+            with_gradient = layer.inputs - (fixed if stack.reads_inputs and i == 0 else 0)
             flops[layer.name] = 2 * rows * layer.outputs * (2 * layer.inputs + with_gradient)
     return flops
 

@@ -39,9 +39,14 @@ def describe(libraries: Iterable[str] = ()) -> Machine:
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
         cores=os.cpu_count() or 1,
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if sys.platform != "win32" else None,
+        memory_bytes=memory_bytes(),
         versions=versions,
     )
+
+
+def memory_bytes() -> int | None:
+    """The size of the memory; None where the system does not tell."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if sys.platform != "win32" else None
 
 
 def _processor() -> str:

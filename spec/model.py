@@ -62,22 +62,27 @@ class TaskSpec:
     hidden: Many[Width] = ()
     """Widths of the head's hidden layers; none makes the head linear."""
     outputs: Width = 1
-    """Width of the target (regression); number of classes (multiclass), which has to be given; 1 for a binary task."""
+    """Width of the target (regression); number of classes (multiclass), which may be left out where the rows come from
+    a table; 1 for a binary task."""
     weight: NonNegative = 1.0
     """The task's factor in the total loss."""
 
     @model_validator(mode="after")
     def _outputs_fit_the_kind(self) -> "TaskSpec":
-        least, most = self.traits.outputs
-        if not least <= self.outputs <= (most or self.outputs):
-            expected = str(least) if least == most else f"{least} or more"
-            raise ValueError(f"outputs: expected {expected} for the {self.kind} task {self.name!r}, got {self.outputs}")
+        _, most = self.traits.outputs
+        if self.outputs > (most or self.outputs):
+            raise ValueError(f"outputs: expected {most} for the {self.kind} task {self.name!r}, got {self.outputs}")
         return self
 
     @property
     def traits(self) -> TaskTraits:
         """What its kind says of it."""
         return TASK_KINDS[self.kind]
+
+    @property
+    def outputs_left_open(self) -> bool:
+        """Whether its outputs are fewer than its kind has, so that a table has to say how many there are."""
+        return self.outputs < self.traits.outputs[0]
 
     @property
     def loss(self) -> str:
@@ -137,6 +142,14 @@ class ModelSpec(NetworkSpec):
                         f"categorical.{i}.{field}: expected {expected}, as {other.name!r} has, which shares "
                         f"{feature.parameter} with {feature.name!r}, got {received}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _outputs(self) -> Self:
+        for task in self.tasks:
+            if task.outputs_left_open:
+                expected = f"{task.traits.outputs[0]} or more for the {task.kind} task {task.name!r}"
+                raise ValueError(f"outputs: expected {expected}, got {task.outputs}")
         return self
 
     @property

@@ -19,8 +19,10 @@ class TableSpec:
     """The files and their columns. Paths are relative to the folder of the TOML file that names them."""
 
     train: Many[Name] = ()
-    """CSV or Parquet files, compressed or not. A folder stands for the files in it, and a pattern such as
-    part-*.parquet for the files that it matches, in the order of their names. (): the rows are a table in memory."""
+    """CSV, Parquet or Arrow files, CSV compressed or not. A folder stands for all files in it, and a pattern such as
+    part-*.parquet or **/*.csv for those that it matches, in plain order of their paths: part-10 comes before part-2.
+    Names that begin with . or _ are left out, and columns that stand in names of folders (year=2024) are not read.
+    (): the rows are a table in memory."""
     validation: Many[Name] = ()
     """Files of validation rows, likewise."""
     test: Many[Name] = ()
@@ -36,22 +38,23 @@ class TableSpec:
     weight: Name | None = None
     """The column of the rows' weights."""
     format: Literal["auto", "csv", "parquet"] = "auto"
-    """auto: Parquet if a file begins as Parquet does, else CSV, whatever its name."""
+    """auto: Parquet or Arrow if a file begins as such files do, else CSV, whatever its name."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","
     """CSV: one ASCII character."""
     decimal: Literal[".", ","] = "."
-    """CSV: what stands before the decimals of a number."""
+    """What stands before the decimals of a number that is a text, as all are in CSV."""
     thousands: Literal[".", ",", "'", "_", " "] | None = None
-    """CSV: what stands between the thousands of a number."""
+    """What stands between the thousands of such a number in a numeric column, a label or a weight."""
     escape: Annotated[str, Field(pattern=r"^[!#-~]$")] | None = None
     """CSV: what stands before a delimiter or a quote that belongs to a value, such as a backslash."""
     comment: Annotated[str, Field(min_length=1)] | None = None
-    """CSV: lines before the header, or before the first row, that begin so are left out."""
+    """CSV: lines before the header, or before the first row, that begin so are left out. (So is Excel's sep=,.)"""
     column_names: Many[Name] = ()
     """CSV without a header: the columns' names, in order."""
     missing: Many[str] = MISSING
     """Texts that stand for a missing value, besides nulls and NaN, in every kind of column and in both formats. Blanks
-    around a text are no part of it. A text that is a number also stands for the number, so -999 for -999.0."""
+    around a text are no part of it. A text that is a number or a time also stands for the number or the time in all
+    their spellings and types, so -999 for -999.0."""
     memory_mb: Width = 256
     """Memory, in MiB, that reading keeps within. Vocabularies, the encoded rows that training holds, and 4 MiB for each
     numeric column with quantiles or bins come on top."""
@@ -82,6 +85,12 @@ class TableSpec:
                     expected = f"the {option} of column {other.name!r}, {getattr(other, option)!r}"
                     got = f"{getattr(column, option)!r} in column {column.name!r}"
                     raise ValueError(f"categorical: expected {expected}, for table {column.table_name!r}, got {got}")
+
+    @property
+    def numeric_inputs(self) -> tuple[str, ...]:
+        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
+        times = (name for column in self.time for name in column.numeric_parts)
+        return (*(column.name for column in self.numeric), *times)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ SLOW = (
     "test_parity_balancing",
     "test_cli_property",
     "test_parity_curves",
+    "test_parity_features",
     "test_parity_initial",
     "test_parity_optimizers",
     "test_parity_handover",

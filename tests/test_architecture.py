@@ -11,8 +11,9 @@ from spec.training import Optimizer, TrainSpec
 from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
+    "__init__": ["Backend.missing"],
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
-    "settings": ["use_full_precision", "is_default", "default_folder"],
+    "settings": ["use_full_precision", "open_compile_cache", "missing_compiler", "is_default", "default_folder"],
     "training": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""

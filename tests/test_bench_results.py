@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
@@ -11,10 +12,11 @@ from bench.cases import BATCHES, TASKS, load_cases
 from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json
 from shared_bottom.disk import write_whole
-from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets
+from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets, to_toml
 from spec.flops import step_flops
 from tests.helpers.bench_runs import EAGER, LOOP, row, run
 from tests.helpers.builders import rejection
+from tests.helpers.cli import EXPERIMENT
 
 
 class TestFlops:
@@ -175,3 +177,19 @@ class TestCases:
         path = tmp_path / "net.toml"
         path.write_text("[model]\nnumeric = 2\ntrunk = [0]\ntasks = [{name = 'a', kind = 'binary'}]\n")
         assert rejection(load_cases, str(path), None) == f"{path}: model.trunk.0: Input should be greater than 0, got 0"
+
+    def test_a_toml_with_a_table_gives_its_first_rows(self, file, monkeypatch):
+        (case,) = load_cases(str(file), None)
+        assert (case.data.rows, case.steps, case.rows_from) == (60, 8, "the first 60 rows of train.csv")
+        case.data.check(case.model)
+        monkeypatch.setattr("bench.cases.TABLE_ROWS", 20)
+        monkeypatch.setattr("bench.cases.STEPS", 3)
+        (fewer,) = load_cases(str(file), None)
+        assert (fewer.data.rows, fewer.steps, fewer.checked) == (24, 3, 3)
+        assert fewer.model == case.model
+        np.testing.assert_array_equal(fewer.data.numeric, case.data.numeric[:24])
+
+    def test_a_table_with_an_error_names_its_file(self, tmp_path):
+        path = tmp_path / "net.toml"
+        path.write_text(to_toml(EXPERIMENT))
+        assert rejection(load_cases, str(path), None).startswith(f"{tmp_path}/train.csv: expected a file")

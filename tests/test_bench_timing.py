@@ -7,7 +7,7 @@ import pytest
 
 from bench import timing
 from bench.cases import load_cases
-from bench.references import Loop
+from bench.references import Loop, supports
 from bench.results import Run
 from bench.timing import BackendRunner, Contestant, measure
 from spec import (
@@ -125,3 +125,13 @@ def test_the_loops_train_the_same_network(optimizer, loader):
     case = replace(CASE, model=model, train=train, data=presets.random_data(model, 30), steps=4)
     expected = load_backend("torch").fit(model, train, case.data).history.step_loss
     np.testing.assert_allclose(Loop(case, loader=loader).run(8), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("fields", [{"length": 2}, {"trainable": False}, {"table": "size"}], ids=str)
+def test_the_loops_leave_out_what_they_have_no_code_for(fields):
+    features = [CategoricalFeature(name=name, vocabulary=5, dimension=2) for name in ("colour", "size")]
+    plain, other = (
+        replace(CASE.model, categorical=(first, features[1])) for first in (features[0], replace(features[0], **fields))
+    )
+    assert supports(replace(CASE, model=plain))
+    assert not supports(replace(CASE, model=other))

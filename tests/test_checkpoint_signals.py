@@ -21,6 +21,7 @@ from tests.helpers.runs import signalled
 
 ROOT = Path(__file__).parents[1]
 EXITS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+WAITING = "stopping once the call in hand has been compiled and has ended; a second signal stops at once"
 
 
 @pytest.mark.parametrize(("number", "code"), EXITS)
@@ -37,8 +38,10 @@ def test_it_ends_the_call_saves_says_where_and_exits(
     assert caught.value.code == code
     assert [signal.getsignal(number) for number, _ in EXITS] == before
     assert steps_saved(tmp_path)[-1] == step
-    where = f"{number.name}: stopped after step {step}, saved; the newest checkpoint is {tmp_path}/step-{step:08d}\n"
-    assert capsys.readouterr().err == where
+    assert capsys.readouterr().err == (
+        f"{number.name}: {WAITING}\n"
+        f"{number.name}: stopped after step {step}, saved; the newest checkpoint is {tmp_path}/step-{step:08d}\n"
+    )
     resumed = backend.fit(MODEL, train, DATA, VALIDATION, resume=True, **options)
     alone = backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=tmp_path / "alone", save_every=save_every)
     assert_same_run(resumed, alone)
@@ -145,7 +148,9 @@ def test_a_process_of_its_own_exits_with_143(tmp_path):
     assert process.returncode == 143
     newest = load_checkpoint(tmp_path).step
     where = f"{tmp_path}/step-{newest:08d}"
-    assert said == f"SIGTERM: stopped after step {newest}, saved; the newest checkpoint is {where}\n"
+    assert said == (
+        f"SIGTERM: {WAITING}\nSIGTERM: stopped after step {newest}, saved; the newest checkpoint is {where}\n"
+    )
 
 
 HOLD = """

@@ -1,14 +1,15 @@
 """describe: a table of layers whose sums are those of the spec."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from shared_bottom.folder import read_trained
-from spec import CategoricalFeature, Experiment, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
+from spec import CategoricalFeature, Experiment, LabelColumn, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
 from spec.flops import layer_flops, step_flops
 from spec.params import layers
-from tests.helpers.cli import run, write_experiment
+from tests.helpers.cli import EXPERIMENT, changed, error, run, write_experiment
 
 MODEL = ModelSpec(
     numeric=1200,
@@ -32,7 +33,8 @@ def number(text):
 
 
 def assert_described(rows, model, batch_size):
-    names = [f"embeddings.{feature.name}" for feature in model.categorical] + [layer.name for layer in layers(model)]
+    tables = dict.fromkeys(feature.parameter for feature in model.categorical)
+    names = [*tables, *(layer.name for layer in layers(model))]
     assert [name for name in rows if name in names] == names
     counts, flops = ([number(rows[name][i]) for name in names if rows[name][i] != "–"] for i in (-2, -1))
     assert number(rows["total"][0]) == sum(counts) == sum(math.prod(s) for s in parameter_shapes(model).values())
@@ -47,6 +49,18 @@ def test_a_whole_spec_needs_no_data(tmp_path, capsys):
     assert rows["embeddings.city"] == ["5,000", "×", "8", "40,000", "–"]
     trunk = (1208 * 64 + 3 * 64, 2 * 100 * 64 * (2 * 1208 + 8))
     assert rows["trunk.0"] == ["1,208", "×", "64", *(f"{count:,}" for count in trunk)]
+
+
+def test_a_table_that_features_share_is_one_row_and_says_if_it_is_frozen(tmp_path, capsys):
+    path, (city,) = tmp_path / "spec.toml", MODEL.categorical
+    frozen = replace(city, trainable=False)
+    model = replace(MODEL, categorical=(frozen, replace(frozen, name="seen", table="city", length=3)))
+    path.write_text(to_toml(Experiment(model=model)))
+    rows = described(capsys, path)
+    assert [name for name in rows if name.startswith("embeddings.")] == ["embeddings.city"]
+    assert rows["embeddings.city"] == ["5,000", "×", "8,", "frozen", "40,000", "–"]
+    assert number(rows["total"][0]) == sum(math.prod(shape) for shape in parameter_shapes(model).values())
+    assert layer_flops(model, 1)["trunk.0"] == 2 * 64 * 2 * 1216  # without a gradient of what does not move
 
 
 def test_a_table_is_read_for_its_vocabularies_and_gives_the_network_that_is_trained(trained, capsys):
@@ -77,3 +91,15 @@ def test_what_is_described_is_written_nowhere(tmp_path, capsys):
     before = sorted(tmp_path.iterdir())
     described(capsys, file)
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("command", ["describe", "fit"])
+def test_predictions_that_could_not_be_written_are_refused_at_once(tmp_path, capsys, command):
+    tasks = (*EXPERIMENT.model.tasks[:2], TaskSpec(name="price_low", kind="regression"))
+    labels = {name: EXPERIMENT.data.labels[name] for name in ("click", "price")}
+    labels["price_low"] = LabelColumn(columns=("low",))
+    network = replace(EXPERIMENT.model, tasks=tasks)
+    file = write_experiment(tmp_path / "data", changed(replace(EXPERIMENT, model=network), labels=labels))
+    out = ("--out", tmp_path / "run") if command == "fit" else ()
+    assert "got 'price_low' twice, of price and price_low" in error(capsys, command, file, *out)
+    assert not (tmp_path / "run").exists()

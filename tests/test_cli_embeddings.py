@@ -21,9 +21,9 @@ def undrawn(monkeypatch):
     without_plots(monkeypatch)
 
 
-def experiment(folder):
+def experiment(folder, **fields):
     """The experiment's file in a new folder, with the vectors beside it."""
-    colour = CategoricalColumn(name="colour", dimension=2, embeddings="vectors.parquet")
+    colour = CategoricalColumn(name="colour", dimension=2, embeddings="vectors.parquet", **fields)
     file = write_experiment(folder, changed(EXPERIMENT, categorical=(colour,)))
     table = pa.table({"value": list(VECTORS), "vector": list(VECTORS.values())})
     parquet.write_table(table, folder / "vectors.parquet")
@@ -39,6 +39,12 @@ def test_training_starts_from_the_vectors(tmp_path):
     usual = initial_params(trained.model, seed=EXPERIMENT.train.seed)["embeddings.colour"]
     np.testing.assert_array_equal(embedding[[1, 3, 4]], [VECTORS["blue"], VECTORS["mauve"], VECTORS["red"]])
     np.testing.assert_array_equal(embedding[[0, 2]], usual[[0, 2]])
+
+
+def test_frozen_vectors_stay_as_the_file_has_them(backend, tmp_path):
+    out = fit(experiment(tmp_path / "data", trainable=False), tmp_path / "run", backend.name, "--quiet")
+    embedding = read_trained(out).params["embeddings.colour"]
+    np.testing.assert_array_equal(embedding, [[0, 0], VECTORS["blue"], VECTORS["mauve"], VECTORS["red"]])
 
 
 def test_a_run_that_began_needs_the_file_no_more(tmp_path, monkeypatch):

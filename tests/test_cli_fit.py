@@ -45,11 +45,12 @@ def undrawn(request, monkeypatch):
 
 def test_the_folder_holds_the_run(trained):
     assert contents(trained) == WRITTEN
-    assert contents(trained / "model") == ["columns.json", "model.json", "params.safetensors"]
+    assert contents(trained / "model") == ["columns.json", "model.json", "model.sha256", "params.safetensors"]
     model = read_trained(trained).model
     params = load_file(trained / "model" / "params.safetensors")
     assert {name: value.shape for name, value in params.items()} == parameter_shapes(model)
-    assert model.numeric == 3  # x, y, and where y is missing
+    assert model.numeric == 4  # x, y, seen.elapsed_days, and where y is missing
+    assert [task.outputs for task in model.tasks] == [1, 2, 3]  # the last is as many as the table has regions
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert lines[0]["metrics"].keys() == {"click", "price", "region"}
@@ -209,7 +210,9 @@ def test_a_model_that_cannot_be_written_is_not_there_in_part(tmp_path, capsys, m
 
     monkeypatch.setattr(os, "fsync", full)
     more = ("--resume", "--train.epochs", "3", "--backend", "jax", "--train.execution", "epoch", "--quiet")
-    assert error(capsys, "fit", file, "--out", out, *more) == "disk: No space left on device"
+    end = out / "checkpoints" / "step-00000015"
+    said = f"disk: No space left on device; the end of the run is kept, and --resume writes the model: {end}"
+    assert error(capsys, "fit", file, "--out", out, *more) == said
     assert contents(out) == WRITTEN
     assert {name: (out / "model" / name).read_bytes() for name in contents(out / "model")} == before
     assert steps_saved(out / "checkpoints")[-1] == load_checkpoint(out / "checkpoints").step
@@ -230,18 +233,18 @@ def test_tensorboards_events_are_asked_for_before_there_is_work(tmp_path, capsys
 
 
 def test_both_frameworks_are_named_if_neither_is_installed(monkeypatch):
-    from shared_bottom.folder import choose_backend
+    from shared_bottom.trained import choose_backend
 
     def missing(name):
         raise ImportError(f"no {name}")
 
-    monkeypatch.setattr("shared_bottom.folder.load_backend", missing)
+    monkeypatch.setattr("shared_bottom.trained.load_backend", missing)
     with pytest.raises(ImportError, match=r"^no jax; no torch$"):
         choose_backend(None)
 
 
 def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
-    from shared_bottom.folder import choose_backend
+    from shared_bottom.trained import choose_backend
 
     pytest.importorskip("torch")
 
@@ -250,5 +253,5 @@ def test_without_a_name_it_takes_the_first_that_is_installed(monkeypatch):
             raise ImportError("no jax")
         return load_backend(name)
 
-    monkeypatch.setattr("shared_bottom.folder.load_backend", without_jax)
+    monkeypatch.setattr("shared_bottom.trained.load_backend", without_jax)
     assert choose_backend(None).name == "torch"

@@ -82,6 +82,8 @@ def test_a_flag_overrides_the_file(file, flags, value, expected):
         ("--train.no-shuffle", "--out", "x.toml", "--train.optimizer.kind", "sgd", "--quiet", "FILE"),
         ("--model.trunk", "9", "5", "--out", "x.toml", "FILE", "--data.train", "a.csv", "b.csv"),
         ("--data.labels.click.positive=x.toml", "FILE", "--out", "run"),
+        ("--data.train", "a.csv", "b.csv", "FILE", "--out", "run"),
+        ("--out", "x.toml", "--model.tasks.0.hidden", "FILE", "--quiet"),
     ],
     ids=" ".join,
 )
@@ -104,6 +106,11 @@ def test_an_experiment_as_a_fields_value_is_told_from_the_file(file):
     other.write_text(file.read_text())
     with pytest.raises(ValueError, match=rf"^fit: expected one FILE\.toml, got '{file}' and '{other}'$"):
         parse(["fit", "--out", "run", *flags, str(other)])
+
+
+def test_a_flag_that_takes_several_values_ends_before_the_file(file):
+    found = parse(["fit", "--out", "run", "--model.trunk", "9", "5", str(file)])
+    assert found.experiment.model.trunk == (9, 5)
 
 
 def test_without_flags_it_is_the_files(file):
@@ -152,8 +159,6 @@ def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
     assert "Train the network of FILE.toml on the rows of its tables" in " ".join(said.split())
     for name, value in fields.items():
         head, last = name.replace("_", "-").rsplit(".", 1)
-        if value == [] and last == "time":  # there is no flag for a list of columns that is empty
-            continue
         optional = name.startswith("data.labels")  # its flag takes True or False
         negated = "no-" if value is True and not optional else ""
         assert f"--{head}.{negated}{last} " in said.replace("\n", " ")

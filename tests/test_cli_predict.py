@@ -12,13 +12,14 @@ from pyarrow import csv, parquet
 from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, roc_auc_score
 
 from shared_bottom.folder import read_trained
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.rows import read_rows
-from spec import load_backend, to_json
+from spec import from_json, load_backend, to_json
 from tests.helpers.cli import LABELS, contents, error, run, table, write
 
 OTHER = {"torch": "jax", "jax": "torch"}
-PREDICTED = ["click", "price_0", "price_1", "region", "region_east", "region_north", "region_south"]
+PREDICTED = ["click", "price_low", "price_high", "region", "region_east", "region_north", "region_south"]
 
 
 @pytest.fixture
@@ -29,8 +30,9 @@ def backend_of(trained):
 
 @pytest.fixture
 def copy(trained, tmp_path):
-    """The model of a run, to be changed."""
-    shutil.copytree(trained / "model", tmp_path / "copy" / "model")
+    """The model of a run, to be changed: without its checksums."""
+    ignored = shutil.ignore_patterns("model.sha256")
+    shutil.copytree(trained / "model", tmp_path / "copy" / "model", ignore=ignored)
     return tmp_path / "copy"
 
 
@@ -49,7 +51,7 @@ def test_the_columns_are_what_the_backend_predicts(trained, backend_of, tmp_path
     expected = load_backend(backend_of).predict(own.model, own.params, rows)
     np.testing.assert_allclose(found["click"], expected["click"], rtol=1e-6)
     prices = own.columns.restore("price", expected["price"])
-    np.testing.assert_allclose(np.stack([found["price_0"], found["price_1"]], axis=1), prices, rtol=1e-6)
+    np.testing.assert_allclose(np.stack([found["price_low"], found["price_high"]], axis=1), prices, rtol=1e-6)
     classes = own.columns.classes["region"]
     assert classes == ("east", "north", "south")
     probabilities = np.stack([found[f"region_{name}"] for name in classes], axis=1)
@@ -81,6 +83,39 @@ def test_rows_come_in_their_order_with_the_columns_to_keep_and_need_no_labels(tr
     second = predictions(trained, tmp_path / "second.parquet", files[1], *flags)
     assert found.slice(40)["id"] == second["id"]
     np.testing.assert_allclose(found.slice(40)["click"], second["click"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_label_to_keep_stands_beside_its_prediction_under_another_name(trained, backend_of, tmp_path, form):
+    rows = table(40, seed=3).rename_columns({"id": "click_kept"}).append_column("price", [["?"] * 40])
+    file = write(tmp_path / f"rows.{form}", rows)
+    flags = ("--backend", backend_of, "--keep", "region", "click", "click_kept", "price", "region")
+    found = predictions(trained, tmp_path / f"p.{form}", file, *flags)
+    assert found.column_names == ["region_kept", "click_kept_kept", "click_kept", "price", *PREDICTED]
+    plain = predictions(trained, tmp_path / f"plain.{form}", file, "--backend", backend_of)
+    assert found.select(PREDICTED) == plain
+    assert found["click_kept"].to_pylist() == list(range(3000, 3040))
+    assert found["region_kept"].to_pylist() == rows["region"].to_pylist()
+
+
+def test_columns_may_be_stored_in_any_way(trained, backend_of, tmp_path):
+    plain = table(30, seed=9)
+    colours = plain["colour"].combine_chunks().dictionary_encode()
+    stored = {
+        "colour": pa.DictionaryArray.from_arrays(colours.indices.cast(pa.uint8()), colours.dictionary),
+        "x": plain["x"].combine_chunks().dictionary_encode(),
+        "seen": plain["seen"].cast(pa.timestamp("ms", "UTC")),
+        "id": plain["id"].cast(pa.string()).cast(pa.string_view()),
+    }
+    flags = ("--backend", backend_of, "--keep", "id", "colour")
+    found = []
+    for name, columns in {"stored": stored, "plain": {"id": plain["id"].cast(pa.string())}}.items():
+        rows = pa.table(dict(zip(plain.column_names, plain.columns, strict=True)) | columns)
+        file = write(tmp_path / f"{name}.parquet", rows)
+        found.append(predictions(trained, tmp_path / f"{name}_out.parquet", file, *flags))
+    assert found[0].equals(found[1])
+    assert found[0]["colour"].to_pylist() == plain["colour"].to_pylist()
+    assert found[0]["id"].to_pylist() == [str(i + 9000) for i in range(30)]
 
 
 def test_in_small_blocks_it_writes_what_it_writes_at_once(copy, backend_of, tmp_path):
@@ -139,7 +174,9 @@ def test_the_metrics_are_those_of_the_predictions_in_their_own_units(trained, ba
     weight = truth["weight"].to_numpy()
     there = np.array(truth["click"].is_valid())
     click = [truth["click"].to_numpy()[there].astype(int), told["click"].to_numpy()[there]]
-    price, own = (np.stack([t[a], t[b]], axis=1) for t, a, b in ((truth, "low", "high"), (told, "price_0", "price_1")))
+    price, own = (
+        np.stack([t[a], t[b]], axis=1) for t, a, b in ((truth, "low", "high"), (told, "price_low", "price_high"))
+    )
     regions = np.stack([told[f"region_{region}"] for region in ("east", "north", "south")], axis=1).astype(float)
     regions /= regions.sum(axis=1, keepdims=True)
     expected = {
@@ -171,3 +208,45 @@ def test_other_files_may_be_evaluated_in_one_go_or_in_pieces(copy, backend_of, t
     assert pieces["rows"] == once["rows"] == 50
     for task, metrics in once["metrics"].items():
         assert pieces["metrics"][task] == pytest.approx(metrics, rel=1e-5)
+
+
+def test_a_task_counts_its_rows_by_its_weights_too(copy, backend_of, tmp_path):
+    path = copy / "model" / "columns.json"
+    columns = from_json(FittedColumns, path.read_text())
+    labels = columns.data.labels | {"click": replace(columns.data.labels["click"], weight="weight")}
+    path.write_text(to_json(replace(columns, data=replace(columns.data, labels=labels))))
+    content, file = table(30, seed=7), tmp_path / "rows.parquet"
+    write(file, content)
+    run("evaluate", copy, "--data", file, "--json", tmp_path / "metrics.json", "--backend", backend_of)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["metrics"]
+    told, weight = (
+        predictions(copy, tmp_path / "p.parquet", file, "--backend", backend_of),
+        content["weight"].to_numpy(),
+    )
+    there = np.array(content["click"].is_valid())
+    click = content["click"].to_numpy()[there].astype(int), told["click"].to_numpy()[there]
+    assert metrics["click"]["log_loss"] == pytest.approx(log_loss(*click, sample_weight=weight[there] ** 2), rel=1e-6)
+    accuracy = accuracy_score(content["region"], told["region"], sample_weight=weight)
+    assert metrics["region"]["accuracy"] == pytest.approx(accuracy, rel=1e-6)
+
+
+def test_a_pattern_or_a_folder_that_no_shell_has_expanded(trained, backend_of, tmp_path):
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    for i in range(3):
+        write(folder / f"part-{i}.parquet", table(10, seed=i))
+    (folder / "_SUCCESS").touch()
+    flags = ("--backend", backend_of, "--keep", "id")
+    files = [folder / f"part-{i}.parquet" for i in range(3)]
+    expected = predictions(trained, tmp_path / "files.parquet", *files, *flags)
+    for name in (folder, folder / "part-*", tmp_path / "**" / "part-?.parquet"):
+        assert predictions(trained, tmp_path / "p.parquet", name, *flags) == expected
+        run("evaluate", trained, "--backend", backend_of, "--data", name, "--json", tmp_path / "m.json")
+        assert json.loads((tmp_path / "m.json").read_text())["rows"] == 30
+
+
+def test_a_pattern_without_files_is_an_error(trained, tmp_path, capsys):
+    said = error(capsys, "predict", trained, tmp_path / "part-*", "--out", tmp_path / "p.csv")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"
+    said = error(capsys, "evaluate", trained, "--data", tmp_path / "part-*")
+    assert said == f"{tmp_path / 'part-*'}: expected files that match the pattern, found none"

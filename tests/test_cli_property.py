@@ -19,7 +19,8 @@ from shared_bottom.cli import main
 from shared_bottom.run.metrics import UndefinedMetricWarning
 from spec import to_toml
 from tests.helpers.broken import broken_json, broken_table, broken_toml, damaged, odd_flags
-from tests.helpers.cli import EXPERIMENT, fit, table, without_plots, write_experiment
+from tests.helpers.cli import fit, without_plots, write
+from tests.helpers.every_field import EXPERIMENT, table, with_lists
 
 CASES = {"describe": 1000, "fit": 300, "predict": 450, "evaluate": 200, "model": 300}
 """By what is broken, how many of each. A case's own seed is its name."""
@@ -34,7 +35,10 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("property")
     with pytest.MonkeyPatch.context() as patch:
         without_plots(patch)
-        return fit(write_experiment(folder), folder / "run", "torch", "--quiet", "--train.epochs", "1")
+        (folder / "shop.toml").write_text(to_toml(EXPERIMENT))
+        write(folder / "train.csv", table(60))
+        write(folder / "test.parquet", with_lists(table(30, seed=1)))
+        return fit(folder / "shop.toml", folder / "run", "torch", "--quiet", "--train.epochs", "1")
 
 
 @pytest.mark.parametrize("kind", CASES)
@@ -114,6 +118,11 @@ def rows_in(path):
     return csv.read_csv(path, parse_options=csv.ParseOptions(newlines_in_values=True)).num_rows
 
 
+def with_some_lists(draw, content):
+    """The table, which CSV can store, or the same one with lists, which CSV cannot store."""
+    return with_lists(content) if draw.random() < 0.3 else content
+
+
 def described(draw, trained):
     toml = experiment_toml(draw, broken=True)
     Path("train.csv").write_bytes(TRAIN)
@@ -122,7 +131,7 @@ def described(draw, trained):
 
 def fitted(draw, trained):
     toml, flags = experiment_toml(draw, broken=draw.random() < 0.3), []
-    suffix, content = broken_table(draw, TABLE) if draw.random() < 0.5 else (".csv", TRAIN)
+    suffix, content = broken_table(draw, with_some_lists(draw, TABLE)) if draw.random() < 0.5 else (".csv", TRAIN)
     Path("train.csv").write_bytes(content)
     if suffix == ".parquet":
         flags += ["--data.format", "parquet"]
@@ -134,7 +143,7 @@ def fitted(draw, trained):
 
 
 def predicted(draw, trained):
-    suffix, content = broken_table(draw, TEST)
+    suffix, content = broken_table(draw, with_some_lists(draw, TEST))
     Path(f"rows{suffix}").write_bytes(content)
     files = [f"rows{suffix}"] if draw.random() < 0.9 else [f"rows{suffix}", "none.csv"]
     out = output(draw, draw.choice(["p.parquet", "p.csv"]))
@@ -144,7 +153,7 @@ def predicted(draw, trained):
 
 
 def evaluated(draw, trained):
-    suffix, content = broken_table(draw, TEST)
+    suffix, content = broken_table(draw, with_some_lists(draw, TEST))
     Path(f"rows{suffix}").write_bytes(content)
     out = output(draw, "metrics.json")
     flags = odd_flags(draw) if draw.random() < 0.1 else []

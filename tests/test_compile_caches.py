@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from backends.caches import CompileCacheWarning, open_cache, record, remove_damaged
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -162,3 +164,111 @@ def test_what_torch_sets_for_a_gpu_while_it_compiles_for_us_is_gone_afterwards(m
     with COMPILE_CACHE:
         os.environ["TRITON_CACHE_DIR"] = f"{os.environ['TORCHINDUCTOR_CACHE_DIR']}/triton/0"
     assert not {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"} & os.environ.keys()
+
+
+LOSSES = """
+import json, os, warnings
+from dataclasses import replace
+from spec import ModelSpec, TaskSpec, TrainSpec, load_backend, presets
+
+model = ModelSpec(numeric=2, trunk=(3,), tasks=(TaskSpec(name="a", kind="regression"),))
+train = TrainSpec(batch_size=4, epochs=3, device="cpu", execution={execution!r})
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    losses = load_backend({name!r}).fit(model, train, presets.random_data(model, 6)).history.step_loss
+ours = [str(warning.message) for warning in said if warning.category.__name__ == "CompileCacheWarning"]
+print(json.dumps([losses.tolist(), ours]))
+"""
+
+
+def flip(content):
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "execution"), [("torch", "step"), ("jax", "epoch")])
+def test_what_is_damaged_is_compiled_anew(cache, name, execution):
+    pytest.importorskip({"torch": "torch", "jax": "flax"}[name])
+    code = LOSSES.format(name=name, execution=execution)
+    losses, said = run(code)
+    assert said == []
+    kept = [path for path in sorted((cache / name).rglob("*")) if path.is_file() and path.stat().st_size]
+    changed = [path for path in kept if not path.name.endswith("-atime")][::2]
+    for i, path in enumerate(changed):
+        content = path.read_bytes()
+        path.write_bytes((flip(content), content[: len(content) // 2], b"")[i % 3])
+    again, said = run(code)
+    assert again == losses
+    count, first = len(changed), changed[0].relative_to(cache / name)
+    assert said == [
+        f"compile cache {cache / name}: {count} damaged files are removed, among them {first}; they are made again"
+    ]
+
+
+def remembered(folder):
+    remove_damaged(folder)
+    record(folder)
+    return files(folder)
+
+
+def test_a_cache_is_compared_with_what_was_recorded(tmp_path):
+    folder = tmp_path / "torch"
+    (folder / "ab").mkdir(parents=True)
+    for name, content in {"ab/one": b"1", "two": b"2", "three": b"3", "locks.lock": b""}.items():
+        (folder / name).write_bytes(content)
+    assert remembered(folder) == ["ab/one", "locks.lock", "three", "two"]
+    (folder / "ab" / "one").write_bytes(b"x")
+    (folder / "two").write_bytes(b"")
+    (folder / "new").write_bytes(b"of a process that was killed, or is compiling now")
+    assert remembered(folder) == ["locks.lock", "new", "three"]
+    (folder / "two").write_bytes(b"made again, with other bytes")
+    assert remembered(folder) == ["locks.lock", "new", "three", "two"]
+    (folder / "new").write_bytes(b"")
+    assert remembered(folder) == ["locks.lock", "three", "two"]
+    assert files(tmp_path) == ["torch.sha256.json", "torch/locks.lock", "torch/three", "torch/two"]
+
+
+def test_what_another_process_was_still_writing_is_no_damage(tmp_path):
+    folder = tmp_path / "torch"
+    folder.mkdir()
+    (folder / "one").write_bytes(b"half of ")
+    record(folder)
+    (folder / "one").write_bytes(b"half of the file")
+    record(folder)  # as the process that wrote it does at its end
+    assert remembered(folder) == ["one"]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"\xff"])
+def test_with_a_damaged_record_all_is_made_again(tmp_path, content):
+    folder = tmp_path / "torch"
+    folder.mkdir()
+    (folder / "one").write_bytes(b"1")
+    (tmp_path / "torch.sha256.json").write_bytes(content)
+    assert remembered(folder) == []
+    (folder / "one").write_bytes(b"1")
+    assert remembered(folder) == ["one"]
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_another_one_is_used(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    folder = tmp_path / "file" / "torch"
+    with pytest.warns(
+        CompileCacheWarning, match=f"^compile cache {folder}: Not a directory: what is compiled is not kept"
+    ):
+        used = open_cache(folder)
+    assert used.is_dir()
+    assert used != folder
+    assert open_cache(folder) == used
+
+
+@pytest.mark.slow
+def test_torch_compiles_where_its_cache_cannot_be_written(tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "file").write_bytes(b"")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    code = LOSSES.format(name="torch", execution="step")
+    losses, said = run(code, SHARED_BOTTOM_CACHE=tmp_path / "file", TMPDIR=temporary)
+    assert len(losses) == 6
+    assert len(said) == 1
+    assert not list(temporary.glob("shared-bottom-*"))

@@ -50,10 +50,11 @@ def commands(page):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A copy without what is no part of a clone; the pages' commands follow one another in it."""
+    """A copy without what is no part of a clone, with the tutorial's tables; the pages' commands follow one another."""
     copy = tmp_path_factory.mktemp("clone") / "project"
     ignored = shutil.ignore_patterns(".*", "*.parquet", "runs", "__pycache__", "*.egg-info", "tests")
     shutil.copytree(ROOT, copy, ignore=ignored)
+    assert run(copy, [sys.executable, "examples/clicks.py"]).returncode == 0
     return copy
 
 
@@ -96,9 +97,16 @@ def test_what_takes_minutes_is_a_command_of_the_bench(command, tmp_path, monkeyp
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.name)
 def test_every_block_of_code_runs(project, page):
     """All of a page's blocks as one program, one after the other, as a reader would type them."""
-    if page.name == "tutorial.md":
+    if "examples/" in "".join(blocks(page, "python")):
         assert run(project, [sys.executable, "examples/clicks.py"]).returncode == 0
     done = run(project, [sys.executable, "-W", "error", "-c", "\n".join(blocks(page, "python"))])
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_frame_of_the_readme_may_be_one_of_polars(project):
+    (code,) = [block for block in blocks(ROOT / "README.md", "python") if "import pandas\n" in block]
+    assert run(project, [sys.executable, "examples/clicks.py"]).returncode == 0
+    done = run(project, [sys.executable, "-W", "error", "-c", code.replace("import pandas", "import polars as pandas")])
     assert done.returncode == 0, done.stderr
 
 

@@ -91,6 +91,18 @@ def test_a_tables_toml_is_read_without_pyarrow():
     assert run(code, blocked=FRAMEWORKS | {"pyarrow"}) == "('clicks_test.parquet',)"
 
 
+def test_a_table_in_memory_needs_neither_pandas_nor_polars():
+    code = """
+    import numpy as np
+    import pyarrow as pa
+    from shared_bottom import fit_columns, read_rows
+    from tests.helpers.table_files import COLUMNS, experiment
+    for rows in (COLUMNS, pa.table(COLUMNS), COLUMNS | {"age": np.arange(6.0)}):
+        print(read_rows(fit_columns(experiment(), rows), rows).rows)
+    """
+    assert run(code, blocked=FRAMEWORKS | {"pandas", "polars"}).split() == ["6"] * 3
+
+
 def test_one_import_gives_the_public_names_and_brings_no_heavy_package():
     heavy = FRAMEWORKS | {"sklearn", "scipy", "pyarrow", "matplotlib"}
     code = f"""
@@ -110,8 +122,11 @@ LAYERS = [
     ["spec"],
     ["backends"],
     ["shared_bottom.disk", "shared_bottom.arrays"],
+    ["shared_bottom.lock"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
+    ["shared_bottom.predictions"],
+    ["shared_bottom.trained"],
     ["shared_bottom.fit", "shared_bottom.folder"],
     ["shared_bottom.cli"],
     ["shared_bottom"],

@@ -158,6 +158,24 @@ def native_state(backend, network):
     return optax.adam(1e-3).init(nnx.state(network, nnx.Param))
 
 
+def test_a_frozen_table_is_among_the_params_and_has_no_slots(backend, interchange):
+    seen = CategoricalFeature(name="seen", vocabulary=4, dimension=2, length=3, trainable=False)
+    model = replace(MODEL, categorical=(seen, *MODEL.categorical))
+    params = initial_params(model, seed=2)
+    compare_params(interchange.import_params(model, interchange.export_params(model, params)), params, 0)
+    slots = {slot: initial_params(model, seed=seed) for seed, slot in enumerate(("mu", "nu"))}
+    for values in slots.values():
+        del values["embeddings.seen"]
+    state = native_state(backend, backend.build(model, params, device="cpu"))
+    imported, step = interchange.import_slots(model, interchange.export_slots(model, slots, 3, state))
+    assert step == 3
+    for slot, values in slots.items():
+        compare_params(imported[slot], values, 0)
+    del slots["mu"]["trunk.0.bias"]
+    with pytest.raises(ValueError, match=r"params: expected an entry 'trunk.0.bias'"):
+        interchange.export_slots(model, slots, 3, state)
+
+
 def test_what_is_another_networks_is_rejected(backend, interchange):
     smaller = replace(MODEL, tasks=MODEL.tasks[:1])
     params = initial_params(MODEL)

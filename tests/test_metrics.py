@@ -88,6 +88,20 @@ def test_formulas(name, missing, weighted):
 
 
 @pytest.mark.parametrize("name", TASKS)
+def test_a_task_weight_counts_as_a_sample_weight_does_and_a_masked_label_as_a_missing_one(name):
+    model, predicted, data = problem(name, missing=(0, 5), weighted=True)
+    expected = evaluate(model, {"a": predicted}, data)
+    of_task = replace(data, sample_weight=None, task_weight={"a": data.sample_weight})
+    assert evaluate(model, {"a": predicted}, of_task) == expected
+    both = replace(data, sample_weight=np.full(ROWS, 2.0), task_weight={"a": data.sample_weight})
+    assert evaluate(model, {"a": predicted}, both)["a"] == pytest.approx(expected["a"], rel=1e-12)
+    label = data.labels["a"]
+    missing = label == model.tasks[0].traits.missing_label
+    masked = np.ma.array(np.nan_to_num(label, nan=1.0), mask=missing | np.isnan(label))
+    assert evaluate(model, {"a": predicted}, replace(data, labels={"a": masked})) == expected
+
+
+@pytest.mark.parametrize("name", TASKS)
 def test_what_is_missing_does_not_count(name):
     model, predicted, data = problem(name, missing=(0, 1, 2), weighted=True)
     changed = predicted.copy()

@@ -115,7 +115,8 @@ def test_a_frozen_table_is_what_its_numbers_would_be_as_numeric_inputs(name):
     expected = fit(name, numbers, TRAIN, as_numbers, others, execution=load_backend(name).lock_step)
     fitted = fit(name, model, TRAIN, data, params, execution=load_backend(name).lock_step)
     compare_curves(fitted.history, expected.history, RTOL)
-    np.testing.assert_array_equal(fitted.params.pop(FROZEN), table)
+    np.testing.assert_array_equal(fitted.params[FROZEN], table)
+    assert not np.shares_memory(fitted.params.pop(FROZEN), table)
     compare_params(fitted.params, expected.params, PARAMS_RTOL)
 
 

@@ -69,5 +69,6 @@ def test_predictions_and_metrics_after_training(kinds, pair):
         judge = {}
         for task in model.tasks:
             label = validation.labels[task.name]
-            judge |= judged(task, predictions[name][task.name], label, validation.sample_weight)
+            weight = validation.sample_weight * validation.task_weight.get(task.name, 1.0)
+            judge |= judged(task, predictions[name][task.name], label, weight)
         compare_params(reported(history[-1]), judge, 1e-12)

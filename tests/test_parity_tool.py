@@ -52,6 +52,13 @@ def test_it_takes_a_file_and_compares_what_balancing_learns(tmp_path):
     assert {len(losses) for step in found["losses"] for losses in step} == {3}  # the total, and two tasks'
 
 
+def test_it_takes_a_file_with_a_table(file):
+    done = parity("--case", str(file), "--steps", "5")
+    assert done.returncode == 0, done.stderr
+    assert f"{file.stem}, 5 steps" in done.stdout
+    assert "beyond 1e-09: nothing" in done.stdout
+
+
 def test_a_balance_beyond_tolerance_is_named(monkeypatch):
     """One side's GradNorm lets no factor fall, which shows in no loss or parameter of the first step."""
     case = load_cases("tutorial", None)[0]

@@ -1,5 +1,6 @@
 """What a backend gives for trained parameters: predictions, gradients, the native module."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from scipy.special import expit, softmax
 
 from backends import base
-from spec import SGD, initial_params
+from spec import SGD, initial_params, load_backend, presets
+from tests.helpers.parity import LISTS, example_model
 from tests.helpers.plain import central_differences, plain_logits, plain_loss
 from tests.helpers.runs import training
 
@@ -68,6 +70,25 @@ def test_more_rows_than_one_call_predicts(backend, monkeypatch, model, data, siz
     assert rows == [size] * -(-20 // size)
     for name, value in whole.items():
         np.testing.assert_allclose(pieces[name], value, rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_jax_compiles_for_few_numbers_of_rows(caplog):
+    jax = pytest.importorskip("jax")
+    pytest.importorskip("flax")
+    backend, model = load_backend("jax"), example_model("untied", trunk=(7,), categorical=LISTS)
+    params, data = initial_params(model), presets.random_data(model, 16)
+
+    def compiled(rows):
+        caplog.clear()
+        with jax.log_compiles():
+            predictions = backend.predict(model, params, data.take(slice(rows)))
+        assert {len(values) for values in predictions.values()} == {rows}
+        return any("ompil" in record.getMessage() for record in caplog.records)
+
+    caplog.set_level(logging.DEBUG, logger="jax")
+    assert [rows for rows in (2, 8, 16) if compiled(rows)] == [2, 8, 16]
+    assert [rows for rows in (2, 5, 6, 7, 8, 9, 13, 16) if compiled(rows)] == []
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """What is shown of a run in progress: how often, what it says, and how far a resumed run is."""
 
 import io
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,6 +89,15 @@ class TestFit:
         assert f"loss {fitted.history.step_loss[-1]:.5g} (" in line
         for task, losses in fitted.history.task_loss.items():
             assert f"{task} {losses[-1]:.4g}" in line
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+    def test_a_standard_error_that_is_full_or_closed_costs_no_run(self, backend, model, data, monkeypatch):
+        seen = backend.fit(model, training(backend), data)
+        with Path("/dev/full").open("wb", buffering=0) as full:
+            for stream in (io.TextIOWrapper(full, write_through=True), None):
+                monkeypatch.setattr(sys, "stderr", stream)
+                unseen = backend.fit(model, training(backend), data, progress="lines")
+                np.testing.assert_array_equal(unseen.history.step_loss, seen.history.step_loss)
 
     def test_after_resuming(self, backend, model, data, tmp_path, capfd):
         train = training(backend)

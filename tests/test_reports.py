@@ -10,9 +10,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from shared_bottom.reports import write_events, write_report
+from shared_bottom.reports.classes import MOST, class_rows
 from shared_bottom.reports.events import FILE
+from shared_bottom.reports.rows import rows_by_task
 from shared_bottom.run.metrics import evaluate
-from spec import Experiment, TrainSpec, from_toml
+from spec import Experiment, TaskSpec, TrainSpec, from_toml
 from tests.helpers.builders import model as small_model
 from tests.helpers.builders import rejection
 from tests.helpers.histories import history_of
@@ -33,7 +35,7 @@ def write(folder, model, history, data=None, predictions=None, **fields):
         "sample_weight": data.sample_weight if data else None,
         "evaluated_on": "validation rows",
     }
-    write_report(folder, **(own | fields))
+    write_report(str(folder), **(own | fields))
     return (folder / "report.html").read_text(encoding="utf-8")
 
 
@@ -76,6 +78,38 @@ class TestReport:
         own = evaluate(model, predictions, data)
         assert page.text.count(f"{own['click']['auc']:.5g}") == 3  # the last epoch, the best, the rows given
         assert from_toml(Experiment, page.spec) == Experiment(model=model, train=TRAIN)
+
+    def test_columns_and_classes_have_tables_with_their_names(self, model, data, predictions, history, tmp_path):
+        columns = [["column", "use"], ["<age>", "numeric"], ["city", "categorical"]]
+        classes = {"region": ["north", "south", "east", "no|where"]}
+        text = write(tmp_path, model, history, data, predictions, columns=columns, classes=classes)
+        for cell in ("&lt;age&gt;", "numeric", "city", "categorical"):
+            assert f"<td>{cell}</td>" in text
+        assert "2 inputs and labels" in text
+        assert all(f"<td>region</td><td>{name}</td>" in text for name in classes["region"])
+        without = write(tmp_path, model, history_of(model))
+        assert "inputs and labels" not in without
+        assert "Each class" not in without
+
+    def test_a_class_has_its_rows_and_the_weighted_share_that_is_right(self):
+        network = small_model(tasks=(TaskSpec(name="a", kind="multiclass", outputs=4),))
+        label, predicted = np.array([0, 0, 1, 2, -1]), np.eye(4)[[0, 1, 1, 0, 2]]
+        weight = np.array([3.0, 1.0, 1.0, 1.0, 1.0])
+        rows = rows_by_task(network, {"a": label}, {"a": predicted}, weight, {"a": ["tv", "phone", "tablet", "radio"]})
+        assert list(class_rows(rows)) == [
+            ("a", "tv", 2, "75.0%", 2),
+            ("a", "phone", 1, "100.0%", 2),
+            ("a", "tablet", 1, "0.0%", 0),
+            ("a", "radio", 0, "–", 0),
+        ]
+        assert list(class_rows(rows_by_task(network, {"a": label}, {"a": predicted * np.nan}, None))) == []
+
+    def test_of_many_classes_the_most_frequent_have_a_row(self):
+        count = MOST + 20
+        network = small_model(tasks=(TaskSpec(name="a", kind="multiclass", outputs=count),))
+        label = np.concatenate([np.arange(count), np.arange(20, count)])  # the first twenty are rarer
+        rows = list(class_rows(rows_by_task(network, {"a": label}, {"a": np.eye(count)[label]}, None)))
+        assert [row.name for row in rows] == [str(i) for i in range(20, count)]
 
     def test_without_rows_there_are_only_curves(self, model, tmp_path):
         page = Page(write(tmp_path, model, history_of(model)))

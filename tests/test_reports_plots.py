@@ -7,6 +7,7 @@ from sklearn.metrics import roc_auc_score
 from shared_bottom.reports import curves, outcomes
 from shared_bottom.reports.rows import rows_by_task
 from shared_bottom.reports.style import INK, PALETTE, colours
+from spec import TaskSpec
 from tests.helpers.builders import model as small_model
 from tests.helpers.builders import tasks_of
 from tests.helpers.histories import history_of
@@ -104,6 +105,26 @@ class TestOutcomes:
             np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25, 0], [0, 1, 0], [1, 0, 0]])
             assert [text.get_text() for text in axes.get_xticklabels()] == names
             assert [text.get_text() for text in axes.get_yticklabels()] == names
+
+    def test_of_many_classes_some_are_named(self):
+        model = small_model(tasks=(TaskSpec(name="a", kind="multiclass", outputs=12),))
+        label, names = np.arange(12), [f"shop {i}" for i in range(12)]
+        rows = rows_by_task(model, {"a": label}, {"a": np.eye(12)}, None, {"a": names})
+        axes = outcomes.confusion(rows, {"a": "red"}).axes[0]
+        for ticks, labels in ((axes.get_xticks(), axes.get_xticklabels()), (axes.get_yticks(), axes.get_yticklabels())):
+            assert list(ticks) == [0, 2, 4, 6, 8, 10]
+            assert [label.get_text() for label in labels] == names[::2]
+        assert not axes.texts
+
+    def test_the_outputs_of_a_regression_have_their_names(self):
+        model = small_model(tasks=tasks_of("regression", 1))
+        label = np.arange(12.0).reshape(4, 3)
+        for names, titles in (
+            ({"t0": ["p", "q", "s"]}, ["t0[p]", "t0[q]", "t0[s]"]),
+            (None, ["t0[0]", "t0[1]", "t0[2]"]),
+        ):
+            rows = rows_by_task(model, {"t0": label}, {"t0": label}, None, names)
+            assert [axes.get_title() for axes in outcomes.regression(rows, {"t0": "red"}).axes] == titles
 
     @pytest.mark.parametrize(("count", "hexagons"), [(50, False), (3000, True)])
     def test_regression(self, count, hexagons):

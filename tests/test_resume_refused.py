@@ -65,6 +65,18 @@ OTHERS = {
         {"data": replace(DATA, sample_weight=np.ones(36))},
         ["data.sample_weight.dtype: nothing saved, <f8 now", "data.sample_weight.shape"],
     ),
+    "weights of a task": (
+        {"data": replace(DATA, task_weight={"price": np.ones(36)})},
+        ["data.task_weight.price.dtype: nothing saved, <f8 now", "data.task_weight.price.shape"],
+    ),
+    "a masked label": (
+        {
+            "data": replace(
+                DATA, labels=DATA.labels | {"click": np.ma.array(DATA.labels["click"], mask=np.arange(36) == 1)}
+            )
+        },
+        ["data.labels.click.mask.shape: nothing saved"],
+    ),
     "the validation rows": ({"validation": DATA}, [r"validation.numeric.shape: \[20, 3\] saved, \[36, 3\] now"]),
 }
 

@@ -5,18 +5,21 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from scipy import stats
 
 from bench.sharing import __main__ as sharing
 from bench.sharing import runs as sharing_runs
-from bench.sharing.cases import Problem
+from bench.sharing.cases import Problem, from_file
 from bench.sharing.plots import plot_sharing
 from bench.sharing.report import explanations, print_sharing
 from bench.sharing.results import outcome, pair
 from bench.sharing.runs import cosines, with_one_task
 from spec import (
     Adam,
+    CategoricalColumn,
     Dataset,
     EarlyStopping,
     ModelSpec,
@@ -27,6 +30,7 @@ from spec import (
     parameter_shapes,
 )
 from tests.helpers.builders import rejection, task
+from tests.helpers.cli import EXPERIMENT, changed, write_experiment
 
 TRAIN = TrainSpec(optimizer=Adam(learning_rate=0.03), batch_size=20, epochs=8, device="cpu")
 PAIR = (task(name="a"), task(name="b"))
@@ -217,3 +221,14 @@ class TestArithmetic:
 def test_one_task_shares_with_nobody():
     line = rejection(problem, lambda inputs: {"a": inputs[:, 0]}, tasks=(task(name="a"),))
     assert line == "model.tasks: expected two tasks or more to share a trunk, got 1"
+
+
+def test_a_tables_runs_start_from_given_embeddings(tmp_path):
+    colour = CategoricalColumn(name="colour", dimension=2, embeddings="vectors.parquet", trainable=False)
+    path = write_experiment(tmp_path, changed(EXPERIMENT, categorical=(colour,)))
+    parquet.write_table(pa.table({"value": ["red"], "vector": [[1.0, 2.0]]}), tmp_path / "vectors.parquet")
+    compared = from_file(path)
+    for model in (compared.model, with_one_task(compared.model, compared.model.tasks[0])):
+        start = compared.start(model, compared.train)
+        assert start.keys() == parameter_shapes(model).keys()
+        np.testing.assert_array_equal(start["embeddings.colour"], [[0, 0], [1, 2]])

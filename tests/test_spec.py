@@ -202,7 +202,7 @@ def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, v
         (feature, {"name": "a.b"}, "name: identifier got 'a.b'"),
         (feature, {"table": "a.b"}, "table: identifier got 'a.b'"),
         (task, {"kind": "binary", "outputs": 2}, "outputs: expected 1 binary 'a' got 2"),
-        (task, {"kind": "multiclass", "outputs": 1}, "outputs: expected 2 multiclass 'a' got 1"),
+        (model, {"tasks": (task(kind="multiclass"),)}, "outputs: expected 2 multiclass 'a' got 1"),
         (SGD, {"nesterov": True}, "nesterov: momentum got 0.0"),
         (ModelSpec, {"numeric": 1, "tasks": (task(),)}, "trunk: required"),
         (TrainSpec, {"optimizer": "adam"}, "optimizer: got 'adam'"),

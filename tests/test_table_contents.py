@@ -13,6 +13,8 @@ from spec import CategoricalColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import assert_equal, encoded, experiment, simple, write
 
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")  # the tables are tiny
+
 TEXT = "x,c,y\n1,a,0\n2,b,1\n3,a,1\n"
 TABLE = pa.table({"x": [1, 2, 3], "c": ["a", "b", "a"], "y": [0, 1, 1]})
 CITY = (CategoricalColumn(name="c"),)
@@ -163,7 +165,8 @@ def test_in_a_single_column_a_line_of_blanks_is_a_missing_value_and_ctrl_z_the_e
 
 def test_comments_before_the_header_or_the_first_row(tmp_path):
     expected = rows_of(tmp_path, TEXT)
-    assert_equal(rows_of(tmp_path, "# made by hand, in May\n#\n" + TEXT, comment="#"), expected)
+    for before in ("# made by hand, in May\n#\n", "\n# one\n\n# two\n \n", "# more\n" * 20_000, "sep=,\n#\n"):
+        assert_equal(rows_of(tmp_path, before + TEXT, comment="#"), expected)
     bare = "-- no header\n" + TEXT.split("\n", 1)[1]
     assert_equal(rows_of(tmp_path, bare, comment="--", column_names=("x", "c", "y")), expected)
     later = "# one\nx,c,y\n1,#a,0\n2,#b,1\n3,#a,1\n"
@@ -193,6 +196,10 @@ def test_a_wrong_delimiter_is_named_with_the_right_one(tmp_path, delimiter, righ
     assert refused(tmp_path, bare, delimiter=delimiter, column_names=("x", "c", "y")).endswith(
         f"in line 1: {bare.splitlines()[0]!r}; delimiter = {right!r} would fit the first 3 rows"
     )
+
+
+def test_of_a_header_alone_the_delimiter_is_named_too(tmp_path):
+    assert refused(tmp_path, "x;c;y").endswith("found x;c;y; delimiter = ';' would fit the first row")
 
 
 def test_a_right_delimiter_is_not_called_wrong(tmp_path):
@@ -232,3 +239,9 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", refuse)
     line = rejection(fit_columns, experiment(), tmp_path)
     assert line == f"{tmp_path / 'train.csv'}: expected a file that can be read, got: Permission denied"
+
+
+def test_of_many_columns_the_error_names_some(tmp_path):
+    line = refused(tmp_path, ",".join(f"column_{i}" for i in range(10_000)) + "\n")
+    assert line.startswith("expected a column 'x', found column_0, column_1, ")
+    assert len(line) < 1000

@@ -1,10 +1,13 @@
 """What a bad table is rejected with: one line with the file, the column, the row and the value."""
 
 import gzip
+import os
 
 import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
 from spec import CategoricalColumn, LabelColumn, NumericColumn
 from tests.helpers.builders import rejection
@@ -157,11 +160,50 @@ def test_a_damaged_parquet_file(tmp_path, cut):
     assert rejection(fit_columns, simple((path.name,)), tmp_path).startswith(f"{path}: expected a Parquet file")
 
 
+@pytest.mark.parametrize(("checksums", "damaged"), [(True, [0, 1, 2]), (False, [1])])
+def test_damage_within_a_parquet_page_is_noticed_by_its_checksum_or_by_the_dictionary(tmp_path, checksums, damaged):
+    path = tmp_path / "train.parquet"
+    table = pa.table({"x": [1.0, 2.0, 3.0] * 100, "c": ["a", "b", "c"] * 100, "y": [0, 1, 0] * 100})
+    parquet.write_table(table, path, write_page_checksum=checksums, compression="none")
+    content, spec = path.read_bytes(), simple(("train.parquet",), categorical=(CategoricalColumn(name="c"),))
+    for chunk in map(parquet.read_metadata(path).row_group(0).column, damaged):
+        last = chunk.dictionary_page_offset + chunk.total_compressed_size - 1  # of the indices into the dictionary
+        path.write_bytes(content[: last - 3] + b"\xff" * 3 + content[last:])
+        assert rejection(encoded, tmp_path, spec).startswith(f"{path}: expected a Parquet file, found ")
+
+
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
+def test_a_dictionary_that_does_not_fit_into_memory_is_one_line(tmp_path):
+    path = tmp_path / "train.parquet"
+    table = pa.table({"x": [1.0] * 300, "c": [str(i).rjust(20_000) for i in range(300)], "y": [0] * 300})
+    parquet.write_table(table, path, dictionary_pagesize_limit=2**30)
+    assert path.stat().st_size < 500_000
+    spec = simple((path.name,), categorical=(CategoricalColumn(name="c"),), memory_mb=16)
+    largest = 16 * 2**20 // 4
+    expected = (
+        f"expected row groups whose dictionary has at most memory_mb / 4, {largest} bytes, got one of 6001200 bytes"
+    )
+    assert rejection(fit_columns, spec, tmp_path) == f"{path}: column 'c': {expected}"
+    assert encoded(tmp_path, with_data(spec, memory_mb=32))[1].rows == 300
+
+
+def test_lists_count_for_the_size_of_the_blocks(tmp_path):
+    rows = 2000
+    lists = pa.array([["a long text " * 9] * 100] * rows, pa.list_(pa.string()))
+    parquet.write_table(pa.table({"c": lists, "y": [0] * rows}), tmp_path / "train.parquet", use_dictionary=False)
+    blocks = list(read_blocks(simple(memory_mb=16).data, tmp_path / "train.parquet", ["c"]))
+    assert sum(block.rows for block in blocks) == rows
+    assert max(block.rows for block in blocks) < 200
+
+
 def test_a_file_that_is_not_there(tmp_path):
     path = tmp_path / "train.csv"
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found none"
     path.mkdir()
     assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected files in the folder, found none"
+    path.rmdir()
+    os.mkfifo(path)  # to read from it would wait for ever
+    assert rejection(fit_columns, simple(), tmp_path) == f"{path}: expected a file, found something else"
 
 
 def test_no_rows_to_set_aside_or_to_predict(tmp_path):

@@ -17,6 +17,8 @@ from spec import from_json, from_toml, load_backend, presets, to_json
 from spec.table import TableExperiment
 from tests.helpers.census_files import OFFICIAL_FOLDER, TEST, TRAIN, table
 
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")  # the tables are small, or rich in values
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -45,18 +47,20 @@ def test_clicks_that_cannot_be_written_are_an_error(tmp_path):
     assert done.stderr.startswith("error: ")
 
 
+@pytest.mark.slow
 def test_clicks_and_what_is_spent_can_be_learnt(clicks):
-    pytest.importorskip("torch")  # either backend would do, and they draw the same curves: this one starts sooner
+    pytest.importorskip("jax")  # either backend would do, and they draw the same curves: this one takes less time
     folder, _ = clicks
     spec = read_table_experiment(EXAMPLES / "clicks.toml")
     columns = from_json(FittedColumns, to_json(fit_columns(spec, folder)))
-    model, backend = columns.model(spec.model), load_backend("torch")
+    model, backend = columns.model(spec.model), load_backend("jax")
     parts = {part: read_rows(columns, folder, spec.data.train, part) for part in ("training", "validation")}
     fitted = backend.fit(model, spec.train, parts["training"], parts["validation"])
     test = read_rows(columns, folder, spec.data.test)
     predictions = backend.predict(model, fitted.params, test)
-    assert fitted.history.epochs[-1]["metrics"]["click"]["auc"] > 0.75
-    assert evaluate(model, predictions, test)["click"]["auc"] > 0.75
+    # It is 0.76 without the time, the categories and the list.
+    assert fitted.history.epochs[-1]["metrics"]["click"]["auc"] > 0.83
+    assert evaluate(model, predictions, test)["click"]["auc"] > 0.83
 
     spent = columns.restore("spend", test.labels["spend"])[:, 0]
     clicked = ~np.isnan(spent)

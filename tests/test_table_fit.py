@@ -9,7 +9,7 @@ import pytest
 from shared_bottom.tables.columns import FittedColumns, identifier
 from shared_bottom.tables.rows import fit_columns, read_rows, stream_rows
 from shared_bottom.tables.values import bucket
-from spec import CategoricalColumn, CategoricalFeature, LabelColumn, NumericColumn, from_json, to_json
+from spec import CategoricalColumn, CategoricalFeature, LabelColumn, NumericColumn, TaskSpec, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, encoded, experiment, simple, with_data, write
 
@@ -33,6 +33,7 @@ def test_a_column_left_as_it_is_keeps_its_numbers_and_is_filled_with_the_mean(tm
     np.testing.assert_array_equal(data.numeric, [[1, 0], [2.5, 1], [4, 0]])
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @pytest.mark.parametrize("value", [0.1, 1e9 / 3, 0.0])
 def test_a_constant_column_becomes_zeros(tmp_path, value):
     write(tmp_path, "train.csv", {"x": [value] * 1000, "y": [0, 1] * 500})
@@ -123,6 +124,36 @@ def test_predictions_are_restored_to_the_columns_own_unit(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ({"a": ("multiclass", ("k",)), "a_low": ("binary", ("b",))}, "'a_low' twice, of a and a_low"),
+        ({"a_p": ("regression", ("q",)), "a": ("regression", ("p", "q"))}, "'a_p' twice, of a_p and a"),
+        ({"a": ("regression", ("p", "p")), "b": ("binary", ("b",))}, "'a_p' twice, of a"),
+        ({"a": ("regression", ("c_p", "q")), "a_c": ("regression", ("p", "q"))}, "'a_c_p' twice, of a and a_c"),
+    ],
+)
+def test_predictions_that_would_have_one_name_are_refused_before_training(tmp_path, tasks, said):
+    rows = {
+        "x": [1, 2, 3],
+        "k": ["low", "high", "low"],
+        "b": [0, 1, 0],
+        "p": [1, 2, 4],
+        "q": [3, 1, 4],
+        "c_p": [5, 1, 1],
+    }
+    write(tmp_path, "train.csv", rows)
+    specs = tuple(
+        TaskSpec(name=name, kind=kind, outputs=2 if kind == "multiclass" else len(columns))
+        for name, (kind, columns) in tasks.items()
+    )
+    labels = {name: LabelColumn(columns=columns) for name, (_, columns) in tasks.items()}
+    numeric = (NumericColumn(name="x"),)
+    spec = experiment(tasks=specs, numeric=numeric, categorical=(), weight=None, labels=labels)
+    assert rejection(fit_columns, spec, tmp_path).endswith(said)
+
+
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
+@pytest.mark.parametrize(
     ("label", "scaled"), [({}, True), ({"standardise": True}, True), ({"standardise": False}, False)]
 )
 def test_a_regression_label_is_standardised_unless_the_table_says_no(tmp_path, label, scaled):
@@ -139,9 +170,11 @@ def test_a_target_of_several_columns_has_a_scale_for_each(tmp_path):
     label = LabelColumn(columns=("a", "b"), standardise=True)
     columns, data = encoded(tmp_path, simple(kind="regression", outputs=2, label=label))
     assert [scale.mean for scale in columns.labels["y"]] == [3.0, 200.0]
+    assert columns.prediction_columns() == {"y": ["y_a", "y_b"]}
     np.testing.assert_allclose(columns.restore("y", data.labels["y"]), [[1, 100], [2, NAN], [6, 300]], rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @pytest.mark.parametrize(
     ("label", "kind", "values", "expected"),
     [

@@ -14,6 +14,8 @@ from spec import CategoricalColumn, LabelColumn, NumericColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, assert_equal, encoded, experiment, simple, with_data, write
 
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")  # the tables are tiny
+
 KINDS = {
     "pandas": pd.DataFrame,
     "polars": pl.DataFrame,

@@ -1,4 +1,4 @@
-"""Columns with a list of values in each row, and columns that share an embedding table."""
+"""Columns with a list of values in each row."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import check_columns, fit_columns, read_rows
+from shared_bottom.tables.rows import fit_columns, read_rows
 from shared_bottom.tables.values import bucket
 from spec import CategoricalColumn, CategoricalFeature, from_json, to_json
 from tests.helpers.builders import rejection
@@ -31,18 +31,30 @@ def written(folder, column, *, arrow_type=None):
     return "train.parquet"
 
 
+LISTS = [
+    pa.list_(pa.string()),
+    pa.large_list(pa.large_string()),
+    pa.list_view(pa.string()),
+    pa.list_(pa.dictionary(pa.int8(), pa.string())),
+    pa.list_(pa.string_view()),
+]
+
+
+@pytest.mark.parametrize("arrow_type", LISTS, ids=str)
+def test_lists_of_any_type_can_be_set_aside(tmp_path, arrow_type):
+    lists = [["a"] * (i % 4) for i in range(40)]
+    spec = with_data(
+        simple((written(tmp_path, lists, arrow_type=arrow_type),), inputs=(pages(),)), validation_fraction=0.3
+    )
+    columns = fit_columns(spec, tmp_path)
+    whole = read_rows(columns, tmp_path, spec.data.train).categorical.tolist()
+    assert whole == [[1] * (i % 4) + [-1] * (3 - i % 4) for i in range(40)]
+    parts = [read_rows(columns, tmp_path, spec.data.train, part).categorical for part in ("training", "validation")]
+    assert sorted(np.concatenate(parts).tolist()) == sorted(whole)
+
+
 @pytest.mark.parametrize("keep", ["last", "first"])
-@pytest.mark.parametrize(
-    "arrow_type",
-    [
-        pa.list_(pa.string()),
-        pa.large_list(pa.large_string()),
-        pa.list_view(pa.string()),
-        pa.list_(pa.dictionary(pa.int8(), pa.string())),
-        pa.list_(pa.string_view()),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("arrow_type", LISTS, ids=str)
 def test_lists_become_ids_from_the_left(tmp_path, arrow_type, keep):
     spec = simple((written(tmp_path, PAGES, arrow_type=arrow_type),), inputs=(pages(keep=keep),))
     columns, data = encoded(tmp_path, spec)
@@ -131,6 +143,7 @@ def test_values_that_are_cut_off_do_not_enter_the_vocabulary(tmp_path):
     assert columns.vocabularies == {"pages": ("a", "c", "d")}
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @repeatable
 @given(
     st.lists(st.none() | st.lists(st.none() | st.sampled_from(["a", "b", " a ", "", "NA", "1", "1.0"])), min_size=1),
@@ -182,58 +195,3 @@ def test_a_csv_column_needs_a_separator(tmp_path):
     write(tmp_path, "train.csv", {"pages": ["a|b", "c"], "y": [0, 1]})
     said = rejection(fit_columns, simple(inputs=(pages(),)), tmp_path)
     assert said.endswith("column 'pages': expected lists, or texts and a separator, got string (its length is 3)")
-
-
-SHARED = (
-    CategoricalColumn(name="page now", dimension=2, minimum_count=2, table="page"),
-    CategoricalColumn(name="pages", dimension=2, minimum_count=2, table="page", length=2, pooling="max"),
-    CategoricalColumn(name="device", dimension=2),
-)
-ROWS = {"page now": ["a", "b", None], "pages": [["b", "c"], [], ["c", "d"]], "device": ["x", "y", "x"], "y": [0, 1, 0]}
-
-
-def test_columns_of_one_table_have_one_vocabulary_which_counts_the_values_of_all(tmp_path):
-    write(tmp_path, "t.parquet", ROWS)
-    spec = simple(("t.parquet",), inputs=SHARED)
-    columns, data = encoded(tmp_path, spec)
-    assert columns.vocabularies == {"page": ("b", "c"), "device": ("x", "y")}
-    assert data.categorical.tolist() == [[0, 1, 2, 1], [1, -1, -1, 2], [0, 2, 0, 1]]
-    model = columns.model(spec.model)
-    assert model.categorical == (
-        CategoricalFeature(name="page_now", vocabulary=3, dimension=2, table="page"),
-        CategoricalFeature(name="pages", vocabulary=3, dimension=2, table="page", length=2, pooling="max"),
-        CategoricalFeature(name="device", vocabulary=3, dimension=2),
-    )
-    assert from_json(FittedColumns, to_json(columns)) == columns
-
-
-def test_a_table_may_be_called_as_one_of_its_columns(tmp_path):
-    write(tmp_path, "t.parquet", ROWS)
-    one = CategoricalColumn(name="page now", dimension=2)
-    other = CategoricalColumn(name="pages", dimension=2, length=2, table="page now")
-    spec = simple(("t.parquet",), inputs=(one, other))
-    columns, _ = encoded(tmp_path, spec)
-    assert columns.vocabularies == {"page now": ("a", "b", "c", "d")}
-    assert {feature.parameter for feature in columns.model(spec.model).categorical} == {"embeddings.page_now"}
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        (
-            (CategoricalColumn(name="a", table="my page"), CategoricalColumn(name="b", table="my-page")),
-            "data.categorical: expected names of tables that differ as identifiers, got 'my page' and 'my-page'",
-        ),
-        (
-            (CategoricalColumn(name="my page"), CategoricalColumn(name="b", table="my-page")),
-            "data.categorical: expected names of tables that differ as identifiers, got 'my page' and 'my-page'",
-        ),
-        (
-            (CategoricalColumn(name="my page", table="t"), CategoricalColumn(name="my-page", table="t")),
-            "data.categorical: expected names that differ as identifiers, got 'my page' and 'my-page'",
-        ),
-    ],
-)
-def test_names_that_are_one_identifier_are_rejected(columns, message):
-    spec = with_data(simple(), categorical=columns)
-    assert rejection(check_columns, spec.data, spec.model.tasks) == message

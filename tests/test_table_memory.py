@@ -71,3 +71,40 @@ def test_a_file_of_ten_times_the_memory_is_fitted_and_streamed(tmp_path, name):
     assert seen == rows * times
     assert mean == pytest.approx(piece["x"].to_numpy().mean(), rel=1e-9)
     assert max(fitting, streaming) < LIMIT + RESERVE
+
+
+WIDE = """
+import sys
+from pathlib import Path
+import shared_bottom.tables.encoding, shared_bottom.tables.files, shared_bottom.tables.fitting
+from shared_bottom.tables.files import read_blocks
+from tests.helpers.table_files import simple
+
+def peak():
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
+
+folder, before, rows = Path(sys.argv[1]), None, 0
+data = simple(memory_mb=64).data
+for name in ("small.parquet", "wide.parquet"):
+    before = peak()
+    for block in read_blocks(data, folder / name, ["c"]):
+        rows += len(block.columns["c"].dictionary_decode())
+print(rows, peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of a process's memory from /proc")
+def test_texts_that_many_rows_have_in_common_are_counted_for_each_row(tmp_path):
+    texts = [str(i).rjust(20_000) for i in range(50)]
+    rows = 65_536
+    parquet.write_table(pa.table({"c": ["a"] * 10}), tmp_path / "small.parquet")
+    wide = pa.DictionaryArray.from_arrays(pa.array(np.arange(rows) % 50, pa.int32()), texts)
+    parquet.write_table(pa.table({"c": wide}), tmp_path / "wide.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", WIDE, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    seen, used = map(float, done.stdout.split())
+    assert seen == rows + 10
+    assert used < 64 + RESERVE

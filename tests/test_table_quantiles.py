@@ -1,6 +1,8 @@
 """The quantile transform and bins of numbers: against NumPy, scikit-learn and the paper's formula in plain loops."""
 
 import math
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +147,7 @@ def test_bins_rise_and_stay_in_0_to_1(numbers, bins, others):
     assert (np.diff(encoded, axis=1) <= 0).all()  # a bin is full before the next one begins
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_a_constant_column_keeps_one_input_that_is_0(tmp_path):
     columns, data = with_numbers(tmp_path, [7.0] * 6, NumericColumn(name="x", bins=4))
     assert columns.bins == {"x": (7.0,)}
@@ -152,6 +155,7 @@ def test_a_constant_column_keeps_one_input_that_is_0(tmp_path):
     data.check(columns.model(simple().model))
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_the_inputs_come_in_the_order_of_the_columns_and_then_the_indicators(tmp_path):
     table = {"a": [1.0, None, 3.0], "b": [0.0, 5.0, 10.0], "c": [None, 4.0, 4.0], "y": [0, 1, 0]}
     write(tmp_path, "train.csv", table)
@@ -218,8 +222,24 @@ def test_a_column_can_be_numeric_and_categorical_at_once(tmp_path, name):
 
 def test_edges_that_do_not_ascend_are_rejected(tmp_path):
     columns, _ = with_numbers(tmp_path, [1.0, 2.0, 3.0], NumericColumn(name="x", bins=2))
-    damaged = to_json(columns).replace("2.0", "9.0", 2)
-    assert "bins.x: expected edges that ascend, got" in rejection(from_json, FittedColumns, damaged)
+    said = rejection(replace, columns, bins={"x": (1.0, 9.0, 3.0)})
+    assert said == "FittedColumns: bins.x: expected edges that ascend, got (1.0, 9.0, 3.0)"
+
+
+def test_quantiles_that_descend_are_rejected(tmp_path):
+    columns, _ = with_numbers(tmp_path, [1.0, 2.0, 3.0], NumericColumn(name="x", transform="quantile"))
+    said = rejection(replace, columns, quantiles={"x": (1.0, 9.0, 3.0)})
+    assert said == "FittedColumns: quantiles.x: expected numbers that do not descend, got (1.0, 9.0, 3.0)"
+
+
+def test_a_sample_takes_the_same_memory_whatever_the_number_of_rows():
+    block, sample, taken = np.random.default_rng(5).normal(size=SAMPLE), Sample(), []
+    tracemalloc.start()
+    for _ in range(6):
+        sample.add(block)
+        taken.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert max(taken) < 4 * 2**20
 
 
 def test_numbers_too_large_to_have_a_deviation_are_named(tmp_path):

@@ -173,6 +173,7 @@ def test_in_a_single_column_an_empty_line_is_a_missing_value(tmp_path):
     assert read_rows(columns, tmp_path, ["new.csv"], labels=False).categorical[:, 0].tolist() == [2, 0, 1]
 
 
+@pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 def test_a_column_may_be_two_labels(tmp_path):
     write(tmp_path, "train.csv")
     labels = {

@@ -11,6 +11,8 @@ from spec import to_toml
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, assert_equal, encoded, experiment, write
 
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")  # the tables are tiny
+
 FILES = (
     "part-1.csv",
     "part-10.csv",

@@ -2,6 +2,7 @@
 
 import errno
 import tempfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def large(tmp_path):
 def test_one_pass_gives_what_three_give(large, tmp_path, parsed):
     columns, training, validation = read_table(large, tmp_path)
     assert parsed == ["a.csv", "b.parquet"]
-    assert columns == fit_columns(large, tmp_path)
+    summary = tuple(replace(column, validation_unknown=None) for column in columns.summary)
+    assert replace(columns, summary=summary) == fit_columns(large, tmp_path)
     assert_equal(training, read_rows(columns, tmp_path, large.data.train, "training"))
     assert_equal(validation, read_rows(columns, tmp_path, large.data.train, "validation"))
     assert training.rows + validation.rows == 8000

@@ -17,14 +17,14 @@ from bench.results import read_run
 from spec import SGD, Experiment, Schedule, TrainSpec, load_backend, to_toml
 from spec.training import Execution
 from tests.helpers.backends import BACKENDS
-from tests.helpers.parity import example_model
+from tests.helpers.parity import LISTS, example_model
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = ROOT / "tests" / "helpers" / "stand_in" / "numpy_eager"
 NAME = STAND_IN.name
 COPIED = ("spec", "backends", "shared_bottom", "bench", "tests", "pyproject.toml")
 EXPERIMENT = Experiment(
-    model=example_model("tied", normalization="layer", dropout=0.1),
+    model=example_model("tied", categorical=LISTS, normalization="layer", dropout=0.1),
     train=TrainSpec(
         optimizer=SGD(learning_rate=0.05, momentum=0.9, weight_decay=1e-3),
         schedule=Schedule(kind="cosine", warmup_steps=3),
@@ -168,6 +168,8 @@ TESTS = (
     ("test_logits_of_every_structure", "heads-float64"),
     ("test_gradients_of_every_kind", "[tied"),
     ("test_gradients_in_float32", NAME),
+    ("test_gradients_are_the_slopes_of_the_plain_loss_and_zero", NAME),
+    ("test_equal_largest_elements_share", NAME),
     ("test_the_run_is_that_of_one_backend[nesterov-11", NAME),
     ("test_predictions_and_metrics_after_training[tied", f"{NAME}-torch"),
     ("test_two_backends[sgd", NAME),
@@ -184,7 +186,7 @@ LEFT_OUT = ("test_two_backends[adam-eager-eager", NAME)
 
 
 def test_the_parity_tests_take_it(project):
-    parts = ["initial", "forward", "gradients", "handover", "metrics", "curves"]
+    parts = ["initial", "forward", "gradients", "features", "handover", "metrics", "curves"]
     files = [*(f"tests/test_parity_{part}.py" for part in parts), "tests/test_imports.py"]
     chosen = " or ".join(f"({' and '.join(words)})" for words in (*TESTS, LEFT_OUT))
     said = run(project, "-m", "pytest", "-v", "-p", "no:cacheprovider", *files, "-k", chosen)

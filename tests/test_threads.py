@@ -1,12 +1,13 @@
 """Threads of one process that train, or take gradients, at the same time get what each would get alone, bit for bit."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from spec import SGD, Adam, ModelSpec, TaskSpec, initial_params, load_backend, presets
+from spec import SGD, Adam, Fixed, ModelSpec, PCGrad, TaskSpec, initial_params, load_backend, presets
 from tests.helpers.runs import training
 
 MODEL = ModelSpec(numeric=2, trunk=(3,), tasks=(TaskSpec(name="a", kind="regression"),))
@@ -66,6 +67,25 @@ def test_two_threads_take_gradients(backend, model, data):
             assert loss == expected_loss
             for name, value in gradient.items():
                 np.testing.assert_array_equal(value, expected[name])
+
+
+@pytest.mark.parametrize("balancing", [Fixed(), PCGrad()], ids=lambda balancing: balancing.kind)
+def test_many_runs_in_a_few_threads_beside_predictions_and_gradients(backend, model, data, balancing):
+    train = training(backend, epochs=2, batch_size=8, balancing=balancing)
+
+    def work(seed):
+        params = initial_params(model, seed=seed)
+        fitted = backend.fit(model, train, data, data, params=params)
+        loss, gradients = backend.gradients(model, params, data)
+        arrays = {"curve": fitted.history.step_loss, "loss": np.array(loss), **fitted.params}
+        arrays |= {f"gradient of {name}": gradient for name, gradient in gradients.items()}
+        return arrays | backend.predict(model, params, data)
+
+    expected = [work(seed) for seed in range(3)]
+    with ThreadPoolExecutor(4) as pool:
+        for i, arrays in enumerate(pool.map(work, [i % 3 for i in range(24)])):
+            for name, value in expected[i % 3].items():
+                np.testing.assert_array_equal(arrays[name], value, err_msg=name)
 
 
 def test_jax_in_each_execution_at_once():

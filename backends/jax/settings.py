@@ -4,12 +4,14 @@ cache of compiled code.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import jax
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from backends.settings import Undo, WhileComputing
+from backends.caches import open_cache
+from backends.settings import Undo, WhileComputing, memory_errors
 from spec.files import cache_folder
 
 CACHE = str(cache_folder() / "jax")
@@ -18,14 +20,18 @@ CACHE = str(cache_folder() / "jax")
 
 @contextmanager
 def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
-    """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; and what is
-    compiled inside is kept in `CACHE`.
+    """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; NumPy's rules of
+    types, shapes and transfers, though the caller may be stricter; and what is compiled inside is kept in `CACHE`.
     """
     with (
         jax.default_device(device),
         jax.enable_x64(dtype == np.float64),
         jax.default_matmul_precision("float32"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.transfer_guard("allow"),
         COMPILE_CACHE,
+        memory_errors(),
     ):
         yield
 
@@ -42,7 +48,7 @@ def use_compile_cache() -> Undo:
             jax.config.update(name, value)
         reset_cache()
 
-    change(CACHE, 0.1)
+    change(str(open_cache(Path(CACHE))), 0.1)
     return lambda: change(None, users_seconds)
 
 

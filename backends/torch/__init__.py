@@ -10,7 +10,7 @@ from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.layout import native_arrays
 from backends.torch.model import Network
-from backends.torch.settings import scope
+from backends.torch.settings import missing_compiler, scope
 from backends.torch.training import Trainer, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
@@ -33,6 +33,10 @@ class Backend(SharedBackend):
         """Whether PyTorch sees a CUDA (or ROCm) device."""
         return torch.cuda.is_available()
 
+    def missing(self, device: str) -> str | None:
+        """What PyTorch needs to compile for the device and does not find. On a GPU it brings its own compiler."""
+        return missing_compiler() if device == "cpu" else None
+
     def native_device(self, device: str) -> torch.device:
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
@@ -40,15 +44,16 @@ class Backend(SharedBackend):
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
         arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
-        network = Network(model, native)
-        network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
-        return network
+        with scope():  # where the caller is in inference mode, a module of such tensors could never be trained
+            network = Network(model, native)
+            network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
+            return network.requires_grad_()
 
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         device = next(network.parameters()).device
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
         with scope(), torch.inference_mode():
+            tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
             return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
 
     def loss_and_gradient(
@@ -56,8 +61,8 @@ class Backend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         native = self.native_device(device)
-        tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
         with scope():
+            tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
             losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 

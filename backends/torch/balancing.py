@@ -101,7 +101,7 @@ def pcgrad(
     gradients = weights.unsqueeze(1) * gradients
     shared = gradients[:, : network.layout.shared_size]
     inner = shared @ shared.T
-    one_hot = torch.eye(len(weights)).to(params)
+    one_hot = torch.eye(len(weights), dtype=params.dtype, device=params.device)
     mix = one_hot
     for turn in range(len(weights) - 1):
         other = one_hot[batch["projection_order"][:, turn]]  # a row for each task

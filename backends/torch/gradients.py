@@ -72,7 +72,7 @@ def task_gradients(
     network: Network, params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient."""
-    one_hot = torch.eye(len(network.layout.tasks)).to(params)
+    one_hot = torch.eye(len(network.layout.tasks), dtype=params.dtype, device=params.device)
     if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux

@@ -1,17 +1,20 @@
-"""What holds while PyTorch computes for us, and no longer: matrix products in full float32, and our cache of compiled
-code.
+"""What holds while PyTorch computes for us, and no longer: matrix products in full float32, gradients, and our cache of
+compiled code.
 """
 
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from backends.settings import Undo, WhileComputing
+from backends.caches import open_cache
+from backends.settings import Undo, WhileComputing, memory_errors
 from spec.files import cache_folder
 
 CACHE = str(cache_folder() / "torch")
@@ -21,8 +24,18 @@ CHOOSER = "torch._inductor.runtime.cache_dir_utils"
 
 @contextmanager
 def scope() -> Iterator[None]:
-    """Matrix products in full float32, no GPU's default; and what is compiled inside is kept in `CACHE`."""
-    with PRECISION, COMPILE_CACHE:
+    """Matrix products in full float32, no GPU's default and no autocast; gradients, whatever the caller wants; memory
+    that runs out is a MemoryError; and what is compiled inside is kept in `CACHE`.
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+        PRECISION,
+        COMPILE_CACHE,
+        memory_errors(),
+    ):
         yield
 
 
@@ -65,6 +78,26 @@ def use_compile_cache() -> Undo:
                 os.environ[name] = folder
 
     return undo
+
+
+def open_compile_cache() -> None:
+    """Must be called within `scope` before PyTorch's compiler is used in any way: see `backends.caches`."""
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR") == CACHE:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(open_cache(Path(CACHE)))
+
+
+def missing_compiler() -> str | None:
+    """What PyTorch needs to compile for the CPU and does not find, in words; None if all is there."""
+    with COMPILE_CACHE:
+        open_compile_cache()
+        from torch._inductor.cpp_builder import get_cpp_compiler  # here, because it takes seconds to import
+        from torch._inductor.exc import InvalidCxxCompiler
+
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            return "a C++ compiler (g++, or the one that CXX names)"
+    return None if shutil.which("openssl") else "the program openssl"
 
 
 def is_default(folder: str) -> bool:

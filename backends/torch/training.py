@@ -21,7 +21,7 @@ from backends.torch.balancing import BALANCINGS, Balance
 from backends.torch.gradients import Batch, loss_and_gradient
 from backends.torch.model import Network
 from backends.torch.optimizers import Slots
-from backends.torch.settings import scope
+from backends.torch.settings import open_compile_cache, scope
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -75,6 +75,7 @@ def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: tor
     if execution == "eager":
         return functools.partial(loop_steps, functools.partial(in_place, make_step(model, step_spec, dtype, device)))
     with COMPILER:  # of two threads that come with equal arguments, one makes the function
+        open_compile_cache()
         return compiled_run(model, step_spec, dtype, device, execution)
 
 
@@ -92,7 +93,12 @@ def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device:
 
     def run_alone(state: TrainState, batches: Batch, frozen: Batch) -> tuple[TrainState, Losses]:
         with COMPILER:
-            return run(state, batches, frozen)
+            open_compile_cache()
+            try:
+                return run(state, batches, frozen)
+            except torch._dynamo.exc.BackendCompilerFailed as error:
+                reason = repr(error.inner_exception).partition("\\n")[0]
+                raise ValueError(f"execution: expected 'eager', or a compiler that works, got {reason:.200}") from error
 
     return run_alone
 
@@ -183,18 +189,19 @@ class Trainer:
         frozen: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
-        self._run = make_run(model, step_spec, params.dtype, device, execution)
-        vector = torch.tensor(params, device=device)
-        optimizer_slots = optimizers.init(step_spec.optimizer, vector)
-        optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
-        kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
-        self.state = TrainState(vector, optimizer_slots, kept)
-        self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
+        with scope():
+            self._run = make_run(model, step_spec, params.dtype, device, execution)
+            vector = torch.tensor(params, device=device)
+            optimizer_slots = optimizers.init(step_spec.optimizer, vector)
+            optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
+            kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
+            self.state = TrainState(vector, optimizer_slots, kept)
+            self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
-        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
         with scope():
+            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
             self.state, losses = self._run(self.state, tensors, self.frozen)
         return losses.double().numpy(force=True)
 

@@ -19,6 +19,7 @@ from bench.cases import Case, load_cases
 from bench.options import fail
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report
+from shared_bottom.cli.printing import standard_streams
 from shared_bottom.disk import check_output, write_whole
 from spec import backend_names, load_backend
 
@@ -36,7 +37,8 @@ class Options:
         str | None, tyro.conf.arg(help="The backend to compare it with; if not given, the first of the others.")
     ] = None
     case: str = "tutorial"
-    """tutorial, census, wide, or a FILE.toml with [model] and [train], trained on random rows."""
+    """tutorial, census, wide, or a FILE.toml with [model] and [train], trained on the first rows of its [data], or on
+    random rows if it has none."""
     precision: Literal["float64", "float32"] = "float64"
     """float32 rounding is amplified by training, so that long float32 runs part without a fault."""
     steps: int = 320
@@ -51,6 +53,7 @@ class Options:
     """Write both loss curves and their difference to this PNG."""
 
 
+@standard_streams()
 def main() -> None:
     """Parse, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.parity")
@@ -62,11 +65,14 @@ def main() -> None:
     report = compare_backends(case, backends, options.steps, tolerance)
     names = " against ".join(report.backends)
     print_report(f"{case.name}, {options.steps} steps in {options.precision}, {names}", report)
-    if options.json:
-        content = {"case": case.name, "steps": options.steps, **asdict(report)}
-        write_whole(options.json, json.dumps(content, indent=2).encode())
-    if options.plot:
-        write_whole(options.plot, plot_report(report))
+    try:
+        if options.json:
+            content = {"case": case.name, "steps": options.steps, **asdict(report)}
+            write_whole(options.json, json.dumps(content, indent=2).encode())
+        if options.plot:
+            write_whole(options.plot, plot_report(report))
+    except OSError as error:
+        fail(error)
     raise SystemExit(1 if report.beyond else 0)
 
 
@@ -76,8 +82,8 @@ def prepare(options: Options) -> tuple[list[SharedBackend], Case]:
         raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
     if options.tolerance is not None and not 0 < options.tolerance < float("inf"):
         raise ValueError(f"--tolerance: expected a finite number above 0, got {options.tolerance}")
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
+    check_output("--json", options.json, [Path(options.case)])
+    check_output("--plot", options.plot, [Path(options.case)])
     names = choose(backend_names(), options.backend, options.against)
     backends = [cast(SharedBackend, load_backend(name)) for name in names]
     case, *family = load_cases(options.case, options.data_dir)

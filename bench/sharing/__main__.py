@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import tyro
 
 from bench.options import check_threads, fail, limit_threads
+from shared_bottom.cli.printing import standard_streams
 from spec import backend_names
 
 if TYPE_CHECKING:
@@ -70,12 +71,13 @@ def check(options: Options) -> None:
         raise ValueError(f"--data-dir: expected the folder of the Census-Income files with census, got {given}")
     if options.file != "census" and options.data_dir is not None:
         raise ValueError(f"--data-dir: expected none, only census reads it, got {str(options.data_dir)!r}")
-    check_output("--json", options.json)
-    check_output("--plot", options.plot)
+    check_output("--json", options.json, [Path(options.file)])
+    check_output("--plot", options.plot, [Path(options.file)])
     if options.plot and options.plot.suffix not in (".png", ".svg"):
         raise ValueError(f"--plot: expected a .png or .svg, got {str(options.plot)!r}")
 
 
+@standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then train and compare."""
     options = tyro.cli(Options, prog="python -m bench.sharing")
@@ -84,7 +86,7 @@ def main() -> None:
         limit_threads(options.threads)
         from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
-        from shared_bottom.folder import choose_backend
+        from shared_bottom.trained import choose_backend
 
         backend = cast(SharedBackend, choose_backend(options.backend))
         problem = read_problem(options.file, options.data_dir)

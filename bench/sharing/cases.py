@@ -1,15 +1,21 @@
 """The tasks and rows that are compared. The rows are real, because tasks on random rows have nothing to share."""
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from shared_bottom.tables import census_income
-from shared_bottom.tables.rows import fit_columns, read_rows, read_table_experiment
-from spec import Dataset, ModelSpec, TrainSpec, presets
-from spec.reading import parse_toml, read_text
-from spec.validation import one_line
+from shared_bottom.tables.embeddings import starting_params
+from shared_bottom.tables.rows import fit_columns, has_table, read_rows, read_table_experiment
+from spec import Dataset, ModelSpec, TrainSpec, initial_params, presets
+from spec.params import Params
+
+
+def default_start(model: ModelSpec, train: TrainSpec) -> Params:
+    """The initial parameters of the seed."""
+    return initial_params(model, seed=train.seed, precision=train.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,8 @@ class Problem:
     data: Dataset
     evaluated: Dataset
     evaluated_on: Literal["test", "validation"]
+    start: Callable[[ModelSpec, TrainSpec], Params] = default_start
+    """The parameters that a network, with all tasks or with one, starts from."""
 
     def __post_init__(self) -> None:
         """Raises ValueError if there is only one task, or if the rows do not fit the model."""
@@ -62,12 +70,10 @@ def census(folder: Path) -> Problem:
 def from_file(path: Path) -> Problem:
     """The table that a TOML file describes. It is evaluated on the test rows, or without any on the validation rows."""
     try:
-        content = parse_toml(read_text(path))
+        with_table = has_table(path)
     except OSError as error:
         raise ValueError(f"FILE: expected a file that can be read, got {str(path)!r}: {error.strerror}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {one_line(error)}") from error
-    if "data" not in content:
+    if not with_table:
         raise ValueError(f"{path}: data: expected the table [data], of rows that sharing may help on, got none")
     experiment, folder = read_table_experiment(path), path.parent
     data = experiment.data
@@ -85,4 +91,5 @@ def from_file(path: Path) -> Problem:
         if evaluation_files
         else read_rows(columns, folder, data.train, "validation"),
         evaluated_on="test" if data.test else "validation",
+        start=lambda model, train: starting_params(columns, model, train, folder),
     )

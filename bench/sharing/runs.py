@@ -14,7 +14,7 @@ from bench.sharing.results import Seed, pair_names
 from shared_bottom.checkpoint.files import checkpoint_path
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.run.metrics import counted, evaluate
-from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec, initial_params
+from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec
 from spec.params import Params, shared_parameters
 
 GRADIENT_BATCH = 8192
@@ -43,14 +43,16 @@ def run_seed(backend: Backend, problem: Problem, train: TrainSpec, rows: Dataset
     for task in model.tasks:
         say(f"seed {train.seed}: {task.name} alone")
         single_task = with_one_task(model, task)
-        fitted = backend.fit(single_task, train, labels_of(problem.data, single_task))
+        start = problem.start(single_task, train)
+        fitted = backend.fit(single_task, train, labels_of(problem.data, single_task), params=start)
         alone |= metrics(single_task, fitted.params)
     say(f"seed {train.seed}: all together")
     cosine: dict[str, list[float]] = {name: [] for name in pair_names(model)}
     with tempfile.TemporaryDirectory() as folder:
-        fitted = backend.fit(model, train, problem.data, checkpoint=folder, keep=train.epochs)
+        start = problem.start(model, train)
+        fitted = backend.fit(model, train, problem.data, params=start, checkpoint=folder, keep=train.epochs)
         say(f"seed {train.seed}: gradients")
-        for params in params_over_epochs(model, train, problem.data.rows, Path(folder)):
+        for params in params_over_epochs(start, train, problem.data.rows, Path(folder)):
             for name, value in cosines(backend, model, train, params, rows).items():
                 cosine[name].append(value)
     shared = metrics(model, fitted.params)
@@ -70,9 +72,9 @@ def labels_of(data: Dataset, model: ModelSpec) -> Dataset:
     return dataclasses.replace(data, labels=labels, task_weight=weights)
 
 
-def params_over_epochs(model: ModelSpec, train: TrainSpec, rows: int, folder: Path) -> Iterator[Params]:
+def params_over_epochs(start: Params, train: TrainSpec, rows: int, folder: Path) -> Iterator[Params]:
     """The parameters at the start, then those at the end of each epoch, read from its checkpoint in `folder`."""
-    yield initial_params(model, seed=train.seed, precision=train.precision)
+    yield start
     steps = train.steps_per_epoch(rows)
     for epoch in range(1, train.epochs + 1):
         yield load_checkpoint(checkpoint_path(folder, epoch * steps)).params

@@ -2,12 +2,11 @@
 
 import itertools
 import shutil
+import tempfile
 import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
-
-from filelock import FileLock, Timeout
 
 from shared_bottom.checkpoint.checkpoint import Checkpoint
 from shared_bottom.checkpoint.files import (
@@ -19,7 +18,8 @@ from shared_bottom.checkpoint.files import (
     write_checkpoint,
 )
 from shared_bottom.checkpoint.format import CheckpointError
-from shared_bottom.disk import UnflushedError, check_writable, clear_unfinished, make_folder
+from shared_bottom.disk import UnflushedError
+from shared_bottom.lock import folder_of_one_run, is_still
 
 
 class CheckpointWarning(UserWarning):
@@ -61,24 +61,12 @@ class CheckpointFolder:
         """The newest complete checkpoint."""
         self._bests: dict[Path, Path | None] = {}
         """What each checkpoint names as its best."""
-        self._lock = FileLock(path / ".lock", fallback_to_soft=False)
+        self._lock = folder_of_one_run("checkpoint", path)
 
     def __enter__(self) -> "CheckpointFolder":
         """Raises ValueError if another run has the folder, or nobody can write there."""
-        try:
-            make_folder(self.path)
-            self._lock.acquire(blocking=False)
-            check_writable(self.path)  # an old .lock may be writable where the folder is not
-            clear_unfinished(self.path)
-        except Timeout as error:
-            raise ValueError(
-                f"checkpoint: expected a folder of this run's own, got {str(self.path)!r}, which another run is using"
-            ) from error
-        except OSError as error:
-            self._lock.release()
-            raise ValueError(
-                f"checkpoint: expected a folder to write in, got {str(self.path)!r}: {error.strerror}"
-            ) from error
+        self._lock.__enter__()
+        self._place = self.path.stat()
         for removed in self.path.glob(".removing-*"):  # in part, by a process that was killed
             shutil.rmtree(removed, ignore_errors=True)
         return self
@@ -86,7 +74,11 @@ class CheckpointFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
+        self._lock.__exit__(kind, error, trace)
+
+    def is_gone(self) -> bool:
+        """Whether the folder was removed or moved since the `with` began."""
+        return not is_still(self.path, self._place)
 
     def check_empty(self) -> None:
         """Raises ValueError if there is a checkpoint, readable or not."""
@@ -125,8 +117,19 @@ class CheckpointFolder:
         return newest
 
     def save(self, checkpoint: Checkpoint) -> bool:
-        """Whether it could be saved; if not, a warning says what is kept. Older ones that need not stay are removed."""
+        """Whether it could be saved; if not, a warning says what is kept. Older ones that need not stay are removed.
+
+        If the folder itself was removed or moved, the checkpoint is saved in a new temporary folder and ValueError is
+        raised, which names it; OSError if that fails, too.
+        """
         path, unflushed = checkpoint_path(self.path, checkpoint.step), None
+        if self.is_gone():
+            elsewhere = checkpoint_path(Path(tempfile.mkdtemp(prefix="checkpoint-")), checkpoint.step)
+            write_checkpoint(elsewhere, checkpoint)
+            raise ValueError(
+                f"checkpoint: expected the folder {str(self.path)!r} to stay until the run ends, got it removed or "
+                f"moved; the state after step {checkpoint.step} is kept: {elsewhere}"
+            )
         try:
             write_checkpoint(path, checkpoint)
         except UnflushedError as error:
@@ -138,7 +141,8 @@ class CheckpointFolder:
         self.last = path
         self._bests[path] = None if checkpoint.best is None else checkpoint_path(self.path, checkpoint.best.step)
         if unflushed:  # the older ones are on the disk, so they stay
-            warnings.warn(f"checkpoint {path} may not be on the disk yet: {unflushed}", CheckpointWarning, stacklevel=3)
+            reason = f"[Errno {unflushed.errno}] {unflushed.strerror}"
+            warnings.warn(f"checkpoint {path} may not be on the disk yet: {reason}", CheckpointWarning, stacklevel=3)
         else:
             self._prune(path)
         return True

@@ -4,6 +4,7 @@ Written out as JSON they would take six times as much, and saving would come to 
 """
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 import numpy as np
@@ -33,7 +34,14 @@ def array_name(path: Iterable[str]) -> str:
 
 def to_arrays(run: Run, epochs: Sequence[Epoch]) -> Params:
     """The records as arrays: float64 (epochs,) by name."""
-    return {array_name(path): np.array(_values(epochs, path), dtype=np.float64) for path in record_paths(run)}
+
+    def array(path: Iterable[str]) -> np.ndarray:
+        values: Iterable[Any] = epochs
+        for key in path:
+            values = map(itemgetter(key), values)
+        return np.fromiter(values, np.float64, count=len(epochs))
+
+    return {array_name(path): array(path) for path in record_paths(run)}
 
 
 def from_arrays(run: Run, arrays: Params) -> list[Epoch]:
@@ -62,12 +70,6 @@ def check_records(run: Run, epochs: Sequence[Epoch]) -> None:
         if (record["epoch"], record["step"]) != (i + 1, (i + 1) * steps):
             place = f"epoch {i + 1} and step {(i + 1) * steps}"
             raise ValueError(f"epochs.{i}: expected {place}, got {record['epoch']} and {record['step']}")
-
-
-def _values(epochs: Sequence[Any], path: Iterable[str]) -> Sequence[Any]:
-    for key in path:
-        epochs = [values[key] for values in epochs]
-    return epochs
 
 
 def _paths(record: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from shared_bottom.run.interrupts import Interrupts
 from shared_bottom.run.plan import Plan
 from shared_bottom.run.record import Record
 from shared_bottom.run.saver import Saver
+from shared_bottom.run.streams import unfailing
 
 
 def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
@@ -109,13 +110,13 @@ class CheckpointSaver(Saver):
 
     def _save(self, record: Record, due: bool) -> None:
         number = self._interrupts.received
-        if (due or number) and record.step > self._tried:
+        if (due or number or self._folder.is_gone()) and record.step > self._tried:
             self._tried = record.step
             checkpoint = make_checkpoint(record.snapshot(), self._run, self._plan.backend.libraries)
             self._saved = record.step if self._write(checkpoint) else self._saved
         if number:
             saved = "saved" if self._saved == record.step else "not saved"
-            print(f"{number.name}: stopped after step {record.step}, {saved}{self.note()}", file=sys.stderr)
+            print(f"{number.name}: stopped after step {record.step}, {saved}{self.note()}", file=unfailing(sys.stderr))
             raise SystemExit(128 + number)
 
     def _write(self, checkpoint: Checkpoint) -> bool:

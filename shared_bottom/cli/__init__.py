@@ -2,13 +2,18 @@
 
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
-from shared_bottom.cli.options import Common
-from shared_bottom.cli.parsing import parse
+from shared_bottom.cli.printing import say, standard_streams
+from shared_bottom.run.interrupts import install, restore
+
+if TYPE_CHECKING:
+    from shared_bottom.cli.options import Common
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,34 +22,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments: the name of the command and its arguments; if None, those of the process.
 
     If the input is wrong, a file cannot be read or written, a package is not installed or the memory is exhausted, one
-    line is printed on standard error and SystemExit(2) is raised. The exit code is 1 if the loss is not finite, 143
-    after SIGTERM and 130 after Ctrl-C. With --debug among the arguments, the error itself is raised instead.
+    line is printed on standard error and SystemExit(2) is raised. The exit code is 1 if the loss is not finite, if the
+    end of the run could not be saved, or if standard output cannot be written; 143 after SIGTERM, 130 after Ctrl-C, and
+    141 if nobody reads standard output any more. With --debug among the arguments, the error itself is raised instead.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        with plain_warnings(), stopped_by(signal.SIGTERM):
-            command = parse(arguments)
-            function_of(command)(command)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
-    except (ValueError, OSError, ImportError, MemoryError, ArithmeticError) as error:
-        from spec.results import DivergenceError
+    with standard_streams():
+        try:
+            with plain_warnings(), stopped_by_signals():
+                from shared_bottom.cli.parsing import parse
 
-        diverged = isinstance(error, DivergenceError)
-        if "--debug" in arguments or (isinstance(error, ArithmeticError) and not diverged):
-            raise
-        print(f"error: {text_of(error)}", file=sys.stderr)
-        raise SystemExit(1 if diverged else 2) from None
+                command = parse(arguments)
+                show_data_warnings()
+                function_of(command)(command)
+        except Stopped as stop:
+            raise SystemExit(128 + stop.number) from None
+        except KeyboardInterrupt:
+            raise SystemExit(128 + signal.SIGINT) from None
+        except (ValueError, OSError, ImportError, MemoryError, ArithmeticError) as error:
+            from spec.results import DivergenceError
+
+            diverged = isinstance(error, DivergenceError)
+            if "--debug" in arguments or (isinstance(error, ArithmeticError) and not diverged):
+                raise
+            say("error", text_of(error))
+            raise SystemExit(1 if diverged else 2) from None
 
 
-def function_of(command: Common) -> Callable[[Any], None]:
+def function_of(command: "Common") -> Callable[[Any], None]:
     """The function that runs a command.
 
     The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
     """
     from shared_bottom.cli import describe, evaluate, fit, options, predict
 
-    functions: dict[type[Common], Callable[[Any], None]] = {
+    functions: dict[type[options.Common], Callable[[Any], None]] = {
         options.FitExperiment: fit.fit,
         options.Evaluate: evaluate.evaluate,
         options.Predict: predict.predict,
@@ -62,30 +74,63 @@ def text_of(error: Exception) -> str:
     return one_line(error)
 
 
+def show_data_warnings() -> None:
+    """Have each warning of a table's data shown, whatever Python's filters say, which are for a program's author."""
+    from shared_bottom.tables.tally import DataWarning
+
+    warnings.simplefilter("always", DataWarning)
+
+
 @contextmanager
 def plain_warnings() -> Iterator[None]:
     """Within the block, a warning is printed as one line, without the file and the line of code that raised it."""
 
     def show(message: Warning | str, category: type[Warning], *location: Any, **options: Any) -> None:
-        print(f"warning: {message}", file=sys.stderr)
+        say("warning", str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
 
 
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or Ctrl-C came. Libraries let a KeyboardInterrupt pass where they may take SystemExit for their own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
 @contextmanager
-def stopped_by(number: signal.Signals) -> Iterator[None]:
-    """Within the block, the signal raises SystemExit with the exit code 128 + its number.
+def stopped_by_signals() -> Iterator[None]:
+    """Within the block, SIGTERM and Ctrl-C raise `Stopped`.
 
-    Unlike the death of the process, an exception lets the code that writes a file remove what is half written.
+    Unlike the death of the process, an exception lets the code that writes a file remove what is half written. Python
+    drops an exception that is raised while it collects garbage or calls a finalizer; the signal is sent again then.
+    A library may make another error of it; the block ends with `Stopped` all the same.
     """
+    received: int | None = None
 
-    def stop(*_: Any) -> None:
-        raise SystemExit(128 + number)
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        received = number
+        raise Stopped(number)
 
-    previous_handler = signal.signal(number, stop)
+    def dropped(ignored: Any) -> None:
+        if isinstance(ignored.exc_value, Stopped):
+            main_thread = threading.main_thread().ident
+            again = threading.Timer(0.05, signal.pthread_kill, [main_thread, ignored.exc_value.number])
+            again.daemon = True
+            again.start()
+        else:
+            hook(ignored)
+
+    before, hook = install(stop), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         yield
     finally:
-        signal.signal(number, previous_handler)
+        sys.unraisablehook = hook
+        restore(before)
+        if received is not None:
+            raise Stopped(received)

@@ -2,23 +2,21 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
+from collections import Counter
 
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import Metrics, print_metrics
+from shared_bottom.cli.printing import print_metrics, print_table
+from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
-from shared_bottom.folder import choose_backend, read_trained
-from shared_bottom.run.metrics import evaluate as metrics_of
-from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.joined import joined
+from shared_bottom.folder import READ_AGAIN, read_trained
+from shared_bottom.predictions import metrics_in_column_units, without_inputs
+from shared_bottom.run.metrics import counted
 from shared_bottom.tables.rows import stream_rows
-from spec.data import Dataset
+from shared_bottom.tables.sources import source_of
+from shared_bottom.tables.tally import Tally, warn_of_unknown
+from shared_bottom.trained import choose_backend
+from spec.data import Dataset, label_present
 from spec.model import ModelSpec
-from spec.params import Params
 
 
 def evaluate(options: Evaluate) -> None:
@@ -27,18 +25,21 @@ def evaluate(options: Evaluate) -> None:
     The inputs are read and predicted a batch at a time. Predictions and labels of all rows are held in memory, because
     a metric such as the AUC needs all of them at once.
     """
-    check_output("--json", options.json)
+    check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
+    check_share("--max-unknown", options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     paths = [str(path) for path in options.data] or columns.data.test
     if not paths:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    predictions, labelled = [], []
-    for rows in stream_rows(columns, Path(), paths, labels=True):
-        predictions.append(trained.predict(backend, rows, options.device))
-        labelled.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
-    data = joined(labelled)
-    metrics = metrics_in_column_units(columns, model, _joined(predictions), data)
+    check_output("--json", options.json, source_of(paths).files)
+    tally = Tally()
+    data, predictions = without_inputs(
+        (rows, trained.predict_encoded(backend, rows, options.device))
+        for rows in stream_rows(columns, paths, labels=True, tally=tally)
+    )
+    check_unknown(tally, options.max_unknown)
+    metrics = metrics_in_column_units(columns, model, predictions, data)
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
@@ -46,28 +47,23 @@ def evaluate(options: Evaluate) -> None:
         }
         write_whole(options.json, json.dumps({"rows": data.rows, "metrics": finite}, indent=2).encode() + b"\n")
     print_metrics(f"{data.rows:,} rows of {', '.join(paths)}", metrics)
+    print_left_out(model, data, tally)
+    print_unknown(tally, columns)
+    warn_of_unknown(tally, columns)
 
 
-def metrics_in_column_units(columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset) -> Metrics:
-    """The metrics by task and name, those of regression tasks in the units of their label columns.
+def print_left_out(model: ModelSpec, data: Dataset, tally: Tally) -> None:
+    """Print how many rows count for each task and why others do not, unless all rows count for all tasks.
 
-    columns: what was learnt about the table's columns.
     model: the network.
-    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
-    data: the labels and the weights of these rows.
+    data: the labels and the weights of the rows.
+    tally: what was counted in the rows.
     """
-    labels = in_column_units(columns, data.labels)
-    return metrics_of(model, in_column_units(columns, predictions), replace(data, labels=labels))
-
-
-def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
-    """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
-
-    columns: what was learnt about the table's columns, which includes the scales of the labels.
-    values: the predictions or the labels, by task.
-    """
-    return {task: columns.restore(task, array) for task, array in values.items()}
-
-
-def _joined(batches: Sequence[Mapping[str, np.ndarray]]) -> Params:
-    return {task: np.concatenate([batch[task] for batch in batches]) for task in batches[0]}
+    rows = []
+    for task in model.tasks:
+        labelled, counting = label_present(data.labels[task.name], task).sum(), counted(task, data).sum()
+        others = tally.other_classes.get(task.name, Counter()).total()
+        rows.append((task.name, counting, data.rows - labelled - others, others, labelled - counting))
+    if any(any(left_out) for _, _, *left_out in rows):
+        names = ["task", "rows that count", "without a label", "of no class of the task", "of weight 0"]
+        print_table("", names, ([name, *(f"{number:,}" for number in numbers)] for name, *numbers in rows))

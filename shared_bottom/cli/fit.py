@@ -1,32 +1,35 @@
 """The command fit: trains the network of an experiment on its table."""
 
+import tempfile
 import warnings
 from pathlib import Path
 
-from shared_bottom.checkpoint.files import checkpoint_paths
+from shared_bottom.checkpoint.files import checkpoint_path, checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
-from shared_bottom.cli.evaluate import in_column_units, metrics_in_column_units
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
-from shared_bottom.cli.printing import print_metrics, print_table
-from shared_bottom.disk import write_whole
+from shared_bottom.cli.printing import print_columns, print_metrics, print_table, say
+from shared_bottom.disk import keeping, write_whole
 from shared_bottom.folder import (
     CHECKPOINTS,
     EXPERIMENT,
-    Trained,
-    choose_backend,
+    MODEL,
     read_given,
     run_folder,
     write_given,
     write_trained,
 )
+from shared_bottom.predictions import in_column_units, metrics_in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.embeddings import given_values, starting_params
+from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
+from shared_bottom.trained import Trained, choose_backend
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
+from spec.validation import one_line
 
 WORKING_FOLDER = Path()
 """The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
@@ -35,7 +38,8 @@ WORKING_FOLDER = Path()
 def fit(options: FitExperiment) -> None:
     """Train the network of an experiment, write the folder of the run, and print a summary.
 
-    Raises DivergenceError if the loss is not finite, after the report of the run up to that step is written.
+    Raises DivergenceError if the loss is not finite, after the report of the run up to that step is written;
+    SystemExit(1) if all is written but the checkpoint of the run's end.
     """
     experiment, out, backend = options.experiment, options.out, choose_backend(options.backend)
     checkpoints = out / CHECKPOINTS
@@ -82,9 +86,10 @@ def fit(options: FitExperiment) -> None:
                 predictions=in_column_units(columns, predictions),
                 sample_weight=evaluated.sample_weight if predictions else None,
                 task_weight=evaluated.task_weight if predictions else None,
-                classes=columns.classes,
+                classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
                 evaluated_on=evaluated_on,
                 extra=facts,
+                columns=[HEADER, *map(cells, columns.summary)],
             )
             if options.tensorboard:
                 write_events(out, history)
@@ -100,19 +105,48 @@ def fit(options: FitExperiment) -> None:
                 save_every=options.save_every,
                 resume=options.resume,
                 progress="none" if options.quiet else "lines",
+                on_start=None if options.quiet else lambda: print_columns(columns.summary),
             )
         except DivergenceError as error:
-            report(error.history, {})
+            try:
+                report(error.history, {})
+            except OSError as failure:  # the divergence is the news
+                warnings.warn(f"the report was not written: {one_line(failure)}", UserWarning, stacklevel=2)
             raise
-        write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-        write_trained(out, Trained(columns=columns, model=model, params=fitted.params))
-        predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
-        report(fitted.history, predictions)
+        end = checkpoint_path(checkpoints, len(fitted.history.step_loss))
+        save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
+        with keeping(f"the trained model is kept: {out / MODEL}"):
+            write_whole(out / EXPERIMENT, to_toml(experiment).encode())
+            predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
+            report(fitted.history, predictions)
     if not options.quiet:
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
         metrics = metrics_in_column_units(columns, model, predictions, evaluated)
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
         print(f"report: {out / 'report.html'}")
+    if not end.exists():
+        say("error", f"{end}: expected the checkpoint of the run's end, which could not be saved; the rest is complete")
+        raise SystemExit(1)
+
+
+def save_model(out: Path, trained: Trained, end: Path) -> None:
+    """Write the trained network into the folder of the run; if that fails, see to it that it is not lost.
+
+    end: the checkpoint of the run's end. If it was saved, the network can be written later, by resuming.
+
+    Raises OSError, whose message says where the network is.
+    """
+    try:
+        write_trained(out, trained)
+    except OSError as error:
+        kept = f"the end of the run is kept, and --resume writes the model: {end}"
+        if not end.exists():
+            elsewhere = Path(tempfile.mkdtemp(prefix="trained-"))
+            with keeping(f"{out / MODEL} could not be written either: {error.strerror}"):
+                write_trained(elsewhere, trained)
+            kept = f"the trained model is kept: {elsewhere / MODEL}"
+        with keeping(kept):
+            raise error
 
 
 def outcome(model: ModelSpec, history: History) -> dict[str, str]:

@@ -45,7 +45,8 @@ class Fit(FitFlags):
     Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
     --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
     --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
-    the loss is not finite; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
+    the loss is not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which
+    save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
@@ -60,27 +61,37 @@ class FitExperiment(Fit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Common):
-    """Print the metrics of a trained model by task, in the columns' own units."""
+class Apply(Common):
+    """What the commands take that apply a trained model to rows."""
+
+    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
+    device: Device = "auto"
+    """Where to compute; auto takes a GPU if there is one."""
+    max_unknown: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
+    """Fail if more than this share of a categorical column's values, from 0 to 1, is unknown to the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Apply):
+    """Print the metrics of a trained model by task, in the columns' own units; which rows were left out; and how many
+    values the model did not know.
+    """
 
     folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
     """What `fit` wrote."""
     data: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE")] = ()
     """Tables with labels; if not given, the experiment's test files."""
-    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
-    device: Device = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the metrics to this file, too."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(Common):
+class Predict(Apply):
     """Write the predictions of a trained model for the rows of tables, in their order, to a table.
 
     A binary task has a column of the probability of its positive value; a regression task one in the label's own unit
-    (<task>_0, <task>_1, … for several outputs); a multiclass task one of the likeliest value, and <task>_<value> with
-    the probability of each.
+    (for several outputs <task>_<label column> each); a multiclass task one of the likeliest value, and <task>_<value>
+    with the probability of each.
     """
 
     folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
@@ -90,18 +101,15 @@ class Predict(Common):
     out: Annotated[Path, tyro.conf.arg(metavar="PREDICTIONS.parquet|.csv")]
     """The table to write, whole or not at all; one that is there is replaced."""
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN")] = ()
-    """Columns of the tables to write beside the predictions, as they are: an id, say."""
-    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
-    device: Device = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
+    """Columns of the tables to write beside the predictions, as they are: an id, say. One called as a prediction is,
+    such as the label of a task, is written as <column>_kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Describe(Common):
-    """Print the network layer by layer: shapes, parameters, arithmetic.
+    """Print what the training rows have in each column, and the network layer by layer: shapes, parameters, arithmetic.
 
-    For a file with [data], its training rows are read once, since they decide how many ids a column has; a file with
-    a whole [model] needs none.
+    For a file with [data], its training rows are read once; a file with a whole [model] needs none.
     """
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]

@@ -34,7 +34,9 @@ def parse(arguments: Sequence[str]) -> Common:
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
     if file is not None:
         missing: Any = tyro.MISSING
-        experiment, arguments = with_kinds(read(file), arguments)
+        experiment, arguments = with_kinds(read(Path(file)), arguments)
+        if arguments.count(file) == 1:  # put first, where it is no further value of a flag that takes several
+            arguments = ["fit", file, *(argument for argument in arguments[1:] if argument != file)]
         fit = FitExperiment(file=missing, out=missing, experiment=experiment)
         choices["fit"] = Annotated[FitExperiment, tyro.conf.subcommand("fit", default=fit, description=Fit.__doc__)]
     union: Any = Union[tuple(choices.values())]  # noqa: UP007  the file decides what is in it
@@ -48,19 +50,21 @@ def parse(arguments: Sequence[str]) -> Common:
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
         return command
-    if command.file != file:  # that was a flag's value, and the fields are not those of the file
-        raise ValueError(f"fit: expected one FILE.toml, got {str(file)!r} and {str(command.file)!r}")
     return replace(command, experiment=absolute(command.experiment, Path()))
 
 
-def experiment_file(arguments: Sequence[str]) -> Path | None:
-    """The first FILE.toml among the arguments of `fit` that is not the value of one of its flags.
+def experiment_file(arguments: Sequence[str]) -> str | None:
+    """The FILE.toml among the arguments of `fit` that is not the value of one of its flags; None if there is none.
 
-    The flags that the file's fields are cannot be known before it is read; no field has the name of such a file.
+    The flags that the file's fields are cannot be known before it is read; none takes the name of such a file as its
+    value, unless after "=". Raises ValueError if there are two such arguments.
     """
     nowhere = FitFlags(out=Path())
     _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
-    return next((Path(text) for text in others if text.endswith(".toml") and not text.startswith("-")), None)
+    files = [text for text in others if text.endswith(".toml") and not text.startswith("-")]
+    if len(files) > 1:
+        raise ValueError(f"fit: expected one FILE.toml, got {files[0]!r} and {files[1]!r}")
+    return files[0] if files else None
 
 
 def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:

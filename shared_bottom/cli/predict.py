@@ -9,15 +9,17 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
-from shared_bottom.disk import check_output, whole_file
-from shared_bottom.folder import Trained, choose_backend, read_trained
+from shared_bottom.cli.unknown import check_share, check_unknown
+from shared_bottom.disk import check_output, keeping, whole_file
+from shared_bottom.folder import READ_AGAIN, read_trained
+from shared_bottom.predictions import prediction_arrays
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.sources import source_of
-from spec.model import TaskSpec
-from spec.params import Params
-from spec.validation import one_line, unique
+from shared_bottom.tables.tally import Tally, warn_of_unknown
+from shared_bottom.trained import Trained, choose_backend
+from spec.validation import one_line
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
 """The pyarrow class that writes a file, by the file's suffix."""
@@ -30,32 +32,40 @@ def predict(options: Predict) -> None:
     """
     if options.out.suffix not in WRITERS:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
-    check_output("--out", options.out)
+    files = source_of(options.files).files
+    check_output("--out", options.out, [*files, *map(options.folder.joinpath, READ_AGAIN)])
+    check_share("--max-unknown", options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
-    prediction_columns = [name for task in trained.model.tasks for name in prediction_names(trained, task)]
-    unique("--keep and the predictions", [*options.keep, *prediction_columns])
-    files = source_of(options.files).files
+    names = trained.columns.prediction_columns()
+    kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
     for path in files:  # so that an error in the last file is reported before the first file is predicted
         next(read_inputs(trained, [path], options.keep), None)
-    encode, backend = Encoder(trained.columns, labels=False), choose_backend(options.backend)
-    with whole_file(options.out) as partial, ExitStack() as stack:
+    tally = Tally()
+    encode, backend = Encoder(trained.columns, labels=False, tally=tally), choose_backend(options.backend)
+    with (
+        keeping("nothing was written, and an earlier file is as it was"),
+        whole_file(options.out) as file,
+        ExitStack() as stack,
+    ):
         writer, rows = None, 0
         for block in read_inputs(trained, files, options.keep):
-            predictions = trained.predict(backend, encode(block), options.device)
-            kept = {name: block.columns[name] for name in options.keep}
-            table = pa.table(kept | prediction_arrays(trained, predictions))
+            predictions = trained.predict_encoded(backend, encode(block), options.device)
+            kept = {name: block.columns[column] for column, name in kept_names.items()}
+            table = pa.table(kept | prediction_arrays(trained.columns, predictions))
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
-                    writer = stack.enter_context(WRITERS[options.out.suffix](partial, schema))
+                    writer = stack.enter_context(WRITERS[options.out.suffix](file, schema))
                 writer.write_table(table.cast(schema))
             except pa.ArrowException as error:  # CSV cannot store a list, and two files may differ in a column's type
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
             rows += table.num_rows
         if writer is None:
             raise ValueError(f"{', '.join(map(str, options.files))}: expected rows, got none")
+        check_unknown(tally, options.max_unknown)
+    warn_of_unknown(tally, trained.columns)
     print(f"{rows:,} rows: {options.out}")
 
 
@@ -71,28 +81,19 @@ def read_inputs(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) ->
         yield from read_blocks(trained.columns.data, path, needed)
 
 
-def prediction_names(trained: Trained, task: TaskSpec) -> list[str]:
-    """The names of the columns with a task's predictions: see `Predict`."""
-    if task.traits.label == "class":
-        return [task.name, *(f"{task.name}_{value}" for value in trained.columns.classes[task.name])]
-    return [task.name] if task.outputs == 1 else [f"{task.name}_{i}" for i in range(task.outputs)]
+def names_of_kept(keep: Sequence[str], predicted: Sequence[str]) -> dict[str, str]:
+    """The name that each column to keep has beside the predictions, by its name in the table: see `Predict`.
 
-
-def prediction_arrays(trained: Trained, predictions: Params) -> dict[str, Any]:
-    """The columns with the predictions of all tasks, as pyarrow arrays by name: see `Predict`.
-
-    trained: the network, and the units and classes of its labels.
-    predictions: its predictions by task, as `Backend.predict` returns them.
+    keep: the columns to keep.
+    predicted: the names of the columns of the predictions.
     """
-    columns: dict[str, Any] = {}
-    for task in trained.model.tasks:
-        values = trained.columns.restore(task.name, predictions[task.name])
-        arrays: list[Any] = list(values.reshape(len(values), -1).T)
-        if task.traits.label == "class":
-            classes = trained.columns.classes[task.name]
-            arrays = [[classes[likeliest] for likeliest in values.argmax(axis=1)], *arrays]
-        columns |= dict(zip(prediction_names(trained, task), map(pa.array, arrays), strict=True))
-    return columns
+    names: dict[str, str] = {}
+    for column in dict.fromkeys(keep):
+        name = column
+        while name in predicted or name in names.values() or (name != column and name in keep):
+            name += "_kept"
+        names[column] = name
+    return names
 
 
 def _without_dictionary(arrow_type: Any) -> Any:

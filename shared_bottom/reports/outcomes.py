@@ -1,5 +1,6 @@
 """Plots of predictions against labels, with a panel for each task, which show how good the predictions are."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
@@ -19,7 +20,7 @@ BINS = 10
 OUTPUTS = 6
 """The largest number of outputs of a regression task that are drawn. They are the first ones."""
 LABELLED = 10
-"""The largest number of classes for which a confusion matrix shows its numbers and the names of the classes."""
+"""The largest number of classes for which a confusion matrix shows its numbers, and of classes that it names."""
 
 Draw = Callable[[Axes, TaskRows, str], None]
 """A function that draws the panel of a task, in the task's colour."""
@@ -108,8 +109,10 @@ def _confusion(axes: Axes, rows: TaskRows, colour: str) -> None:
     axes.imshow(shares, cmap=_shades(colour), vmin=0, vmax=1)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    ticks = classes[:: math.ceil(len(classes) / LABELLED)]
+    names = [rows.outputs[i] for i in ticks]
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=names, yticklabels=names)
     if len(classes) <= LABELLED:
-        axes.set(xticks=classes, yticks=classes, xticklabels=rows.classes, yticklabels=rows.classes)
         for i, j in product(classes, classes):
             ink = "white" if shares[i, j] > 0.6 else INK
             axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=7, color=ink)
@@ -128,7 +131,7 @@ def regression(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | 
     if not outputs:
         return None
     names = [
-        task_rows.task.name if task_rows.task.outputs == 1 else f"{task_rows.task.name}[{i}]"
+        task_rows.task.name if task_rows.task.outputs == 1 else f"{task_rows.task.name}[{task_rows.outputs[i]}]"
         for task_rows, i in outputs
     ]
     figure, axes = panels(names, "true", "predicted", height=0.9)

@@ -3,7 +3,7 @@
 import base64
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +11,7 @@ from typing import NamedTuple
 import jinja2
 import numpy as np
 
+from shared_bottom.reports.classes import class_rows
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import TaskRows
 from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate_rows
@@ -70,10 +71,11 @@ def page(
     evaluated: int,
     extra: dict[str, str],
     pictures: list[Picture],
+    columns: Sequence[Sequence[str]],
 ) -> str:
     """The page as HTML.
 
-    title, model, train, history, evaluated_on, extra: as for `shared_bottom.reports.write_report`.
+    title, model, train, history, evaluated_on, extra, columns: as for `shared_bottom.reports.write_report`.
     rows: the rows of each task that were evaluated.
     evaluated: the number of rows that were given to be evaluated, with or without labels.
     pictures: the plots, in the order in which they are shown.
@@ -90,6 +92,8 @@ def page(
         evaluated_on=f"{evaluated_on} ({evaluated:,} rows)" if rows else "",
         has_epochs=any("metrics" in entry for entry in history.epochs),
         pictures=pictures,
+        columns=columns,
+        classes=list(class_rows(rows)),
         spec=to_toml(Experiment(model=model, train=train)),
         layers=layers,
         parameters=sum(count for _, _, count in layers),

@@ -19,7 +19,7 @@ from spec.training import TrainSpec
 
 
 def write_report(
-    folder: Path,
+    folder: str | Path,
     *,
     title: str,
     model: ModelSpec,
@@ -32,6 +32,7 @@ def write_report(
     classes: Mapping[str, Sequence[str]] | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
+    columns: Sequence[Sequence[str]] = (),
 ) -> None:
     """Write report.html, metrics.jsonl, plots/<name>.png and plots/<name>.svg.
 
@@ -43,10 +44,12 @@ def write_report(
     predictions: the predictions for these rows by task, as `Backend.predict` returns them. If labels and predictions
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
-    task_weight: their further weights by task, (N,) each, for tasks that have such.
-    classes: the names of the classes by multiclass task. If they are not given, the numbers of the classes are used.
+    task_weight: what they are multiplied by for a task, (N,) by task.
+    classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
+    given, they are numbered.
     evaluated_on: what these rows are, such as "validation rows".
     extra: names and values that the summary begins with, such as the backend and the number of training rows.
+    columns: a table of what the training rows have in each column: its header, and a row for each.
 
     Everything is computed before the first file is written, and each file is written whole or not at all. Raises
     ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
@@ -60,8 +63,9 @@ def write_report(
         files |= {f"plots/{plot.name}.png": png, f"plots/{plot.name}.svg": svg}
         pictures.append(Picture(plot.name, plot.caption, round(96 * plot.figure.get_figwidth()), png, svg))
     evaluated = len(next(iter(labels.values()), ()))
-    html = page(title, model, train, history, rows, evaluated_on, evaluated, dict(extra or {}), pictures)
+    html = page(title, model, train, history, rows, evaluated_on, evaluated, dict(extra or {}), pictures, columns)
     files |= {"metrics.jsonl": epoch_lines(history).encode(), "report.html": html.encode()}
+    folder = Path(folder)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write_whole(folder / name, content)

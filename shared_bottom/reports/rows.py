@@ -20,8 +20,8 @@ class TaskRows(NamedTuple):
     """float64. binary: (n,), the probability. regression: (n, outputs). multiclass: (n, outputs), probabilities."""
     weight: np.ndarray | None
     """(n,), or None if the rows have no weights."""
-    classes: tuple[str, ...]
-    """multiclass: the names of the classes, in order."""
+    outputs: tuple[str, ...]
+    """The names of the outputs in order: of the classes, or of the numbers of a regression."""
 
     @property
     def finite(self) -> bool:
@@ -43,8 +43,9 @@ def rows_by_task(
     labels: the labels of N rows by task, as in a `Dataset`. Rows without a label of the task are left out.
     predictions: the predictions for the same rows by task, as `Backend.predict` returns them.
     sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
-    classes: the names of the classes by multiclass task. A task that is not in it has the numbers of its classes.
-    task_weight: further weights of the rows, by task, (N,) each, which multiply those of `sample_weight`.
+    classes: the names of the outputs by task, which are classes for a multiclass task. The outputs of a task that is
+    not in it are numbered.
+    task_weight: what the rows' weights are multiplied by for a task, (N,) by task, as in a `Dataset`.
 
     Raises ValueError, which names the argument, if a task has labels but no predictions or predictions but no labels,
     if there is no such task, or if an array has the wrong shape.
@@ -61,7 +62,7 @@ def rows_by_task(
     for name, task in tasks.items():
         if name not in labels:
             continue
-        label, predicted = np.asarray(labels[name]), np.asarray(predictions[name])
+        label, predicted = np.ma.asanyarray(labels[name]), np.asarray(predictions[name])
         rows = len(label)
         shapes = {
             "labels": (label, task.traits.label_per_output),
@@ -85,6 +86,6 @@ def rows_by_task(
         )
         evaluated_label, weight = counted_labels(task, data)
         evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
-        class_names = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
-        evaluated.append(TaskRows(task, evaluated_label, evaluated_prediction, weight, class_names))
+        outputs = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
+        evaluated.append(TaskRows(task, evaluated_label, evaluated_prediction, weight, outputs))
     return evaluated

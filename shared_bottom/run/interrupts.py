@@ -1,17 +1,39 @@
 """SIGTERM and Ctrl-C as a wish that the run grants once its call has ended."""
 
 import signal
+import sys
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
+from shared_bottom.run.streams import unfailing
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def install(handler: Any) -> dict[signal.Signals, Any]:
+    """Let both signals call `handler`, and return what they called before, for `restore`.
+
+    Signals belong to the main thread; in another one this does nothing. One that is ignored (nohup, say) stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    return {number: signal.signal(number, handler) for number in heard}
+
+
+def restore(before: dict[signal.Signals, Any]) -> None:
+    """Let the signals do again what they did before `install`, which returned `before`. It is emptied."""
+    while before:
+        number, handler = before.popitem()
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed by Python
 
 
 class Interrupts:
     """Inside the `with`, the first signal is noted; a second one does what it did before.
 
-    Signals belong to the main thread; in another one this does nothing. One that is ignored (nohup, say) stays so.
+    At the first one, a line on standard error says what is waited for: PyTorch may compile for a quarter of a minute.
     """
 
     def __init__(self) -> None:
@@ -19,23 +41,19 @@ class Interrupts:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
-        if threading.current_thread() is threading.main_thread():
-            heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self._note) for number in heard}
+        self._before = install(self._note)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        restore(self._before)
         if self.received and error is None:  # it came too late to be granted; an error ends the run and is the news
             signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = signal.Signals(number)
-        self._restore()
-
-    def _restore(self) -> None:
-        while self._before:
-            number, handler = self._before.popitem()
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed by Python
+        restore(self._before)
+        waiting = f"{self.received.name}: stopping once the call in hand has been compiled and has ended"
+        with suppress(RuntimeError):  # the signal came while the same stream was written to
+            print(f"{waiting}; a second signal stops at once", file=unfailing(sys.stderr), flush=True)

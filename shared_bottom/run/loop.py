@@ -23,7 +23,7 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
         plan.layout,
         train,
         trainer,
-        frozen={name: plan.parameters(start)[name] for name in frozen_parameters(plan.model)},
+        frozen={name: plan.parameters(start)[name].copy() for name in frozen_parameters(plan.model)},
         execution=execution,
         device=plan.device,
         backend=plan.backend.name,
@@ -33,6 +33,8 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
     longest = None if execution == "epoch" else SHORT_CALL
     with saver:
+        if plan.on_start is not None:
+            plan.on_start()
         with Progress(plan.progress, train, plan.layout, source.rows, record) as progress:
             for epoch in range(len(record.epochs), train.epochs):
                 if patience_is_over(plan, record, epoch):

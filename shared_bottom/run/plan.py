@@ -1,5 +1,6 @@
 """The plan of a run: all that is known before its first step, checked and made once, and handed on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -12,8 +13,12 @@ from backends.trainer import Trainer
 from shared_bottom.run.early_stopping import Monitor
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
+from spec.machine import memory_bytes
 from spec.params import check_params, initial_params
-from spec.training import learning_rates
+from spec.training import TrainSpec, learning_rates
+
+STEP_BYTES = 64
+"""What the learning rate of a step takes while it is computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +84,22 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
         initial=initial,
         layout=layout_of(model),
         device=backend.resolve_device(train.device),
-        learning_rates=learning_rates(train, train.epochs * train.steps_per_epoch(data.rows)),
+        learning_rates=rates_of(train, train.epochs * train.steps_per_epoch(data.rows)),
     )
+
+
+def rates_of(train: TrainSpec, steps: int) -> np.ndarray:
+    """The learning rate of each step of the run: float64 (steps,). Raises ValueError if they do not fit into memory.
+
+    Early stopping ends a run before its last epoch, but the schedule stretches over all of them.
+    """
+    message = f"train.epochs: expected steps whose learning rates fit into memory, got {train.epochs}, {steps:,} steps"
+    if steps * STEP_BYTES > (memory_bytes() or math.inf):
+        raise ValueError(message)
+    try:
+        return learning_rates(train, steps)
+    except MemoryError as error:
+        raise ValueError(message) from error
 
 
 def check_progress(progress: Any) -> None:

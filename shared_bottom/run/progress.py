@@ -1,10 +1,12 @@
 """How far a run is, on standard error: a bar on a terminal, and elsewhere plain lines or silence."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn
@@ -13,6 +15,7 @@ from rich.progress import Progress as Bar
 from backends.batches import Batches
 from backends.layout import Layout
 from shared_bottom.run.record import Record
+from shared_bottom.run.streams import unfailing
 from spec.backend import ProgressMode
 from spec.training import TrainSpec
 
@@ -41,7 +44,9 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """rows: of an epoch. clock: seconds, from any start."""
-        self._console, self._clock, self._record = console or Console(stderr=True), clock, record
+        # Progress is no result: the run goes on where standard error is closed, or is a file on a full disk.
+        self._console = console or Console(file=cast(TextIO, unfailing(sys.stderr)))
+        self._clock, self._record = clock, record
         terminal = self._console.is_terminal and mode != "none"
         self._shows = terminal or mode == "lines"
         self._every = BAR_SECONDS if terminal else LINE_SECONDS

@@ -68,7 +68,10 @@ class Record:
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
         self._execution, self._device, self._backend = execution, device, backend
         self._columns = 1 + len(layout.tasks)
-        self._losses = [np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))]
+        self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
+        """Those of all steps, and behind them room for more."""
+        self._newest = 0
+        """Steps of the last call."""
 
     def restore(self, start: Snapshot) -> None:
         """Go on from where `start` was taken."""
@@ -76,12 +79,17 @@ class Record:
         curves = [start.history.step_loss, *(start.history.task_loss[task.name] for task in self._layout.tasks)]
         if self._train.balancing.changes_weights:
             curves += [start.history.task_weight[task.name] for task in self._layout.tasks]
-        self._losses = [np.stack(curves, axis=1)]
+        self._losses = np.stack(curves, axis=1)
 
     def add(self, losses: np.ndarray) -> None:
         """Takes note of a call's losses (steps, losses), as `Trainer.run` returns them."""
-        self._losses.append(losses)
+        done, self._newest = self.step, len(losses)
         self.step += len(losses)
+        if self.step > len(self._losses):  # twice as much each time, so that each loss is moved a few times at most
+            room = np.empty((max(self.step, 2 * done), losses.shape[1]))
+            room[:done] = self._losses[:done]
+            self._losses = room
+        self._losses[done : self.step] = losses
 
     def params(self) -> Params:
         """The parameters so far."""
@@ -93,12 +101,11 @@ class Record:
 
     def losses(self) -> np.ndarray:
         """All steps' losses: float64 (steps, losses), as `Trainer.run` returns them."""
-        self._losses = [np.concatenate(self._losses)]
-        return self._losses[0]
+        return self._losses[: self.step]
 
     def newest_losses(self) -> list[float] | None:
         """The losses (1+tasks,) of the newest step, in the layout's order; None before the first."""
-        return self._losses[-1][-1, : self._columns].tolist() if self.step else None
+        return self.losses()[-1, : self._columns].tolist() if self.step else None
 
     def history(self) -> History:
         """The curves so far."""
@@ -150,11 +157,11 @@ class Record:
 
         rates: the learning rate of each step of the run (steps,). note: what the message says besides.
         """
-        last = self._losses[-1][:, : self._columns]
+        last = self.losses()[self.step - self._newest :, : self._columns]
         if np.isfinite(last).all():
             return
         step = self.step - len(last) + int(np.argmin(np.isfinite(last).all(axis=1)))
-        self._losses = [self.losses()[: step + 1]]
+        self.step = step + 1
         history = self.history()
         task = next((name for name, curve in history.task_loss.items() if not np.isfinite(curve[step])), None)
         loss = history.step_loss[step] if task is None else history.task_loss[task][step]

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from shared_bottom.tables.values import canonical, loses_digits
+from shared_bottom.tables.values import SPELLINGS, canonical, loses_digits
 
-TRUTH_TEXTS = {"True": "1", "true": "1", "TRUE": "1", "False": "0", "false": "0", "FALSE": "0"}
+TRUTH = {"true": "1", "false": "0"}
+TRUTH_TEXTS = TRUTH | {spelling: TRUTH[text] for spelling, text in SPELLINGS.items() if text in TRUTH}
 """Booleans as programs write them, and the numbers that they are."""
 
 GROUPS = {" ": "[ \u00a0\u202f]"}
@@ -25,14 +26,26 @@ def with_kernels(array: Any) -> Any:
     """The array in a type that pyarrow can filter and decode: views become texts or bytes, and runs are written out."""
     if pa.types.is_run_end_encoded(array.type):
         return with_kernels(pc.run_end_decode(array))
-    if pa.types.is_string_view(array.type):
-        return array.cast(pa.string())
-    if pa.types.is_binary_view(array.type):
-        return array.cast(pa.binary())
     if pa.types.is_dictionary(array.type):
-        values = with_kernels(array.dictionary)
-        return array if values is array.dictionary else pa.DictionaryArray.from_arrays(array.indices, values)
-    return array
+        values = array.dictionary
+        if _without_views(values.type) == values.type:
+            return array
+        return pa.DictionaryArray.from_arrays(array.indices, with_kernels(values))
+    arrow_type = _without_views(array.type)
+    return array if arrow_type == array.type else array.cast(arrow_type)
+
+
+def _without_views(arrow_type: Any) -> Any:
+    """The type with texts and bytes in place of views, in lists too."""
+    if pa.types.is_string_view(arrow_type):
+        return pa.string()
+    if pa.types.is_binary_view(arrow_type):
+        return pa.binary()
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if any(is_list(arrow_type) for is_list in lists):
+        values = _without_views(arrow_type.value_type)
+        return arrow_type if values == arrow_type.value_type else pa.list_(values)
+    return arrow_type
 
 
 def stored(array: Any) -> Any:

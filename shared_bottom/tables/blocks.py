@@ -6,6 +6,7 @@ numbers, as texts or as times. A value that cannot be converted raises a ValueEr
 the column, the row and the value.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,8 +31,6 @@ from spec.columns import Transform
 from spec.table import TableSpec
 from spec.validation import one_line
 
-DIGITS = "a whole number of at most 2**53, since a float64 has lost digits of a larger one"
-
 
 class Texts(NamedTuple):
     """A column of N texts, stored as its distinct values and an index into them for each row."""
@@ -40,6 +39,18 @@ class Texts(NamedTuple):
     """The values that occur, None for a missing one. After the conversion to text two of them may be equal."""
     codes: np.ndarray
     """int (N,): each row's index in `values`, or -1 where the value is missing."""
+
+    @property
+    def present(self) -> np.ndarray:
+        """bool (N,): the rows whose value is not missing."""
+        return np.array([*(value is not None for value in self.values), False])[self.codes]
+
+    def add_to(self, counts: Counter[str]) -> None:
+        """Add to `counts` how many rows have each value, without the missing ones."""
+        rows = np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
+        for value, rows_with_value in zip(self.values, rows.tolist(), strict=True):
+            if value is not None and rows_with_value:
+                counts[value] += rows_with_value
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,7 +115,10 @@ class Block:
         none = self.missing(missing).canonical
         texts = [None if text in none else text for text in texts]
         if lost:
-            self.reject(name, np.isin(codes, [code for code in lost if texts[code] is not None]), DIGITS)
+            kind = np.dtype(values.type.to_pandas_dtype() if pa.types.is_floating(values.type) else np.float64)
+            bits = np.finfo(kind).nmant + 1
+            expected = f"a whole number of at most 2**{bits}, since a {kind} has lost digits of a larger one"
+            self.reject(name, np.isin(codes, [code for code in lost if texts[code] is not None]), expected)
         return Texts(texts, codes)
 
     def times(self, name: str, missing: Sequence[str] | None = None) -> np.ndarray:
@@ -156,7 +170,13 @@ class Block:
             numbers = array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         except pa.ArrowException as error:
             self._reject_type(name, "numbers", error)
-        return np.where(np.isin(numbers, missing.numbers), np.nan, numbers) if len(missing.numbers) else numbers
+        if not len(missing.numbers):
+            return numbers
+        kind = array.type.to_pandas_dtype() if pa.types.is_floating(array.type) else np.float64
+        with np.errstate(over="ignore"):
+            none = missing.numbers.astype(kind).astype(np.float64)  # -99.9 is another number in float32
+        none = none[np.isinf(none) == np.isinf(missing.numbers)]
+        return np.where(np.isin(numbers, none), np.nan, numbers)
 
     def _text_numbers(self, texts: Any) -> Any:
         return text_numbers(texts, self.data.decimal, self.data.thousands)

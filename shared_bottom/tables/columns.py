@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
+from shared_bottom.tables.summary import ColumnSummary
 from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.table import TableSpec
@@ -60,6 +61,8 @@ class FittedColumns:
     """By the name of the multiclass task: the type of the label column, if it is no text."""
     labels: dict[str, Many[Scale]]
     """By the name of the regression task: one scale for each label column."""
+    summary: Many[ColumnSummary] = ()
+    """What the training rows have in each column, for a reader: the inputs, then the labels."""
 
     @model_validator(mode="after")
     def _entries_match_the_columns_and_tasks(self) -> "FittedColumns":
@@ -67,7 +70,7 @@ class FittedColumns:
             label: {t.name: t.outputs for t in self.tasks if t.traits.label == label} for label in ("class", "number")
         }
         expected = {
-            "numeric": self.numeric_inputs,
+            "numeric": self.data.numeric_inputs,
             "quantiles": [column.name for column in self.data.numeric if column.transform == "quantile"],
             "bins": [column.name for column in self.data.numeric if column.bins is not None],
             "vocabularies": [column.table_name for column in self.data.categorical if column.buckets is None],
@@ -77,9 +80,12 @@ class FittedColumns:
         for entries, names in expected.items():
             if set(names) != getattr(self, entries).keys():
                 raise ValueError(f"{entries}: expected entries for {names}, got {list(getattr(self, entries))}")
+        for name, quantiles in self.quantiles.items():
+            if any(lower > upper for lower, upper in pairwise(quantiles)):
+                raise ValueError(f"quantiles.{name}: expected numbers that do not descend, got {quantiles!s:.100}")
         for name, edges in self.bins.items():
             if any(lower >= upper for lower, upper in pairwise(edges)):
-                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges}")
+                raise ValueError(f"bins.{name}: expected edges that ascend, got {edges!s:.100}")
         for name in self.indicators:
             if name not in self.numeric:
                 raise ValueError(f"indicators: expected numeric inputs among {list(self.numeric)}, got {name!r}")
@@ -89,12 +95,6 @@ class FittedColumns:
                     raise ValueError(f"{entries}.{name}: expected {outputs[label][name]} entries, got {len(values)}")
         return self
 
-    @property
-    def numeric_inputs(self) -> list[str]:
-        """The names of the numeric inputs: the numeric columns, then the parts of times that are numbers."""
-        times = [name for column in self.data.time for name in column.numeric_parts]
-        return [*(column.name for column in self.data.numeric), *times]
-
     def width(self, name: str) -> int:
         """How many inputs of the network a numeric input becomes, without its indicator.
 
@@ -103,13 +103,20 @@ class FittedColumns:
         """
         return max(len(self.bins.get(name, ())) - 1, 1)
 
+    @property
+    def numeric_width(self) -> int:
+        """How many inputs of the network all numeric inputs become, with their indicators."""
+        return sum(map(self.width, self.data.numeric_inputs)) + len(self.indicators)
+
     def model(self, network: NetworkSpec) -> ModelSpec:
         """The network with the columns as its inputs.
 
-        The numeric inputs are those of `numeric_inputs`, one for each bin where a column has bins and else one,
-        followed by the indicators of missing values. The categorical features are the categorical columns, followed by
-        the parts of times that are looked up in a table. Both are in the order of the table's spec. Features and
-        embedding tables are called as columns and tables are, made into identifiers.
+        network: the outputs of its tasks may be left open; they are those of `tasks`.
+
+        The numeric inputs are those of `TableSpec.numeric_inputs`, one for each bin where a column has bins and else
+        one, followed by the indicators of missing values. The categorical features are the categorical columns,
+        followed by the parts of times that are looked up in a table. Both are in the order of the table's spec.
+        Features and embedding tables are called as columns and tables are, made into identifiers.
         """
         features = []
         for column in self.data.categorical:
@@ -126,12 +133,36 @@ class FittedColumns:
             features.append(feature)
         for time in self.data.time:
             for name, part in time.categorical_parts.items():
-                vocabulary = 1 + (TIME_PARTS[part] or 0)
-                feature = CategoricalFeature(name=identifier(name), vocabulary=vocabulary, dimension=time.dimension)
-                features.append(feature)
+                ids = 1 + (TIME_PARTS[part] or 0)
+                features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
-        numeric_inputs = sum(map(self.width, self.numeric_inputs)) + len(self.indicators)
-        return ModelSpec(numeric=numeric_inputs, categorical=tuple(features), **network_fields)
+        network_fields |= {"tasks": self.tasks}
+        return ModelSpec(numeric=self.numeric_width, categorical=tuple(features), **network_fields)
+
+    def prediction_columns(self) -> dict[str, list[str]]:
+        """The names of the columns in which a task's predictions are written, by task.
+
+        A binary task has one, called as the task is; so has a regression task of one output, and one of several has
+        one for each, <task>_<label column>. A multiclass task has one for the likeliest class, called as the task is,
+        and one for each class's probability, <task>_<class>.
+
+        Raises ValueError if two columns would have one name, as a task a_b and the class b of a task a.
+        """
+        names: dict[str, list[str]] = {}
+        task_of_name: dict[str, str] = {}
+        for task in self.tasks:
+            columns = self.data.labels[task.name].columns
+            parts = self.classes.get(task.name, columns if len(columns) > 1 else ())
+            names[task.name] = [task.name] * (len(columns) == 1) + [f"{task.name}_{part}" for part in parts]
+            for name in names[task.name]:
+                if name in task_of_name:
+                    tasks = " and ".join(dict.fromkeys([task_of_name[name], task.name]))
+                    raise ValueError(
+                        f"data.labels: expected tasks, label columns and classes that give each column of the "
+                        f"predictions a name of its own, got {name!r} twice, of {tasks}"
+                    )
+                task_of_name[name] = task.name
+        return names
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:
         """Predictions of a task, or its labels, in the unit of the label column.

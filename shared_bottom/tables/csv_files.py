@@ -17,15 +17,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
-from shared_bottom.tables.contents import check_text, compression
+from shared_bottom.tables.csv_text import BUFFER, CsvText
 from spec.table import TableSpec
 
 CSV_BLOCKS = 128
 """Reading CSV needs as much memory as this number of blocks: pyarrow reads up to 32 blocks ahead, and to parse a block
 takes several times the block's size."""
-
-BUFFER = 2**16
-"""How many bytes of a file are decompressed at a time, and looked at to say what its encoding is."""
 
 BEGINNING = 100
 """How many rows are looked at to say what the delimiter is."""
@@ -34,70 +31,6 @@ RAGGED = re.compile(
     r"(Row #(?P<row>\d+): )?Expected (?P<expected>\d+) columns, got (?P<got>\d+): (?P<text>.*)", re.DOTALL
 )
 """The error message of pyarrow for a row with too many or too few values."""
-
-LINE = re.compile(rb"[^\r\n]*(\r\n|\r|\n)")
-
-EXCEL_DELIMITER = re.compile(rb'"?sep=.?"?', re.IGNORECASE)
-"""The first line of a file by which Excel is told the delimiter."""
-
-MARK, END_OF_FILE = "\ufeff".encode(), b"\x1a"
-"""The byte-order mark of UTF-8, and the character that ended a text in DOS."""
-
-
-class CsvText(io.RawIOBase):
-    """The bytes of a CSV file from its header on, or from its first row if it has no header.
-
-    Decompressed, without what is no row of the table: a byte-order mark, comments before the header, and a Ctrl-Z at
-    the end. The last line has a newline. Raises ValueError if the text is not in UTF-8 or has a NUL byte.
-    """
-
-    def __init__(self, data: TableSpec, path: Path) -> None:
-        self._path, self.skipped = path, 0
-        """How many lines before the header are left out."""
-        codec, file = compression(path), pa.OSFile(str(path))
-        self._file = io.BufferedReader(file if codec is None else pa.CompressedInputStream(file, codec), BUFFER)
-        check_text(path, codec, self._file.peek(BUFFER)[:BUFFER])
-        self._pending, self._ended = self._file.read(BUFFER).removeprefix(MARK), False
-        while (line := LINE.match(self._pending)) and self._is_no_row(data, line[0]):
-            self.skipped += 1
-            self._pending = self._pending[line.end() :] + self._file.read(line.end())
-        self._lines = 1 + self.skipped
-
-    def _is_no_row(self, data: TableSpec, line: bytes) -> bool:
-        if data.comment is not None and line.startswith(data.comment.encode()):
-            return True
-        return not self.skipped and EXCEL_DELIMITER.fullmatch(line.strip()) is not None
-
-    def readable(self) -> bool:
-        """True, as pyarrow asks."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Put the next bytes into the buffer, as many as it takes; the result is their number."""
-        chunk = self.read(len(buffer))
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def read(self, size: int = -1) -> bytes:
-        """The next `size` bytes, or fewer at the end."""
-        while not self._ended and len(self._pending) <= size:
-            more = self._file.read(size)
-            self._pending += more
-            if not more:
-                self._ended, self._pending = True, self._pending.rstrip(END_OF_FILE)
-                if self._pending and not self._pending.endswith((b"\n", b"\r")):
-                    self._pending += b"\n"
-        chunk, self._pending = self._pending[:size], self._pending[size:]
-        if b"\0" in chunk:
-            line = self._lines + chunk[: chunk.index(b"\0")].count(b"\n")
-            raise ValueError(f"{self._path}: expected a CSV file in UTF-8, found a NUL byte in line {line}")
-        self._lines += chunk.count(b"\n")
-        return chunk
-
-    def close(self) -> None:
-        """Close the file, too."""
-        self._file.close()
-        super().close()
 
 
 def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
@@ -153,8 +86,8 @@ def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[s
     """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
     for name in names:
         if file_columns.count(name) != 1:
-            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns)
-            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has}")
+            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns) or "none"
+            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
 
 
 def _skip_blank(row: Any) -> str:
@@ -206,5 +139,6 @@ def _other_delimiter(data: TableSpec, path: Path, names: Sequence[str]) -> str:
         header = {name.strip() for name in data.column_names or first_row}
         lengths = {len(row) for row in (first_row, *others) if row}
         if delimiter != data.delimiter and header.issuperset(names) and lengths == {max(len(header), 2)}:
-            return f"; delimiter = {delimiter!r} would fit the first {1 + len(others)} rows"
+            rows = f"the first {1 + len(others)} rows" if others else "the first row"
+            return f"; delimiter = {delimiter!r} would fit {rows}"
     return ""

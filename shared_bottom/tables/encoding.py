@@ -1,5 +1,6 @@
 """The rows of a table, encoded as the arrays that the network takes, by what was learnt from the training rows."""
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import numeric_inputs
 from shared_bottom.tables.quantiles import piecewise_linear, spread
+from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.times import part_ids
 from shared_bottom.tables.values import bucket, canonical
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
@@ -18,6 +20,8 @@ from spec.table import TableSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 """The values that a binary label may have if its `positive` is not given."""
+MISSING = -1
+"""Stands for a missing value until it is known what a missing value becomes."""
 
 
 def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
@@ -34,10 +38,11 @@ class Encoder:
 
     columns: what was learnt from the training rows.
     labels: whether to encode labels and weights too. If so, the blocks must have their columns.
+    tally: what counts the values that training never had; None: they are not counted.
     """
 
-    def __init__(self, columns: FittedColumns, *, labels: bool) -> None:
-        self._columns, self._labels = columns, labels
+    def __init__(self, columns: FittedColumns, *, labels: bool, tally: Tally | None = None) -> None:
+        self._columns, self._labels, self._tally = columns, labels, tally
         self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
         self._class_numbers = {
             task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
@@ -49,7 +54,7 @@ class Encoder:
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
-        ids = [_ids(block, column, lookup) for column, lookup in self._id_of_value]
+        ids = [self._ids(block, column, lookup) for column, lookup in self._id_of_value]
         ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
         labels, weight, task_weight = {}, None, {}
         if self._labels:
@@ -66,6 +71,19 @@ class Encoder:
             task_weight=task_weight,
         )
 
+    def _ids(self, block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
+        """The ids of a column's values: int32 (N, length), -1 after the last value of a row that has fewer.
+
+        In a column of length 1, a missing value has the id 0, like an unknown one.
+        """
+        texts, rows, places = column_values(block, column)
+        known = look_up(texts, lookup, MISSING, np.int32)
+        if self._tally is not None:
+            self._tally.add_values(column.name, int((known != MISSING).sum()), int((known == 0).sum()))
+        ids = np.full((block.rows, column.length), -1, np.int32)
+        ids[rows, places] = np.maximum(known, 0)
+        return ids
+
     def _lookup(self, column: CategoricalColumn) -> Callable[[str], int]:
         if column.buckets is not None:
             buckets = column.buckets
@@ -75,12 +93,15 @@ class Encoder:
 
     def _numeric(self, block: Block) -> np.ndarray:
         """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
-        inputs, missing = [], {}
-        for column, numbers in numeric_inputs(self._columns.data, block):
-            inputs.append(self._number(block, column, numbers))
-            missing[column.name] = np.isnan(numbers)
-        indicators = [missing[name][:, None] for name in self._columns.indicators]
-        return np.concatenate([*inputs, *indicators], axis=1, dtype=np.float32)
+        columns, missing, start = self._columns, {}, 0
+        encoded = np.empty((block.rows, columns.numeric_width), np.float32)
+        for column, numbers in numeric_inputs(columns.data, block):
+            stop = start + columns.width(column.name)
+            encoded[:, start:stop] = self._number(block, column, numbers)
+            missing[column.name], start = np.isnan(numbers), stop
+        for place, name in enumerate(columns.indicators, start=start):
+            encoded[:, place] = missing[name]
+        return encoded
 
     def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
         """The inputs that a numeric input becomes, without the indicator: float32 (N, inputs)."""
@@ -107,6 +128,10 @@ class Encoder:
         texts = block.texts(name, label.missing)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
+            if self._tally is not None:
+                counts: Counter[str] = Counter()
+                texts.add_to(counts)
+                self._tally.add_classes(task.name, counts, class_numbers)
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
         if label.positive is not None:
             positive = canonical(label.positive)
@@ -126,17 +151,6 @@ def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype:
     """
     results = [missing if value is None else lookup(value) for value in texts.values]
     return np.array([*results, missing], dtype)[texts.codes]  # the code -1 of a missing text selects the last element
-
-
-def _ids(block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
-    """The ids of a column's values: int32 (N, length), -1 after the last value of a row that has fewer.
-
-    In a column of length 1, a missing value has the id 0, like an unknown one.
-    """
-    texts, rows, places = column_values(block, column)
-    ids = np.full((block.rows, column.length), -1, np.int32)
-    ids[rows, places] = look_up(texts, lookup, 0, np.int32)
-    return ids
 
 
 def _time_ids(block: Block, column: TimeColumn) -> np.ndarray:

@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.csv_files import check_names
-from shared_bottom.tables.files import BATCH_ROWS, numbered
+from shared_bottom.tables.files import numbered
+from shared_bottom.tables.parquet_files import BATCH_ROWS
 from shared_bottom.tables.paths import IN_MEMORY
 from spec.table import TableSpec
 from spec.validation import one_line
@@ -32,14 +33,15 @@ def _batches(rows: Any, names: Sequence[str]) -> Iterable[Any]:
         rows = pa.table(rows)
     elif isinstance(rows, Mapping):
         rows = _table(list(rows.items()), names)
-    elif hasattr(rows, "iloc"):  # a pandas frame, whose columns need not have names that are texts
+    elif hasattr(rows, "iloc") and hasattr(rows, "columns"):  # a pandas frame; its columns' names need not be texts
         columns = [(name, rows.iloc[:, i]) for i, name in enumerate(rows.columns)]
         rows = _table(columns, names)
     elif not isinstance(rows, pa.Table | pa.RecordBatchReader):
-        if not hasattr(rows, "__arrow_c_stream__"):
+        try:
+            rows = pa.RecordBatchReader.from_stream(rows)
+        except (pa.ArrowException, TypeError) as error:
             expected = "the names of files, a data frame, a pyarrow table or a dict of columns"
-            raise ValueError(f"rows: expected {expected}, got {type(rows).__name__}")
-        rows = pa.RecordBatchReader.from_stream(rows)
+            raise ValueError(f"rows: expected {expected}, got {type(rows).__name__}") from error
     check_names(IN_MEMORY, names, rows.schema.names)
     if isinstance(rows, pa.Table):
         return rows.select(list(names)).to_batches()

@@ -1,6 +1,7 @@
 """The numeric inputs, and what is learnt of their numbers: mean and deviation and, if asked for, quantiles."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from spec.table import TableSpec
 
 
 def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColumn, np.ndarray]]:
-    """The numeric inputs in the order of `FittedColumns.numeric_inputs`, each with its numbers: float64 (N,).
+    """The numeric inputs in the order of `TableSpec.numeric_inputs`, each with its numbers: float64 (N,).
 
     A missing number is NaN. The numbers come after the transform log1p, but before the transform quantile. A part of a
     time comes as a numeric column that has no options. Raises ValueError as `Block.numbers` and `Block.times` do.
@@ -70,6 +71,16 @@ class Moments:
         return Scale(mean=float(self._mean), deviation=deviation or 1.0)
 
 
+class Learnt(NamedTuple):
+    """What was learnt of a numeric input; quantiles and edges are empty if its column does not ask for them."""
+
+    scale: Scale
+    quantiles: tuple[float, ...]
+    """Those of the quantile transform: see `shared_bottom.tables.quantiles.landmarks`."""
+    edges: tuple[float, ...]
+    """Those of the bins, after the transform."""
+
+
 class Numbers:
     """What is learnt of a numeric input, whose numbers come in blocks, as from `numeric_inputs`.
 
@@ -91,12 +102,11 @@ class Numbers:
         """Whether a number is missing in any row."""
         return self._moments.missing
 
-    def learnt(self, column: str) -> tuple[Scale, tuple[float, ...], tuple[float, ...]]:
-        """The scale, the quantiles of the quantile transform, and the edges of the bins.
+    def learnt(self, column: str) -> Learnt:
+        """What the numbers that were added tell.
 
-        Quantiles and edges are empty if the column does not ask for them. With the quantile transform, the scale is
-        that of the sample, because only the sample is still there when the quantiles are known. Raises ValueError as
-        `Moments.scale` does; `column` is the beginning of the error message.
+        With the quantile transform, the scale is that of the sample, because only the sample is still there when the
+        quantiles are known. Raises ValueError as `Moments.scale` does; `column` is the beginning of the error message.
         """
         scale = self._moments.scale(column)
         quantiles: tuple[float, ...] = ()
@@ -110,4 +120,4 @@ class Numbers:
                 scale = moments.scale(column)
             if self._column.bins is not None:
                 edges = bin_edges(numbers, self._column.bins)
-        return scale, quantiles, edges
+        return Learnt(scale, quantiles, edges)

@@ -15,13 +15,14 @@ from shared_bottom.tables.columns import FittedColumns, identifier
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.paths import Name
 from shared_bottom.tables.sources import Rows, Source, source_of
+from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
 from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
-from spec.reading import read_text
+from spec.reading import parse_toml, read_text
 from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line, unique
 
@@ -46,12 +47,20 @@ def read_table_experiment(path: Name) -> TableExperiment:
     return experiment
 
 
+def has_table(path: Path) -> bool:
+    """Whether a TOML file has the table [data]. Raises OSError and ValueError, as `read_table_experiment` does."""
+    try:
+        return "data" in parse_toml(read_text(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from error
+
+
 def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or a weight, or if two categorical columns, or
-    two embedding tables, have the same name as identifiers, where a part of a time counts as both.
+    those of the task's kind, if a column is an input and also a label or a weight, or if two inputs of the network, or
+    two embedding tables, have the same name, as identifiers where they are categorical.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -69,20 +78,20 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
             raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
     if data.weight in data.inputs:
         raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    times = [name for column in data.time for name in column.categorical_parts]
-    _check_identifiers("names", [*(column.name for column in data.categorical), *times])
-    _check_identifiers("names of tables", [*dict.fromkeys(column.table_name for column in data.categorical), *times])
-    numeric_times = [name for column in data.time for name in column.numeric_parts]
-    unique("data.numeric, data.time", [*(column.name for column in data.numeric), *numeric_times])
+    unique("data.numeric and the parts of data.time", data.numeric_inputs)
+    parts = [(f"data.time.{column.name}", name) for column in data.time for name in column.categorical_parts]
+    tables = dict.fromkeys(column.table_name for column in data.categorical)
+    _check_identifiers("names", [*(("data.categorical", column.name) for column in data.categorical), *parts])
+    _check_identifiers("names of tables", [*(("data.categorical", table) for table in tables), *parts])
 
 
-def _check_identifiers(what: str, names: Sequence[str]) -> None:
+def _check_identifiers(what: str, names: Iterable[tuple[str, str]]) -> None:
+    """Raises ValueError if two names, each with the field that it comes from, are one identifier."""
     first: dict[str, str] = {}
-    for name in names:
-        if (feature := identifier(name)) in first:
-            got = f"{first[feature]!r} and {name!r}"
-            raise ValueError(f"data.categorical: expected {what} that differ as identifiers, got {got}")
-        first[feature] = name
+    for field, name in names:
+        if (other := first.get(identifier(name))) is not None:
+            raise ValueError(f"{field}: expected {what} that differ as identifiers, got {other!r} and {name!r}")
+        first[identifier(name)] = name
 
 
 def fit_columns(
@@ -115,15 +124,20 @@ def learn(
     given: Mapping[str, Sequence[str]] | None,
 ) -> FittedColumns:
     """What `fit_columns` learns from the training rows of a source, which come in blocks."""
-    from shared_bottom.tables.embeddings import given_values, with_given_values
+    from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.fitting import fit_blocks
 
-    data, fitted = experiment.data, fit_blocks(experiment, blocks, source.name)
-    return with_given_values(fitted, given_values(data, source.folder) if given is None else given)
+    data = experiment.data
+    return fit_blocks(experiment, blocks, source.name, given_values(data, source.folder) if given is None else given)
 
 
 def read_rows(
-    columns: FittedColumns, rows: Rows, paths: Rows | None = None, subset: Subset = "all", labels: bool = True
+    columns: FittedColumns,
+    rows: Rows,
+    paths: Rows | None = None,
+    subset: Subset = "all",
+    labels: bool = True,
+    tally: Tally | None = None,
 ) -> Dataset:
     """Rows, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
 
@@ -133,23 +147,24 @@ def read_rows(
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
     Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
     labels: whether to read labels and weights. If not, the rows need not have their columns.
+    tally: counts the values that the training rows do not have; None: they are not counted.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(_encoded(columns, _source(rows, paths), subset, labels))
+    return joined(_encoded(columns, _source(rows, paths), subset, labels, tally))
 
 
 def stream_rows(
-    columns: FittedColumns, rows: Rows, paths: Rows | None = None, labels: bool = False
+    columns: FittedColumns, rows: Rows, paths: Rows | None = None, labels: bool = False, tally: Tally | None = None
 ) -> Iterator[Dataset]:
     """The rows that `read_rows` returns, but a batch at a time, within the memory of `data.memory_mb`.
 
-    columns, rows, paths: as for `read_rows`.
+    columns, rows, paths, tally: as for `read_rows`.
     labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, _source(rows, paths), "all", labels)
+    return _encoded(columns, _source(rows, paths), "all", labels, tally)
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
@@ -197,10 +212,12 @@ def _source(rows: Rows, paths: Rows | None) -> Source:
     return source_of(rows) if paths is None else source_of(paths, rows)
 
 
-def _encoded(columns: FittedColumns, source: Source, subset: Subset, labels: bool) -> Iterator[Dataset]:
+def _encoded(
+    columns: FittedColumns, source: Source, subset: Subset, labels: bool, tally: Tally | None
+) -> Iterator[Dataset]:
     from shared_bottom.tables.encoding import Encoder, column_names
 
-    encode, names = Encoder(columns, labels=labels), column_names(columns.data, labels=labels)
+    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
     for block in _blocks(columns.data, source, names, columns.seed, subset):
         yield encode(block)
 
@@ -238,5 +255,8 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
             )
     if label.classes:
         classes = {canonical(value) for value in label.classes}
-        if len(classes) != task.outputs or len(label.classes) != task.outputs:
-            raise ValueError(f"{field}.classes: expected {task.outputs} distinct values, got {label.classes}")
+        least = task.traits.outputs[0]
+        fits = len(classes) >= least if task.outputs_left_open else len(classes) == task.outputs
+        if not fits or len(classes) != len(label.classes):
+            expected = f"{least} or more" if task.outputs_left_open else task.outputs
+            raise ValueError(f"{field}.classes: expected {expected} distinct values, got {label.classes}")

@@ -49,11 +49,13 @@ class Source:
 def source_of(rows: Rows, folder: Name = "") -> Source:
     """The source of rows that a user names.
 
-    rows: the names of files, or a table in memory.
+    rows: the names of files, or a table in memory. A source is returned as it is.
     folder: the folder that the names are relative to.
 
     Raises ValueError if a folder has no files, or if no file matches a pattern.
     """
+    if isinstance(rows, Source):
+        return rows
     names = [rows] if isinstance(rows, str | os.PathLike) else rows
     if isinstance(names, list | tuple) and all(isinstance(name, str | os.PathLike) for name in names):
         files = tuple(path for name in names for path in files_of(Path(folder), os.fspath(name)))

@@ -18,6 +18,7 @@ from shared_bottom.tables.rows import (
 )
 from shared_bottom.tables.sources import Rows
 from shared_bottom.tables.spool import Spool
+from shared_bottom.tables.tally import Tally, warn_of_unknown, with_validation
 from spec.data import Dataset
 from spec.table import TableExperiment, TableSpec
 
@@ -38,8 +39,11 @@ def read_table(
 
     The results are those of `fit_columns` and `read_rows`, but each file is parsed once. In the meantime its rows are
     in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and the encoded rows. A table in memory
-    is read where it is; a pyarrow reader is first read to its end. Raises ValueError as `fit_columns` and `read_rows`
-    do, and OSError if the temporary file cannot be written.
+    is read where it is; a pyarrow reader is first read to its end. The columns' summary also says how many values of
+    the validation rows are unknown, and a DataWarning names the columns of which far more are than of the training
+    rows', and the labels that are no class.
+
+    Raises ValueError as `fit_columns` and `read_rows` do, and OSError if the temporary file cannot be written.
     """
     check_columns(experiment.data, experiment.model.tasks)
     data, seed, source = experiment.data, experiment.train.seed, training_source(experiment.data, rows)
@@ -60,17 +64,26 @@ def read_table(
         blocks = source.blocks(data, column_names(data, labels=True))
         first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
         columns = learn(experiment, source, training_blocks(first), given)
-        encode, parts_of_table = Encoder(columns, labels=True), [Joined(counts[subset]) for subset in subsets]
+        tally = Tally()
+        encoders = [
+            Encoder(columns, labels=True, tally=tally if subset == "validation" else None) for subset in subsets
+        ]
+        parts_of_table = [Joined(counts[subset]) for subset in subsets]
         for parts in divided(data, seed, again):
-            for whole, part in zip(parts_of_table, parts, strict=True):
+            for whole, encode, part in zip(parts_of_table, encoders, parts, strict=True):
                 if part.rows:
                     whole.add(encode(part))
     for subset in subsets:
         check_some(source, subset, counts[subset])
     training, *aside = (whole.dataset() for whole in parts_of_table)
-    if validation is None and data.validation and is_folder_of(data, rows):
-        return columns, training, read_rows(columns, rows, data.validation)
-    return columns, training, aside[0] if aside else None if validation is None else read_rows(columns, validation)
+    if validation is not None:
+        aside = [read_rows(columns, validation, tally=tally)]
+    elif data.validation and is_folder_of(data, rows):
+        aside = [read_rows(columns, rows, data.validation, tally=tally)]
+    if not aside:
+        return columns, training, None
+    warn_of_unknown(tally, columns, "validation rows: ")
+    return with_validation(columns, tally), training, aside[0]
 
 
 def text_columns(data: TableSpec) -> set[str]:

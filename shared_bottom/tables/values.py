@@ -32,7 +32,6 @@ WRITTEN_OUT = 10**16
 digits, and a float64 holds every number of 15 digits."""
 
 
-@functools.lru_cache(maxsize=2**16)
 def canonical(value: str) -> str:
     """The text by which a value is compared.
 
@@ -40,16 +39,12 @@ def canonical(value: str) -> str:
     A time is what is written, without its time zone.
     """
     value = value.strip()
-    if value in SPELLINGS:
-        return SPELLINGS[value]
-    if FLOAT.fullmatch(value):
-        return _canonical_number(value)
-    if found := DATE_TIME.fullmatch(value):
-        return _canonical_time(*found.groups(default=""))
-    return value
+    if value.isalnum() or value in SPELLINGS:  # what has neither point nor sign is no float and no time
+        return SPELLINGS.get(value, value)
+    return _canonical_spelling(value)
 
 
-def loses_digits(whole: float) -> bool:
+def loses_digits(whole: int) -> bool:
     """Whether a whole number that was read from a float64 may have been another one, which a float64 cannot hold."""
     return abs(whole) > EXACT_WHOLE and (whole % 10 != 0 or abs(whole) > WRITTEN_OUT)
 
@@ -61,6 +56,15 @@ def bucket(value: str, buckets: int) -> int:
     version of Python.
     """
     return mix(zlib.crc32(value.encode()) & MASK) % buckets + 1
+
+
+@functools.lru_cache(maxsize=2**16)
+def _canonical_spelling(value: str) -> str:
+    if FLOAT.fullmatch(value):
+        return _canonical_number(value)
+    if found := DATE_TIME.fullmatch(value):
+        return _canonical_time(*found.groups(default=""))
+    return value
 
 
 def _canonical_number(value: str) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import tomli_w
 from pyarrow import csv, parquet
 
-NAMES = ["x", "y", "colour", "click", "low", "high", "region", "weight", "id", "none", ""]
+NAMES = ["x", "y", "colour", "tags", "when", "click", "low", "high", "region", "weight", "id", "none", ""]
 ODD_TEXTS = [
     "",
     " ",
@@ -194,7 +194,9 @@ FLAGS = [
     "--model.tasks.0.name", "--model.tasks.1.outputs", "--model.tasks.1.weight", "--model.tasks.2.hidden",
     "--data.train", "--data.validation", "--data.validation-fraction", "--data.weight", "--data.delimiter",
     "--data.format", "--data.memory-mb", "--data.missing", "--data.numeric.0.name", "--data.categorical.0.dimension",
-    "--data.categorical.0.encoding", "--data.labels.click.positive", "--data.labels.click.columns", "--save-every",
+    "--data.categorical.0.encoding", "--data.categorical.1.length", "--data.categorical.1.separator",
+    "--data.categorical.1.table", "--data.time.0.parts", "--data.numeric.0.transform", "--data.numeric.0.bins",
+    "--data.labels.click.positive", "--data.labels.click.columns", "--data.labels.click.weight", "--save-every",
     "--backend", "--keep", "--json", "--unknown", "--train.no-shuffle", "--resume", "--tensorboard", "-x",
     "train.optimizer:sgd", "train.optimizer:none", "train.balancing:pc-grad", "train.early-stopping:early-stopping",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from spec import (
     TableExperiment,
     TableSpec,
     TaskSpec,
+    TimeColumn,
     TrainSpec,
     to_toml,
 )
@@ -29,7 +30,7 @@ EXPERIMENT = TableExperiment(
         tasks=(
             TaskSpec(name="click", kind="binary"),
             TaskSpec(name="price", kind="regression", outputs=2, weight=0.5),
-            TaskSpec(name="region", kind="multiclass", outputs=3),
+            TaskSpec(name="region", kind="multiclass"),
         ),
         activation="tanh",
     ),
@@ -40,6 +41,7 @@ EXPERIMENT = TableExperiment(
         validation_fraction=0.25,
         numeric=(NumericColumn(name="x"), NumericColumn(name="y", transform="log1p")),
         categorical=(CategoricalColumn(name="colour", dimension=2),),
+        time=(TimeColumn(name="seen", parts=("elapsed_days", "weekday"), dimension=2),),
         labels={
             "click": LabelColumn(columns=("click",)),
             "price": LabelColumn(columns=("low", "high"), transform="log1p", standardise=True),
@@ -72,6 +74,7 @@ def table(rows, seed=0):
             "high": low + y,
             "region": np.array(["north", "south", "east"])[(colour + (x > 0)) % 3],
             "weight": generator.uniform(0.5, 2, rows),
+            "seen": np.datetime64("2024-01-05T17:30:00") + np.arange(rows) * np.timedelta64(35, "h"),
         }
     )
 

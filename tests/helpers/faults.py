@@ -10,23 +10,30 @@ import pytest
 from backends.jax import training as jax_training
 from backends.torch import training as torch_training
 from spec import Adam, TrainSpec, load_backend
-from tests.helpers.parity import example_data, example_model
+from tests.helpers.parity import LISTS, example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}
 CACHES = [torch_training.compiled_run, jax_training.compiled_run, jax_training.make_gradient]
 
 MODEL = example_model("tied", trunk=(8, 8))
+LIST_MODEL = {"categorical": LISTS}
 TRAIN = TrainSpec(
     optimizer=Adam(learning_rate=3e-3), batch_size=16, epochs=15, seed=4, precision="float64", device="cpu"
 )
-DATA = example_data(MODEL, 60, missing=True, weighted=True)
-"""Three batches of 16 and one of 12 an epoch: 60 steps."""
 
 
-def run(name, model=MODEL, train=TRAIN, data=DATA, params=None):
+def rows_of(model):
+    """Three batches of 16 and one of 12 an epoch: 60 steps."""
+    return example_data(model, 60, missing=True, weighted=True)
+
+
+DATA = rows_of(MODEL)
+
+
+def run(name, model=MODEL, train=TRAIN, data=None, params=None):
     train = replace(train, execution=EXECUTIONS[name])
-    return load_backend(name).fit(model, train, data, params=params)
+    return load_backend(name).fit(model, train, data or rows_of(model), params=params)
 
 
 @functools.cache

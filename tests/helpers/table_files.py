@@ -3,10 +3,13 @@
 import csv
 import gzip
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.rows import fit_columns, read_rows
 from spec import (
     CategoricalColumn,
@@ -97,6 +100,19 @@ def simple(train=("train.csv",), *, kind="binary", outputs=1, label=None, inputs
         tasks=(task,),
         **({"numeric": (), "categorical": (), "weight": None} | columns | {"labels": labels} | data),
     )
+
+
+def block_of(array, **data):
+    """A block whose only column, c, is a pyarrow array. data: fields of the TableSpec."""
+    table = replace(simple(inputs=(CategoricalColumn(name="c"),)).data, **data)
+    rows = np.arange(1, len(array) + 1)
+    return Block(path=Path("rows.parquet"), row_numbers=rows, columns={"c": array}, data=table)
+
+
+def texts_of(column, **data):
+    """The canonical text of each row of a block's column c, or of a pyarrow array; None where it is missing."""
+    texts = (column if isinstance(column, Block) else block_of(column, **data)).texts("c")
+    return [None if code < 0 else texts.values[code] for code in texts.codes.tolist()]
 
 
 def encoded(folder, spec, subset="all"):

@@ -1,0 +1,73 @@
+"""What a network's outputs mean for a table: columns with units and classes, and metrics in these units."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from shared_bottom.run.metrics import evaluate
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.joined import joined
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import Params
+
+
+def prediction_arrays(columns: FittedColumns, predictions: Params) -> dict[str, Any]:
+    """The columns with the predictions of all tasks, as pyarrow arrays by name.
+
+    columns: the units and the classes of the labels.
+    predictions: the predictions by task, as `Backend.predict` returns them.
+    """
+    arrays: dict[str, Any] = {}
+    names = columns.prediction_columns()
+    for task in columns.tasks:
+        values = columns.restore(task.name, predictions[task.name])
+        of_task: list[Any] = list(values.reshape(len(values), -1).T)
+        if task.traits.label == "class":
+            of_task = [_class_array(columns, task.name).take(pa.array(values.argmax(axis=1))), *of_task]
+        arrays |= dict(zip(names[task.name], map(pa.array, of_task), strict=True))
+    return arrays
+
+
+def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) -> Params:
+    """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
+
+    columns: what was learnt about the table's columns, which includes the scales of the labels.
+    values: the predictions or the labels, by task.
+    """
+    return {task: columns.restore(task, array) for task, array in values.items()}
+
+
+def metrics_in_column_units(
+    columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset
+) -> dict[str, dict[str, float]]:
+    """The metrics by task and name, those of regression tasks in the units of their label columns.
+
+    columns: what was learnt about the table's columns.
+    model: the network.
+    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
+    data: the labels and the weights of these rows.
+    """
+    labels = in_column_units(columns, data.labels)
+    return evaluate(model, in_column_units(columns, predictions), replace(data, labels=labels))
+
+
+def without_inputs(batches: Iterable[tuple[Dataset, Params]]) -> tuple[Dataset, Params]:
+    """The labels, weights and predictions of all rows, which a metric such as the AUC needs at once.
+
+    batches: rows, encoded, and their predictions by task.
+    """
+    labels, predictions = [], []
+    for rows, predicted in batches:
+        labels.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
+        predictions.append(predicted)
+    return joined(labels), {task: np.concatenate([batch[task] for batch in predictions]) for task in predictions[0]}
+
+
+def _class_array(columns: FittedColumns, task_name: str) -> Any:
+    """The classes of a multiclass task in their order, as a pyarrow array of the type that the label column has."""
+    types = {"integer": pa.int64(), "boolean": pa.bool_()}
+    return pa.array(columns.classes[task_name]).cast(types.get(columns.class_types.get(task_name, ""), pa.string()))

@@ -1,0 +1,90 @@
+"""What in the training rows is most likely not meant so: a line for each, which becomes a warning."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.observed import Observed, ObservedColumns
+from shared_bottom.tables.tally import NAMED, left_out, named
+from shared_bottom.tables.values import canonical
+from spec.columns import CategoricalColumn, LabelColumn
+
+ROWS, DISTINCT = 100, 0.9
+"""With so many rows or more, so many distinct values for each row are too many for a category."""
+SEPARATORS = ("|", ";", ",")
+"""What may stand between the values of a text that is a list."""
+SEPARATED = 0.5
+"""Texts of which more than this share has a separator are most likely lists."""
+NEAR = 10.0
+"""Numbers are near unit size if their deviation is within this factor of 1, and their mean this near to 0."""
+
+
+def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
+    """A line for each column or task that is most likely not meant as it is.
+
+    columns: what was learnt from the training rows.
+    seen: what was counted in them.
+    """
+    for column in columns.data.numeric:  # a part of a time may well be the same in all training rows
+        if (numbers := seen.numeric[column.name]).constant:
+            got = f"{numbers.largest:g} in every row that has one"
+            yield f"column {column.name!r}: expected numbers that differ, got {got}"
+    for categorical in columns.data.categorical:
+        yield from _of_category(categorical, seen.categorical[categorical.name])
+    for task in columns.tasks:
+        label, of_task = columns.data.labels[task.name], seen.labels[task.name]
+        if task.traits.label == "number":
+            yield from _of_numbers(columns, task.name, label, of_task)
+        elif task.traits.label == "class":
+            yield from _of_classes(task.name, columns.classes[task.name], of_task[0])
+        else:
+            yield from _of_truth(task.name, label, of_task[0])
+
+
+def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
+    name, counts, values = column.name, texts.counts, texts.counts.total()
+    if column.buckets is None:
+        if column.embeddings is None and values >= ROWS and len(counts) >= DISTINCT * values:
+            got = f"{len(counts):,} distinct values in {values:,} (is it a number, a time or the row's id?)"
+            yield f"column {name!r}: expected a category, got {got}"
+        elif len(counts) == 1 and not texts.missing and values > 1:
+            yield f"column {name!r}: expected values that differ, got {next(iter(counts))!r} in every row"
+    for separator in SEPARATORS if column.length == 1 else ():
+        separated = sum(rows for text, rows in counts.items() if separator in text)
+        if separated > SEPARATED * values:
+            yield (
+                f"column {name!r}: {separated:,} of {values:,} values have {separator!r} in them; if they are lists, "
+                f"set separator = {separator!r} and a length above 1"
+            )
+            return
+
+
+def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Observed]) -> Iterator[str]:
+    for name, numbers, scale in zip(label.columns, seen, columns.labels[task], strict=True):
+        if numbers.constant:
+            yield f"task {task!r}: expected labels that differ, got {numbers.largest:g} in every row that has one"
+        elif not label.standardised and not (abs(scale.mean) <= NEAR and 1 / NEAR <= scale.deviation <= NEAR):
+            yield (
+                f"task {task!r}: expected labels near unit size without standardise, got a mean of {scale.mean:.4g} "
+                f"and a deviation of {scale.deviation:.4g} in column {name!r}"
+            )
+
+
+def _of_classes(task: str, classes: Sequence[str], texts: Observed) -> Iterator[str]:
+    without = [value for value in classes if not texts.counts[value]]
+    if without:
+        shown = ", ".join(map(repr, without[:NAMED])) + (", …" if len(without) > NAMED else "")
+        yield f"task {task!r}: expected rows of each class, got none of {shown}"
+    known = {*classes}
+    if others := Counter({value: rows for value, rows in texts.counts.items() if value not in known}):
+        yield left_out(task, others)
+
+
+def _of_truth(task: str, label: LabelColumn, texts: Observed) -> Iterator[str]:
+    if len(texts.counts) == 1:
+        yield f"task {task!r}: expected labels of both kinds, got {next(iter(texts.counts))!r} in all {texts.values:,}"
+    others = texts.counts.copy()
+    if label.positive is not None:
+        del others[canonical(label.positive)]
+        if len(others) > 1:
+            yield f"task {task!r}: labels other than {label.positive!r} count as 0: {named(others)}"

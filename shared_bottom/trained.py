@@ -1,0 +1,146 @@
+"""A trained network together with the columns of its table: the short way from rows to predictions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.rows import stream_rows
+from shared_bottom.tables.sources import Rows, source_of
+from spec.backend import Backend, ProgressMode, backend_names, load_backend
+from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import Params
+from spec.results import History
+from spec.table import TableExperiment
+from spec.training import Device
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A trained network, and how the columns of a table become its inputs and its outputs become predictions."""
+
+    columns: FittedColumns
+    model: ModelSpec
+    params: Params
+    """The trained parameters by name, as `spec.params` describes them."""
+    backend: str | None = None
+    """The backend that predicts, which need not be the one that trained; None: the first that is installed."""
+    device: Device = "auto"
+    """Where to predict."""
+    history: History | None = None
+    """How the training went, if it was in this process."""
+
+    def predict(self, rows: Rows) -> Any:
+        """The predictions for rows, in their order, as a pyarrow.Table: the columns that the command predict writes.
+
+        rows: files or a table in memory (see `shared_bottom.tables.sources.Rows`), with the columns of the inputs.
+
+        A binary task has a column of the probability of its positive value; a regression task one in the label's own
+        unit (<task>_<label column> for several outputs); a multiclass task one of the likeliest value, and
+        <task>_<value> with the probability of each. Raises ValueError, in one line, if a file or the table has
+        something wrong or has no rows.
+        """
+        import pyarrow as pa
+
+        from shared_bottom.predictions import prediction_arrays
+
+        backend = choose_backend(self.backend)
+        batches = stream_rows(self.columns, rows)
+        predictions = (self.predict_encoded(backend, batch, self.device) for batch in batches)
+        return pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
+
+    def evaluate(self, rows: Rows) -> dict[str, dict[str, float]]:
+        """The metrics by task and name, those of regression tasks in the units of their label columns.
+
+        rows: as for `predict`, with the columns of the labels and the weight too.
+
+        Raises ValueError as `predict` does. A metric that is not defined on these rows is NaN, with a warning.
+        """
+        from shared_bottom.predictions import metrics_in_column_units, without_inputs
+
+        backend = choose_backend(self.backend)
+        batches = stream_rows(self.columns, rows, labels=True)
+        data, predictions = without_inputs(
+            (batch, self.predict_encoded(backend, batch, self.device)) for batch in batches
+        )
+        return metrics_in_column_units(self.columns, self.model, predictions, data)
+
+    def predict_encoded(self, backend: Backend, rows: Dataset, device: Device) -> Params:
+        """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
+
+        backend: the backend that computes them.
+        rows: the block, encoded. Labels and weights are not used.
+        device: where to compute.
+        """
+        inputs = Dataset(numeric=rows.numeric, categorical=rows.categorical)
+        return backend.predict(self.model, self.params, inputs, device=device)
+
+
+def fit_table(
+    experiment: TableExperiment,
+    rows: Rows,
+    *,
+    backend: str | None = None,
+    validation: Rows | None = None,
+    checkpoint: str | Path | None = None,
+    save_every: int | None = None,
+    keep: int = 3,
+    resume: bool = False,
+    progress: ProgressMode = "auto",
+) -> Trained:
+    """Learn the columns of a table and train the network of an experiment on its rows.
+
+    experiment: the columns, the network and the training.
+    rows: the training rows: files or a table in memory (see `shared_bottom.tables.sources.Rows`), whatever files the
+    experiment names. The share `validation_fraction` of them is set aside for validation. Only the files of given
+    embeddings are read besides, and their paths are relative to the working folder.
+    backend: the backend that trains, such as "jax"; None: the first that is installed.
+    validation: rows for validation, if not a share of `rows`.
+    checkpoint, save_every, keep, resume, progress: as for `spec.Backend.fit`.
+
+    Nothing is written but checkpoints; `write_trained` saves the result. Raises ValueError, in one line, if the
+    experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
+    DivergenceError as `spec.Backend.fit` does.
+    """
+    from shared_bottom.tables.embeddings import starting_params
+    from shared_bottom.tables.training import read_table
+
+    chosen = choose_backend(backend)
+    columns, training, validation_rows = read_table(experiment, source_of(rows), validation)
+    model = columns.model(experiment.model)
+    fitted = chosen.fit(
+        model,
+        experiment.train,
+        training,
+        validation_rows,
+        starting_params(columns, model, experiment.train, Path()),
+        checkpoint=checkpoint,
+        save_every=save_every,
+        keep=keep,
+        resume=resume,
+        progress=progress,
+    )
+    return Trained(
+        columns=columns,
+        model=model,
+        params=fitted.params,
+        backend=chosen.name,
+        device=experiment.train.device,
+        history=fitted.history,
+    )
+
+
+def choose_backend(name: str | None) -> Backend:
+    """The backend with this name or, if it is None, the first backend whose framework is installed.
+
+    Raises ValueError if there is no such backend, and ImportError if its framework, or that of any backend, is not
+    installed.
+    """
+    import_errors = []
+    for candidate in backend_names() if name is None else [name]:
+        try:
+            return load_backend(candidate)
+        except ImportError as error:
+            import_errors.append(str(error))
+    raise ImportError("; ".join(import_errors))
