@@ -18,7 +18,7 @@ from backends.torch import model as torch_model
 from spec import CategoricalFeature, Dataset, TaskSpec, initial_params, load_backend
 from spec.random import step_key
 from tests.helpers.backends import BACKENDS, PAIRS, each_pair
-from tests.helpers.parity import FEATURES, as_precision, compare_params, example_data, example_model
+from tests.helpers.parity import FEATURES, LISTS, as_precision, compare_params, example_data, example_model
 from tests.helpers.plain import plain_layers, plain_logits
 
 RTOL = {"float64": 1e-13, "float32": 1e-5}
@@ -42,6 +42,9 @@ STRUCTURES = {
     "no embeddings": example_model(categorical=()),
     "one feature": example_model(categorical=FEATURES[:1]),
     "one table of two features": example_model(categorical=(FEATURES[0], FEATURES[2])),
+    "lists of ids, shared and frozen tables": example_model(categorical=LISTS),
+    "one list of ids": example_model(numeric=0, categorical=LISTS[4:5]),
+    "frozen tables alone": example_model(categorical=(LISTS[2], LISTS[5])),
     "no numbers, one feature of one id": example_model(
         numeric=0, categorical=(CategoricalFeature(name="constant", vocabulary=1, dimension=1),)
     ),
