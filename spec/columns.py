@@ -118,9 +118,9 @@ class CategoricalColumn:
     items that the user bought. They agree in all that a table is made by: dimension, encoding, minimum_count, buckets,
     embeddings and trainable. None: a table for this column alone, called as the column is."""
     embeddings: Name | None = None
-    """A Parquet file of two columns, first a value and then its vector (a list of `dimension` numbers), from which the
-    embeddings start. The vocabulary is then the file's values and, if they are trained, those of the training rows,
-    which start as usual. The path is relative to the folder of the TOML file."""
+    """A file of two columns, first a value and then its vector of `dimension` numbers, from which the embeddings start:
+    Parquet with lists, or .npy with a structured array. The vocabulary is then the file's values and, if they are
+    trained, those of the training rows, which start as usual. The path is relative to the folder of the TOML file."""
     trainable: Flag = True
     """false: the embeddings stay as the file `embeddings` has them, and an unknown value's is zero."""
     encoding: Literal["vocabulary", "hash"] = "vocabulary"

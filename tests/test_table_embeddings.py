@@ -1,11 +1,11 @@
-"""Embeddings that a Parquet file gives: vocabulary, starting parameters, errors."""
+"""Embeddings that a file gives: vocabulary, starting parameters, errors."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shared_bottom.tables.embeddings import starting_params
+from shared_bottom.tables.embeddings import read_embeddings, starting_params
 from shared_bottom.tables.rows import fit_columns, read_rows
 from spec import CategoricalColumn, initial_params
 from tests.helpers.builders import rejection
@@ -119,6 +119,27 @@ def test_rows_are_read_without_the_file(tmp_path):
 def test_a_file_that_gives_no_embeddings_is_named(tmp_path, changed, message):
     spec = given(tmp_path, VECTORS | changed)
     assert rejection(fit_columns, spec, tmp_path) == f"{tmp_path / 'vectors.parquet'}: {message}"
+
+
+@pytest.mark.parametrize("values", [["b", "a", "10"], [7, 3, 10]], ids=["texts", "numbers"])
+def test_a_numpy_file_gives_what_a_parquet_file_gives(tmp_path, values):
+    vectors = np.array(VECTORS["vector"])
+    table = np.zeros(3, [("value", np.asarray(values).dtype), ("vector", "f4", (2,))])
+    table["value"], table["vector"] = values, vectors
+    np.save(tmp_path / "vectors.npy", table)
+    parquet.write_table(pa.table({"value": values, "vector": vectors.tolist()}), tmp_path / "vectors.parquet")
+    data = simple().data
+    read = [read_embeddings(tmp_path / name, 2, data) for name in ("vectors.npy", "vectors.parquet")]
+    assert read[0].values == read[1].values == [str(value) for value in values]
+    np.testing.assert_array_equal(read[0].vectors, read[1].vectors)
+
+
+@pytest.mark.parametrize("content", [b"none", b"\x93NUMPY", None])
+def test_a_numpy_file_that_is_none_is_named(tmp_path, content):
+    path = tmp_path / "vectors.npy"
+    np.save(path, np.array([{}], object), allow_pickle=True) if content is None else path.write_bytes(content)
+    line = rejection(read_embeddings, path, 2, simple().data)
+    assert line.startswith(f"{path}: expected a NumPy file of embeddings, got: ")
 
 
 def test_a_file_that_is_none_is_named(tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,19 +33,20 @@ class Embeddings(NamedTuple):
 
 
 def read_embeddings(path: Path, dimension: int, data: TableSpec) -> Embeddings:
-    """The values and vectors in a Parquet file, whose first column has the values and whose second has the vectors.
+    """The values and vectors in a file of two columns, of which the first has the values and the second the vectors.
 
-    path: the file.
+    path: the file: Parquet or, if its name ends in .npy, a structured NumPy array of two fields.
     dimension: the width of a vector.
     data: the table whose values they are. Its texts that stand for a missing value are values here.
 
     Raises ValueError, in one line that names the file, if it cannot be read, if a value is missing or occurs twice, or
     if a vector is not a list of `dimension` numbers that float32 can hold.
     """
+    kind, read = ("NumPy", _read_npy) if path.suffix == ".npy" else ("Parquet", parquet.read_table)
     try:
-        table = parquet.read_table(path).combine_chunks()
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: expected a Parquet file of embeddings, got: {one_line(error)}") from error
+        table = read(path).combine_chunks()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{path}: expected a {kind} file of embeddings, got: {one_line(error)}") from error
     if table.num_columns != 2 or not table.num_rows:
         raise ValueError(f"{path}: expected rows of two columns, got {table.num_rows} rows of {table.num_columns}")
     block = Block(
@@ -124,6 +125,13 @@ def _paths(data: TableSpec) -> dict[str, tuple[str, int]]:
         for column in data.categorical
         if column.embeddings is not None
     }
+
+
+def _read_npy(path: Path) -> Any:
+    """The fields of a structured array (V,) as a pyarrow table; a field of vectors becomes a column of lists."""
+    array = np.load(path, allow_pickle=False)
+    fields = {name: array[name] for name in array.dtype.names or ()}
+    return pa.table({name: list(field) if field.ndim > 1 else field for name, field in fields.items()})
 
 
 def _values(block: Block, name: str) -> list[str]:
