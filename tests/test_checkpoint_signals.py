@@ -134,6 +134,7 @@ def assert_taken(backend, folder):
             backend.fit(MODEL, short(backend), DATA, checkpoint=folder, resume=resume)
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_exits_with_143(tmp_path):
     pytest.importorskip("torch")
     with process_with(tmp_path, LONG) as process:

@@ -149,6 +149,7 @@ def test_the_commands_installed_name_is_main():
     assert project["project"]["scripts"] == {"shared-bottom": f"{cli.__name__}:{cli.main.__name__}"}
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_says_so_and_loads_no_framework(tmp_path):
     code = "import sys, runpy; sys.argv = ['backends', 'describe', 'none.toml']\n"
     code += "try:\n    runpy.run_module('backends', run_name='__main__')\n"

@@ -91,7 +91,6 @@ print(json.dumps(hits.count("/jax/compilation_cache/cache_hits")))
 )
 
 
-@pytest.mark.slow
 def test_jax_keeps_our_compiled_code_and_not_the_users(cache):
     pytest.importorskip("flax")
     assert run(JAX) == 0
@@ -101,7 +100,6 @@ def test_jax_keeps_our_compiled_code_and_not_the_users(cache):
     assert [name for name in files(cache / "jax") if not name.endswith("-atime")] == kept
 
 
-@pytest.mark.slow
 def test_jax_keeps_all_where_the_user_says(cache, tmp_path):
     pytest.importorskip("flax")
     users = tmp_path / "users"
@@ -133,7 +131,6 @@ print(json.dumps([kept, ours(), hits]))
 )
 
 
-@pytest.mark.slow
 def test_torch_keeps_our_compiled_code_and_not_the_users(cache, tmp_path):
     pytest.importorskip("torch")
     temporary = tmp_path / "temporary"
@@ -185,7 +182,6 @@ def flip(content):
     return content[:-1] + bytes([content[-1] ^ 1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "execution"), [("torch", "step"), ("jax", "epoch")])
 def test_what_is_damaged_is_compiled_anew(cache, name, execution):
     pytest.importorskip({"torch": "torch", "jax": "flax"}[name])
@@ -261,7 +257,6 @@ def test_a_cache_that_cannot_be_written_is_said_and_another_one_is_used(tmp_path
     assert open_cache(folder) == used
 
 
-@pytest.mark.slow
 def test_torch_compiles_where_its_cache_cannot_be_written(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "file").write_bytes(b"")

@@ -210,6 +210,7 @@ def test_an_unknown_backend_is_rejected_and_the_valid_ones_listed(name):
     assert str(caught.value).endswith(repr(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "missing"), [(name, package) for name in NEEDS for package in sorted(NEEDS[name])])
 def test_a_missing_framework_is_named_with_the_command_that_installs_it(name, missing):
     code = f"""
@@ -230,6 +231,7 @@ def test_a_backend_trains_where_the_other_framework_is_missing(name):
     assert run(FIT.format(name=name, others=others), blocked=others) == "fitted []"
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_read_without_a_framework():
     code = """
     from shared_bottom.checkpoint.folder import load_checkpoint
@@ -239,6 +241,7 @@ def test_a_checkpoint_is_read_without_a_framework():
     assert run(code, blocked=FRAMEWORKS) == "8\n6"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_loaded_backend_says_its_name_and_brings_no_other(name):
     others = FRAMEWORKS - NEEDS[name]

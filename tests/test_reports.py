@@ -232,6 +232,7 @@ class TestEvents:
             write_events(tmp_path, history_of(model))
         assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
+    @pytest.mark.slow
     def test_without_tensorboard_the_command_that_installs_it_is_named_and_the_report_works(self):
         code = """
         from shared_bottom.reports import check_events, write_report

@@ -92,7 +92,6 @@ def test_torch_eager(model, data, setting):
     same_answers(load_backend("torch"), model, data, settings[setting], "eager", torch_state)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("execution", ["step", "epoch"])
 def test_torch_compiled(model, data, execution):
     """One compilation serves the settings that hold for a thread."""
@@ -129,7 +128,6 @@ JAX = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("setting", "value"), [(setting, value) for setting in JAX for value in JAX[setting]])
 def test_jax(model, data, setting, value):
     jax = pytest.importorskip("jax")

@@ -95,7 +95,6 @@ def test_jax_in_each_execution_at_once():
     compare(backend, jobs)
 
 
-@pytest.mark.slow
 def test_torch_compiles_each_function_once_while_other_threads_train():
     """A call of a compiled function while another thread compiles would have both functions compiled again."""
     torch = pytest.importorskip("torch")
