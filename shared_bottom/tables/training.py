@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.joined import Joined
 from shared_bottom.tables.rows import (
     Subset,
-    check_columns,
     check_some,
     divided,
     is_folder_of,
