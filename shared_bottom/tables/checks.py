@@ -1,6 +1,7 @@
-"""Whether the columns of a table fit the tasks of a network."""
+"""Whether the columns of a table fit the tasks of a network, and whether its rows have these columns."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from shared_bottom.tables.columns import identifier
 from shared_bottom.tables.values import canonical
@@ -38,6 +39,14 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     tables = dict.fromkeys(column.table_name for column in data.categorical)
     _check_identifiers("names", [*(("data.categorical", column.name) for column in data.categorical), *parts])
     _check_identifiers("names of tables", [*(("data.categorical", table) for table in tables), *parts])
+
+
+def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[str]) -> None:
+    """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
+    for name in names:
+        if file_columns.count(name) != 1:
+            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns) or "none"
+            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
 
 
 def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:

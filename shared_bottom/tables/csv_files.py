@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
+from shared_bottom.tables.checks import check_names
 from shared_bottom.tables.csv_text import BUFFER, CsvText
 from spec.table import TableSpec
 
@@ -80,14 +81,6 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
             expected = f"rows of at most memory_mb / {CSV_BLOCKS} = {block_bytes} bytes"
             raise ValueError(f"{path}: expected {expected}, got a longer one") from error
         raise
-
-
-def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[str]) -> None:
-    """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
-    for name in names:
-        if file_columns.count(name) != 1:
-            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns) or "none"
-            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
 
 
 def _skip_blank(row: Any) -> str:
