@@ -90,11 +90,17 @@ def _skip_blank(row: Any) -> str:
 
 @contextmanager
 def _no_word_of_invalid_rows() -> Iterator[None]:
-    """Within the block, exceptions that nobody can catch are not printed.
+    """Within the block, a UnicodeDecodeError that nobody can catch is not printed.
 
     pyarrow has one if a row that it asks `_skip_blank` about is not in UTF-8, and then raises an error for the row.
     """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    hook = sys.unraisablehook
+
+    def other_errors(ignored: Any) -> None:
+        if not isinstance(ignored.exc_value, UnicodeDecodeError):
+            hook(ignored)
+
+    sys.unraisablehook = other_errors
     try:
         yield
     finally:
