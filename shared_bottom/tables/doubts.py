@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.observed import Observed, ObservedColumns
-from shared_bottom.tables.tally import NAMED, left_out, named
+from shared_bottom.tables.tally import left_out, listed, named
 from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 
@@ -73,8 +73,7 @@ def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: lis
 def _of_classes(task: str, classes: Sequence[str], texts: Observed) -> Iterator[str]:
     without = [value for value in classes if not texts.counts[value]]
     if without:
-        shown = ", ".join(map(repr, without[:NAMED])) + (", …" if len(without) > NAMED else "")
-        yield f"task {task!r}: expected rows of each class, got none of {shown}"
+        yield f"task {task!r}: expected rows of each class, got none of {listed(without)}"
     known = {*classes}
     if others := Counter({value: rows for value, rows in texts.counts.items() if value not in known}):
         yield left_out(task, others)

@@ -13,14 +13,11 @@ from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
-from shared_bottom.tables.tally import DataWarning
+from shared_bottom.tables.tally import DataWarning, listed
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
-
-NAMED_VALUES = 10
-"""The largest number of values that an error message names."""
 
 WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 """A whole number as `canonical` writes it."""
@@ -119,7 +116,7 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
     all_integers = all(map(WHOLE.fullmatch, counts))
     values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
-    shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
+    shown = listed(values)
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
     got = f"{len(values)}: {shown}"
