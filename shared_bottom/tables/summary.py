@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 from spec.validation import STRICT, Finite, Name, NonNegative, Share
 
 Count = Annotated[int, Field(strict=True, ge=0)]
+Role = Literal["numeric", "categorical", "time", "label"]
 
 NAMED = 8
 """The largest number of classes that a line names."""
@@ -20,7 +21,7 @@ class ColumnSummary:
 
     name: Name
     """The column; for a part of a time its input, such as visited.year."""
-    role: Literal["numeric", "categorical", "time", "label"]
+    role: Role
     task: Name | None = None
     """label: its task."""
     rows: Count
