@@ -24,8 +24,8 @@ from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import readable_folder, write_folder, write_whole
 from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, make_folder
+from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import check_columns
 from shared_bottom.trained import Trained
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec

@@ -35,7 +35,6 @@ class FitRequest:
     keep: int
     resume: bool
     progress: ProgressMode
-    on_start: Callable[[], None] | None
 
 
 class Backend(abc.ABC):
@@ -64,7 +63,6 @@ class Backend(abc.ABC):
         keep: int = 3,
         resume: bool = False,
         progress: ProgressMode = "auto",
-        on_start: Callable[[], None] | None = None,
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
 
@@ -76,7 +74,6 @@ class Backend(abc.ABC):
         The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
-        on_start: called once everything is checked and the next thing is to train.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.
@@ -92,7 +89,6 @@ class Backend(abc.ABC):
             keep=keep,
             resume=resume,
             progress=progress,
-            on_start=on_start,
         )
         return self._loop(self, request)
 

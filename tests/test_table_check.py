@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from shared_bottom.tables.rows import check_columns, fit_columns, read_table_experiment
+from shared_bottom.tables.checks import check_columns
+from shared_bottom.tables.rows import fit_columns, read_table_experiment
 from spec import CategoricalColumn, LabelColumn, NumericColumn, TableExperiment, TableSpec, from_toml, to_toml
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import experiment, simple, with_data

@@ -3,6 +3,8 @@
 import bz2
 import gzip
 import lzma
+import signal
+import sys
 
 import pyarrow as pa
 import pytest
@@ -245,3 +247,12 @@ def test_of_many_columns_the_error_names_some(tmp_path):
     line = refused(tmp_path, ",".join(f"column_{i}" for i in range(10_000)) + "\n")
     assert line.startswith("expected a column 'x', found column_0, column_1, ")
     assert len(line) < 1000
+
+
+def test_a_signal_while_pyarrow_asks_about_a_row_is_not_lost(tmp_path, monkeypatch):
+    """Python hands what is raised there to a hook, by which the command line stops."""
+    dropped = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda ignored: dropped.append(ignored.exc_type))
+    monkeypatch.setattr("shared_bottom.tables.csv_files._skip_blank", lambda row: signal.raise_signal(signal.SIGINT))
+    refused(tmp_path, TEXT + "4,b,0\n" * 5000 + "1\n", memory_mb=1)
+    assert dropped == [KeyboardInterrupt]

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from shared_bottom.predictions import prediction_arrays
+from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import check_columns, fit_columns, read_table_experiment
+from shared_bottom.tables.rows import fit_columns, read_table_experiment
 from spec import LabelColumn, TaskSpec, from_json, to_json, to_toml
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import encoded, simple, with_data, write

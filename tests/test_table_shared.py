@@ -2,8 +2,8 @@
 
 import pytest
 
+from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.rows import check_columns
 from spec import CategoricalColumn, CategoricalFeature, TimeColumn, from_json, to_json
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import encoded, simple, with_data, write

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from shared_bottom.tables.rows import check_columns, fit_columns, read_rows
+from shared_bottom.tables.checks import check_columns
+from shared_bottom.tables.rows import fit_columns, read_rows
 from spec import CategoricalColumn, CategoricalFeature, NumericColumn, TimeColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import block_of, encoded, simple, with_data, write

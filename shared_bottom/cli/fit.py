@@ -94,6 +94,8 @@ def fit(options: FitExperiment) -> None:
             if options.tensorboard:
                 write_events(out, history)
 
+        if not options.quiet:
+            print_columns(columns.summary)
         try:
             fitted = backend.fit(
                 model,
@@ -105,7 +107,6 @@ def fit(options: FitExperiment) -> None:
                 save_every=options.save_every,
                 resume=options.resume,
                 progress="none" if options.quiet else "lines",
-                on_start=None if options.quiet else lambda: print_columns(columns.summary),
             )
         except DivergenceError as error:
             try:

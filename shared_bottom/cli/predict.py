@@ -1,8 +1,7 @@
 """The command predict: writes a table of predictions for the rows of tables, a block at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,12 +12,11 @@ from shared_bottom.cli.unknown import check_share, check_unknown
 from shared_bottom.disk import check_output, keeping, whole_file
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import prediction_arrays
-from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from shared_bottom.trained import Trained, choose_backend
+from shared_bottom.trained import choose_backend
 from spec.validation import one_line
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
@@ -32,16 +30,18 @@ def predict(options: Predict) -> None:
     """
     if options.out.suffix not in WRITERS:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
-    files = source_of(options.files).files
-    check_output("--out", options.out, [*files, *map(options.folder.joinpath, READ_AGAIN)])
+    source = source_of(options.files)
+    check_output("--out", options.out, [*source.files, *map(options.folder.joinpath, READ_AGAIN)])
     check_share("--max-unknown", options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
+    data = trained.columns.data
+    needed = tuple(dict.fromkeys([*column_names(data, labels=False), *options.keep]))
     names = trained.columns.prediction_columns()
     kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
-    for path in files:  # so that an error in the last file is reported before the first file is predicted
-        next(read_inputs(trained, [path], options.keep), None)
+    for path in source.files:  # so that an error in the last file is reported before the first file is predicted
+        next(read_blocks(data, path, needed), None)
     tally = Tally()
     encode, backend = Encoder(trained.columns, labels=False, tally=tally), choose_backend(options.backend)
     with (
@@ -50,7 +50,7 @@ def predict(options: Predict) -> None:
         ExitStack() as stack,
     ):
         writer, rows = None, 0
-        for block in read_inputs(trained, files, options.keep):
+        for block in source.blocks(data, needed):
             predictions = trained.predict_encoded(backend, encode(block), options.device)
             kept = {name: block.columns[column] for column, name in kept_names.items()}
             table = pa.table(kept | prediction_arrays(trained.columns, predictions))
@@ -67,18 +67,6 @@ def predict(options: Predict) -> None:
         check_unknown(tally, options.max_unknown)
     warn_of_unknown(tally, trained.columns)
     print(f"{rows:,} rows: {options.out}")
-
-
-def read_inputs(trained: Trained, paths: Sequence[Path], keep: Sequence[str]) -> Iterator[Block]:
-    """The rows of files, a block at a time, with the columns that are needed.
-
-    trained: the network, whose inputs are needed.
-    paths: the files.
-    keep: the names of further columns.
-    """
-    needed = tuple(dict.fromkeys([*column_names(trained.columns.data, labels=False), *keep]))
-    for path in paths:
-        yield from read_blocks(trained.columns.data, path, needed)
 
 
 def names_of_kept(keep: Sequence[str], predicted: Sequence[str]) -> dict[str, str]:

@@ -33,8 +33,6 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
     longest = None if execution == "epoch" else SHORT_CALL
     with saver:
-        if plan.on_start is not None:
-            plan.on_start()
         with Progress(plan.progress, train, plan.layout, source.rows, record) as progress:
             for epoch in range(len(record.epochs), train.epochs):
                 if patience_is_over(plan, record, epoch):

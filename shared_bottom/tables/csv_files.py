@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
+from shared_bottom.tables.checks import check_names
 from shared_bottom.tables.csv_text import BUFFER, CsvText
 from spec.table import TableSpec
 
@@ -82,14 +83,6 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
         raise
 
 
-def check_names(path: Path | str, names: Sequence[str], file_columns: Sequence[str]) -> None:
-    """Raises ValueError, which begins with `path`, unless each of `names` occurs exactly once among the columns."""
-    for name in names:
-        if file_columns.count(name) != 1:
-            what_it_has = "it twice" if name in file_columns else ", ".join(file_columns) or "none"
-            raise ValueError(f"{path}: expected a column {name!r}, found {what_it_has:.500}")
-
-
 def _skip_blank(row: Any) -> str:
     """What pyarrow does with a row that has too many or too few values: a blank one is none."""
     return "error" if row.text.strip(" \t\x1a") else "skip"
@@ -97,11 +90,17 @@ def _skip_blank(row: Any) -> str:
 
 @contextmanager
 def _no_word_of_invalid_rows() -> Iterator[None]:
-    """Within the block, exceptions that nobody can catch are not printed.
+    """Within the block, a UnicodeDecodeError that nobody can catch is not printed.
 
     pyarrow has one if a row that it asks `_skip_blank` about is not in UTF-8, and then raises an error for the row.
     """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    hook = sys.unraisablehook
+
+    def other_errors(ignored: Any) -> None:
+        if not isinstance(ignored.exc_value, UnicodeDecodeError):
+            hook(ignored)
+
+    sys.unraisablehook = other_errors
     try:
         yield
     finally:

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.numbers import Moments
 from shared_bottom.tables.observed import Observed, ObservedColumns
-from shared_bottom.tables.tally import NAMED, left_out, named
+from shared_bottom.tables.tally import left_out, listed, named
 from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 
@@ -26,19 +27,19 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
     seen: what was counted in them.
     """
     for column in columns.data.numeric:  # a part of a time may well be the same in all training rows
-        if (numbers := seen.numeric[column.name]).constant:
+        if (numbers := seen.numeric[column.name].moments).constant:
             got = f"{numbers.largest:g} in every row that has one"
             yield f"column {column.name!r}: expected numbers that differ, got {got}"
     for categorical in columns.data.categorical:
         yield from _of_category(categorical, seen.categorical[categorical.name])
     for task in columns.tasks:
-        label, of_task = columns.data.labels[task.name], seen.labels[task.name]
+        label = columns.data.labels[task.name]
         if task.traits.label == "number":
-            yield from _of_numbers(columns, task.name, label, of_task)
+            yield from _of_numbers(columns, task.name, label, seen.label_numbers[task.name])
         elif task.traits.label == "class":
-            yield from _of_classes(task.name, columns.classes[task.name], of_task[0])
+            yield from _of_classes(task.name, columns.classes[task.name], seen.label_texts[task.name])
         else:
-            yield from _of_truth(task.name, label, of_task[0])
+            yield from _of_truth(task.name, label, seen.label_texts[task.name])
 
 
 def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
@@ -59,7 +60,7 @@ def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
             return
 
 
-def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Observed]) -> Iterator[str]:
+def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Moments]) -> Iterator[str]:
     for name, numbers, scale in zip(label.columns, seen, columns.labels[task], strict=True):
         if numbers.constant:
             yield f"task {task!r}: expected labels that differ, got {numbers.largest:g} in every row that has one"
@@ -73,8 +74,7 @@ def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: lis
 def _of_classes(task: str, classes: Sequence[str], texts: Observed) -> Iterator[str]:
     without = [value for value in classes if not texts.counts[value]]
     if without:
-        shown = ", ".join(map(repr, without[:NAMED])) + (", …" if len(without) > NAMED else "")
-        yield f"task {task!r}: expected rows of each class, got none of {shown}"
+        yield f"task {task!r}: expected rows of each class, got none of {listed(without)}"
     known = {*classes}
     if others := Counter({value: rows for value, rows in texts.counts.items() if value not in known}):
         yield left_out(task, others)

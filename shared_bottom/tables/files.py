@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.checks import check_names
 from shared_bottom.tables.contents import FORMATS, file_format
-from shared_bottom.tables.csv_files import check_names, csv_batches
+from shared_bottom.tables.csv_files import csv_batches
 from shared_bottom.tables.parquet_files import BATCH_ROWS, parquet_batches
 from spec.table import TableSpec
 from spec.validation import one_line
@@ -44,7 +45,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
 def numbered(
     data: TableSpec, path: Path | str, batches: Iterable[Any], names: Sequence[str], *, typed: bool
 ) -> Iterator[Block]:
-    """Batches as blocks whose rows are numbered from 1; empty batches are left out.
+    """Batches as blocks whose rows are numbered from 1: none is empty, and none has more than BATCH_ROWS rows.
 
     data: what the table says of its columns.
     path: the file that the batches come from, or what error messages call it.
@@ -54,11 +55,12 @@ def numbered(
     """
     rows_read = 0
     for batch in batches:
-        if batch.num_rows:
-            columns = dict(zip(names, batch.columns, strict=True))
-            row_numbers = np.arange(rows_read + 1, rows_read + batch.num_rows + 1)
+        for start in range(0, batch.num_rows, BATCH_ROWS):
+            part = batch.slice(start, BATCH_ROWS)
+            columns = dict(zip(names, part.columns, strict=True))
+            row_numbers = np.arange(rows_read + 1, rows_read + part.num_rows + 1)
             yield Block(path=path, row_numbers=row_numbers, columns=columns, data=data, typed=typed)
-            rows_read += batch.num_rows
+            rows_read += part.num_rows
 
 
 def _guarded(batches: Iterator[Any], path: Path, expected: str) -> Iterator[Any]:
@@ -76,8 +78,7 @@ def _arrow_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterato
         for i in range(file.num_record_batches):
             batch = file.get_batch(i).select(list(names))
             batch.validate(full=True)
-            for start in range(0, batch.num_rows, BATCH_ROWS):
-                yield batch.slice(start, BATCH_ROWS)
+            yield batch
 
 
 @contextmanager

@@ -11,16 +11,13 @@ from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
 from shared_bottom.tables.doubts import doubts
 from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import Moments, Numbers, numeric_inputs
+from shared_bottom.tables.numbers import Numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
-from shared_bottom.tables.tally import DataWarning
+from shared_bottom.tables.tally import DataWarning, listed
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
-
-NAMED_VALUES = 10
-"""The largest number of values that an error message names."""
 
 WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 """A whole number as `canonical` writes it."""
@@ -41,31 +38,25 @@ def fit_blocks(
     columns of the predictions would have one name.
     """
     data = experiment.data
-    numeric_tasks = [task.name for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     tables = {column.table_name: column for column in data.categorical if column.buckets is None}
-    inputs: dict[str, Numbers] = {}
-    label_moments = {name: [Moments() for _ in data.labels[name].columns] for name in numeric_tasks}
     text_labels: set[str] = set()
     seen = ObservedColumns(experiment)
     for block in blocks:
         for column, numbers in numeric_inputs(data, block):
-            inputs.setdefault(column.name, Numbers(column)).add(numbers)
-            seen.numeric[column.name].add_numbers(numbers)
+            seen.numeric.setdefault(column.name, Numbers(column)).add(numbers)
         for time in data.time:
             if time.categorical_parts:
                 seen.times[time.name].add_times(block.times(time.name, time.missing))
         for categorical in data.categorical:
             seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
-        for task_name, moments_of_task in label_moments.items():
-            label, seen_labels = data.labels[task_name], seen.labels[task_name]
-            for name, moments, seen_label in zip(label.columns, moments_of_task, seen_labels, strict=True):
-                numbers = block.numbers(name, label.transform, label.missing)
-                moments.add(numbers)
-                seen_label.add_numbers(numbers)
+        for task_name, moments_of_task in seen.label_numbers.items():
+            label = data.labels[task_name]
+            for name, moments in zip(label.columns, moments_of_task, strict=True):
+                moments.add(block.numbers(name, label.transform, label.missing))
         for task in other_tasks:
             label = data.labels[task.name]
-            seen.labels[task.name][0].add_texts(block.texts(label.columns[0], label.missing))
+            seen.label_texts[task.name].add_texts(block.texts(label.columns[0], label.missing))
             if block.is_text(label.columns[0]):
                 text_labels.add(task.name)
 
@@ -73,14 +64,16 @@ def fit_blocks(
         return f"{source}: column {name!r}"
 
     def label_scales(task_name: str) -> tuple[Scale, ...]:
-        columns, moments_of_task = data.labels[task_name].columns, label_moments[task_name]
+        columns, moments_of_task = data.labels[task_name].columns, seen.label_numbers[task_name]
         return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
 
-    learnt = {name: column.learnt(where(name)) for name, column in inputs.items()}
+    learnt = {name: numbers.learnt(where(name)) for name, numbers in seen.numeric.items()}
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
-        label_values[task.name] = _label_values(where(label.columns[0]), task, label, seen.labels[task.name][0].counts)
+        label_values[task.name] = _label_values(
+            where(label.columns[0]), task, label, seen.label_texts[task.name].counts
+        )
     classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
     class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
     columns = FittedColumns(
@@ -93,7 +86,7 @@ def fit_blocks(
         numeric={name: of_input.scale for name, of_input in learnt.items()},
         quantiles={name: of_input.quantiles for name, of_input in learnt.items() if of_input.quantiles},
         bins={name: of_input.edges for name, of_input in learnt.items() if of_input.edges},
-        indicators=tuple(name for name, column in inputs.items() if column.missing),
+        indicators=tuple(name for name, numbers in seen.numeric.items() if numbers.moments.missing),
         # Sorted, so that an id does not depend on the order of the rows.
         vocabularies={
             table: tuple(sorted(v for v, count in seen.counts(table).items() if count >= column.minimum_count))
@@ -101,7 +94,7 @@ def fit_blocks(
         },
         classes=classes,
         class_types={name: class_type for name, class_type in class_types.items() if class_type != "text"},
-        labels={task_name: label_scales(task_name) for task_name in numeric_tasks},
+        labels={task_name: label_scales(task_name) for task_name in seen.label_numbers},
     )
     columns = with_given_values(columns, given)
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
@@ -119,7 +112,7 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
     all_integers = all(map(WHOLE.fullmatch, counts))
     values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
-    shown = ", ".join(map(repr, values[:NAMED_VALUES])) + (", …" if len(values) > NAMED_VALUES else "")
+    shown = listed(values)
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
     got = f"{len(values)}: {shown}"

@@ -6,9 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from shared_bottom.tables.blocks import Block
-from shared_bottom.tables.csv_files import check_names
+from shared_bottom.tables.checks import check_names
 from shared_bottom.tables.files import numbered
-from shared_bottom.tables.parquet_files import BATCH_ROWS
 from shared_bottom.tables.paths import IN_MEMORY
 from spec.table import TableSpec
 from spec.validation import one_line
@@ -24,7 +23,7 @@ def memory_blocks(data: TableSpec, rows: Any, names: Sequence[str]) -> Iterator[
     Raises ValueError, in one line, if `rows` is no table, if it lacks a column or has it twice, or if the values of a
     column are not of one type.
     """
-    return numbered(data, IN_MEMORY, _slices(_batches(rows, names)), names, typed=True)
+    return numbered(data, IN_MEMORY, _batches(rows, names), names, typed=True)
 
 
 def _batches(rows: Any, names: Sequence[str]) -> Iterable[Any]:
@@ -72,9 +71,3 @@ def _array(name: str, values: Any) -> Any:
         raise ValueError(
             f"{IN_MEMORY}: column {name!r}: expected values of one type, got others ({one_line(error)})"
         ) from error
-
-
-def _slices(batches: Iterable[Any]) -> Iterator[Any]:
-    for batch in batches:
-        for start in range(0, batch.num_rows, BATCH_ROWS):
-            yield batch.slice(start, BATCH_ROWS)

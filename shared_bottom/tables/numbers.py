@@ -36,23 +36,34 @@ class Moments:
     """
 
     def __init__(self) -> None:
-        self.count, self.missing = 0, False
+        self.rows = self.missing = 0
+        self.smallest, self.largest = np.inf, -np.inf
         self._mean = self._squares = 0.0
-        self._smallest, self._largest = np.inf, -np.inf
+
+    @property
+    def count(self) -> int:
+        """How many rows have a number."""
+        return self.rows - self.missing
+
+    @property
+    def constant(self) -> bool:
+        """Whether there are numbers, and all are equal."""
+        return self.smallest == self.largest  # exactly, because the rounded mean of equal numbers can differ from them
 
     def add(self, numbers: np.ndarray) -> None:
         """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
-        present = numbers[~np.isnan(numbers)]
-        self.missing |= len(present) < len(numbers)
+        present, before = numbers[~np.isnan(numbers)], self.count
+        self.rows += len(numbers)
+        self.missing += len(numbers) - len(present)
         if not len(present):
             return
-        self._smallest, self._largest = min(self._smallest, present.min()), max(self._largest, present.max())
+        self.smallest = min(self.smallest, float(present.min()))
+        self.largest = max(self.largest, float(present.max()))
         with np.errstate(over="ignore", invalid="ignore"):  # `scale` raises an error if the result is not finite
             mean = present.mean()
-            delta, total = mean - self._mean, self.count + len(present)
-            self._squares += ((present - mean) ** 2).sum() + delta**2 * (self.count * len(present) / total)
+            delta, total = mean - self._mean, self.count
+            self._squares += ((present - mean) ** 2).sum() + delta**2 * (before * len(present) / total)
             self._mean += delta * (len(present) / total)
-        self.count = total
 
     def scale(self, column: str) -> Scale:
         """The mean and the deviation of all numbers added so far.
@@ -62,11 +73,11 @@ class Moments:
         """
         if not self.count:
             raise ValueError(f"{column}: expected at least one number in the training rows, got none")
-        if self._smallest == self._largest:  # compared exactly, because the rounded mean of equal numbers can differ
-            return Scale(mean=float(self._largest), deviation=1.0)
+        if self.constant:
+            return Scale(mean=self.largest, deviation=1.0)
         deviation = float(np.sqrt(self._squares / self.count))
         if not np.isfinite(deviation):
-            largest = max(abs(self._smallest), abs(self._largest))
+            largest = max(abs(self.smallest), abs(self.largest))
             raise ValueError(f"{column}: expected numbers whose squares fit float64, got one of size {largest:g}")
         return Scale(mean=float(self._mean), deviation=deviation or 1.0)
 
@@ -88,19 +99,14 @@ class Numbers:
     """
 
     def __init__(self, column: NumericColumn) -> None:
-        self._column, self._moments = column, Moments()
+        self._column, self.moments = column, Moments()
         self._sample = Sample() if column.transform == "quantile" or column.bins is not None else None
 
     def add(self, numbers: np.ndarray) -> None:
         """Count the numbers of another block: float64 (n,), NaN where a number is missing."""
-        self._moments.add(numbers)
+        self.moments.add(numbers)
         if self._sample is not None:
             self._sample.add(numbers)
-
-    @property
-    def missing(self) -> bool:
-        """Whether a number is missing in any row."""
-        return self._moments.missing
 
     def learnt(self, column: str) -> Learnt:
         """What the numbers that were added tell.
@@ -108,7 +114,7 @@ class Numbers:
         With the quantile transform, the scale is that of the sample, because only the sample is still there when the
         quantiles are known. Raises ValueError as `Moments.scale` does; `column` is the beginning of the error message.
         """
-        scale = self._moments.scale(column)
+        scale = self.moments.scale(column)
         quantiles: tuple[float, ...] = ()
         edges: tuple[float, ...] = ()
         if self._sample is not None:

@@ -9,7 +9,8 @@ from shared_bottom.tables.blocks import Texts
 from shared_bottom.tables.columns import FittedColumns, Scale
 from shared_bottom.tables.encoding import TRUTH
 from shared_bottom.tables.lists import Values
-from shared_bottom.tables.summary import ColumnSummary
+from shared_bottom.tables.numbers import Moments, Numbers
+from shared_bottom.tables.summary import ColumnSummary, Role
 from shared_bottom.tables.values import canonical
 from spec.columns import TIME_PARTS, CategoricalColumn
 from spec.model import TaskSpec
@@ -17,26 +18,16 @@ from spec.table import TableExperiment
 
 
 class Observed:
-    """What one column has in the blocks of rows seen so far."""
+    """What one column of texts or of times has in the blocks of rows seen so far."""
 
     def __init__(self, *, counted: bool = True) -> None:
         """counted: whether to count how often each text occurs, which takes memory for each; if not, only the texts of
         the first block are counted.
         """
         self.rows = self.missing = self.values = 0
-        self.smallest, self.largest = np.inf, -np.inf
         self.counts: Counter[str] = Counter()
         """How often each text occurs."""
         self._counted = counted
-
-    def add_numbers(self, numbers: np.ndarray) -> None:
-        """Count a block's numbers: float64 (N,), NaN where one is missing."""
-        present = numbers[~np.isnan(numbers)]
-        self.rows += len(numbers)
-        self.missing += len(numbers) - len(present)
-        if len(present):
-            self.smallest = min(self.smallest, float(present.min()))
-            self.largest = max(self.largest, float(present.max()))
 
     def add_times(self, times: np.ndarray) -> None:
         """Count a block's times: datetime64 (N,), NaT where one is missing."""
@@ -56,24 +47,25 @@ class Observed:
         if self._counted or not self.counts:
             values.texts.add_to(self.counts)
 
-    @property
-    def constant(self) -> bool:
-        """Whether there are numbers, and all are equal."""
-        return self.smallest == self.largest
-
 
 class ObservedColumns:
     """What is counted in all columns of an experiment."""
 
     def __init__(self, experiment: TableExperiment) -> None:
-        data = experiment.data
-        self.numeric: defaultdict[str, Observed] = defaultdict(Observed)
-        """By numeric input, in the order in which they are first asked for."""
+        data, tasks = experiment.data, experiment.model.tasks
+        self.numeric: dict[str, Numbers] = {}
+        """By numeric input, in the order in which they are first added."""
         self.times = {column.name: Observed() for column in data.time}
         """By time column; only what is looked up in a table is counted here."""
         self.categorical = {column.name: Observed(counted=column.buckets is None) for column in data.categorical}
-        self.labels = {task: [Observed() for _ in label.columns] for task, label in data.labels.items()}
-        """By task: one for each label column."""
+        self.label_numbers = {
+            task.name: [Moments() for _ in data.labels[task.name].columns]
+            for task in tasks
+            if task.traits.label == "number"
+        }
+        """By regression task: one for each label column."""
+        self.label_texts = {task.name: Observed() for task in tasks if task.traits.label != "number"}
+        """By task of another kind."""
         self._columns_of_table: defaultdict[str, list[str]] = defaultdict(list)
         for column in data.categorical:
             self._columns_of_table[column.table_name].append(column.name)
@@ -89,16 +81,8 @@ class ObservedColumns:
         columns: what was learnt from the same rows.
         """
         numeric = {column.name for column in columns.data.numeric}
-        for name, seen in self.numeric.items():
-            mean, deviation = _moments(seen, columns.numeric[name])
-            yield ColumnSummary(
-                name=name,
-                role="numeric" if name in numeric else "time",
-                rows=seen.rows,
-                missing=seen.missing,
-                mean=mean,
-                deviation=deviation,
-            )
+        for name, numbers in self.numeric.items():
+            yield _of_numbers(name, "numeric" if name in numeric else "time", numbers.moments, columns.numeric[name])
         for time in columns.data.time:
             seen = self.times[time.name]
             for name, part in time.categorical_parts.items():
@@ -110,29 +94,29 @@ class ObservedColumns:
 
     def _of_labels(self, task: TaskSpec, columns: FittedColumns) -> Iterator[ColumnSummary]:
         label = columns.data.labels[task.name]
-        for i, (name, seen) in enumerate(zip(label.columns, self.labels[task.name], strict=True)):
-            mean = deviation = distinct = None
-            missing, classes = seen.missing, {}
-            if task.traits.label == "number":
-                mean, deviation = _moments(seen, columns.labels[task.name][i])
-            elif task.traits.label == "class":
-                classes = {value: seen.counts[value] for value in columns.classes[task.name]}
-                missing, distinct = seen.rows - sum(classes.values()), len(seen.counts)
-            else:
-                truths = [value for value in seen.counts if TRUTH.get(value)]
-                positive = truths if label.positive is None else [canonical(label.positive)]
-                mean, distinct = sum(seen.counts[value] for value in positive) / seen.values, len(seen.counts)
-            yield ColumnSummary(
-                name=name,
-                role="label",
-                task=task.name,
-                rows=seen.rows,
-                missing=missing,
-                distinct=distinct,
-                mean=mean,
-                deviation=deviation,
-                classes=classes,
-            )
+        if task.traits.label == "number":
+            learnt = zip(label.columns, self.label_numbers[task.name], columns.labels[task.name], strict=True)
+            yield from (_of_numbers(name, "label", moments, scale, task.name) for name, moments, scale in learnt)
+            return
+        seen, mean, classes = self.label_texts[task.name], None, {}
+        missing = seen.missing
+        if task.traits.label == "class":
+            classes = {value: seen.counts[value] for value in columns.classes[task.name]}
+            missing = seen.rows - sum(classes.values())
+        else:
+            truths = [value for value in seen.counts if TRUTH.get(value)]
+            positive = truths if label.positive is None else [canonical(label.positive)]
+            mean = sum(seen.counts[value] for value in positive) / seen.values
+        yield ColumnSummary(
+            name=label.columns[0],
+            role="label",
+            task=task.name,
+            rows=seen.rows,
+            missing=missing,
+            distinct=len(seen.counts),
+            mean=mean,
+            classes=classes,
+        )
 
 
 def _of_category(column: CategoricalColumn, seen: Observed, columns: FittedColumns) -> ColumnSummary:
@@ -154,6 +138,13 @@ def _of_category(column: CategoricalColumn, seen: Observed, columns: FittedColum
     )
 
 
-def _moments(seen: Observed, scale: Scale) -> tuple[float, float]:
-    """The mean and the deviation of a column's numbers; the deviation of a `Scale` is 1 if all are equal."""
-    return scale.mean, 0.0 if seen.constant else scale.deviation
+def _of_numbers(name: str, role: Role, moments: Moments, scale: Scale, task: str | None = None) -> ColumnSummary:
+    return ColumnSummary(
+        name=name,
+        role=role,
+        task=task,
+        rows=moments.rows,
+        missing=moments.missing,
+        mean=scale.mean,
+        deviation=0.0 if moments.constant else scale.deviation,  # that of a `Scale` is 1 if all numbers are equal
+    )

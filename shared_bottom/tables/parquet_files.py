@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from shared_bottom.tables.csv_files import check_names
+from shared_bottom.tables.arrays import is_text
+from shared_bottom.tables.checks import check_names
 from spec.table import TableSpec
 
 PARQUET_COPIES = 16
@@ -38,7 +39,7 @@ def parquet_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterat
     """
     schema = parquet.read_schema(path)
     check_names(path, names, schema.names)
-    text_columns = [name for name in names if schema.field(name).type in (pa.string(), pa.large_string())]
+    text_columns = [name for name in names if is_text(schema.field(name).type)]
     wanted, memory, batch_rows = frozenset(names), data.memory_mb * 2**20, BATCH_ROWS
     # Without a buffer_size, pyarrow reads the columns of a whole row group at once.
     options = {"read_dictionary": text_columns, "buffer_size": 2**16, "pre_buffer": False}
@@ -64,7 +65,7 @@ def _decoded_bytes(batch: Any) -> int:
     """How many bytes the texts of a batch have once each row has its own."""
     decoded = 0
     for array in batch.columns:
-        if pa.types.is_dictionary(array.type) and array.type.value_type in (pa.string(), pa.large_string()):
+        if pa.types.is_dictionary(array.type) and is_text(array.type.value_type):
             lengths = pc.fill_null(pc.binary_length(array.dictionary), 0).to_numpy(zero_copy_only=False)
             codes = array.indices.drop_null().to_numpy()
             decoded += int(np.bincount(codes, minlength=len(lengths)) @ lengths)

@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from shared_bottom.tables.columns import FittedColumns, identifier
+from shared_bottom.tables.checks import check_columns
+from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.paths import Name
 from shared_bottom.tables.sources import Rows, Source, source_of
 from shared_bottom.tables.tally import Tally
-from shared_bottom.tables.values import canonical
-from spec.columns import LabelColumn
 from spec.data import Dataset
 from spec.files import from_toml
-from spec.model import TaskSpec
 from spec.random import MASK, keep, layer_key, step_key
 from spec.reading import parse_toml, read_text
 from spec.table import TableExperiment, TableSpec
-from spec.validation import one_line, unique
+from spec.validation import one_line
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
@@ -53,45 +51,6 @@ def has_table(path: Path) -> bool:
         return "data" in parse_toml(read_text(path))
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
-
-
-def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
-    """Check that the columns of a table fit the tasks of a network.
-
-    Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or a weight, or if two inputs of the network, or
-    two embedding tables, have the same name, as identifiers where they are categorical.
-    """
-    tasks_by_name = {task.name: task for task in tasks}
-    for name in data.labels:
-        if name not in tasks_by_name:
-            raise ValueError(f"data.labels: expected tasks among {', '.join(tasks_by_name)}, got {name!r}")
-    for name, task in tasks_by_name.items():
-        if name not in data.labels:
-            raise ValueError(f"data.labels.{name}: expected the label of task {name!r}, got none")
-        _check_label(f"data.labels.{name}", task, data.labels[name])
-    for name, label in data.labels.items():
-        for column in label.columns:
-            if column in data.inputs:
-                raise ValueError(f"data.labels.{name}.columns: expected a column that is no input, got {column!r}")
-        if label.weight in data.inputs:
-            raise ValueError(f"data.labels.{name}.weight: expected a column that is no input, got {label.weight!r}")
-    if data.weight in data.inputs:
-        raise ValueError(f"data.weight: expected a column that is no input, got {data.weight!r}")
-    unique("data.numeric and the parts of data.time", data.numeric_inputs)
-    parts = [(f"data.time.{column.name}", name) for column in data.time for name in column.categorical_parts]
-    tables = dict.fromkeys(column.table_name for column in data.categorical)
-    _check_identifiers("names", [*(("data.categorical", column.name) for column in data.categorical), *parts])
-    _check_identifiers("names of tables", [*(("data.categorical", table) for table in tables), *parts])
-
-
-def _check_identifiers(what: str, names: Iterable[tuple[str, str]]) -> None:
-    """Raises ValueError if two names, each with the field that it comes from, are one identifier."""
-    first: dict[str, str] = {}
-    for field, name in names:
-        if (other := first.get(identifier(name))) is not None:
-            raise ValueError(f"{field}: expected {what} that differ as identifiers, got {other!r} and {name!r}")
-        first[identifier(name)] = name
 
 
 def fit_columns(
@@ -234,29 +193,3 @@ def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, su
         if block.rows:
             yield block
     check_some(source, subset, rows_read)
-
-
-def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
-    """Raises ValueError if a label does not fit its task. `field` is the beginning of the error message."""
-    column_count = task.outputs if task.traits.label_per_output else 1
-    if len(label.columns) != column_count:
-        raise ValueError(f"{field}.columns: expected {column_count} for the {task.kind} task, got {len(label.columns)}")
-    # For each option, the kind of label that it belongs to, and whether it is given.
-    options = {
-        "positive": ("truth", label.positive is not None),
-        "classes": ("class", bool(label.classes)),
-        "transform": ("number", label.transform != "none"),
-        "standardise": ("number", label.standardise is not None),
-    }
-    for option, (label_kind, given) in options.items():
-        if given and task.traits.label != label_kind:
-            raise ValueError(
-                f"{field}.{option}: expected none for the {task.kind} task, got {getattr(label, option)!r}"
-            )
-    if label.classes:
-        classes = {canonical(value) for value in label.classes}
-        least = task.traits.outputs[0]
-        fits = len(classes) >= least if task.outputs_left_open else len(classes) == task.outputs
-        if not fits or len(classes) != len(label.classes):
-            expected = f"{least} or more" if task.outputs_left_open else task.outputs
-            raise ValueError(f"{field}.classes: expected {expected} distinct values, got {label.classes}")

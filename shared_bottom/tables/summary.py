@@ -8,7 +8,8 @@ from pydantic.dataclasses import dataclass
 
 from spec.validation import STRICT, Finite, Name, NonNegative, Share
 
-Rows = Annotated[int, Field(strict=True, ge=0)]
+Count = Annotated[int, Field(strict=True, ge=0)]
+Role = Literal["numeric", "categorical", "time", "label"]
 
 NAMED = 8
 """The largest number of classes that a line names."""
@@ -20,18 +21,18 @@ class ColumnSummary:
 
     name: Name
     """The column; for a part of a time its input, such as visited.year."""
-    role: Literal["numeric", "categorical", "time", "label"]
+    role: Role
     task: Name | None = None
     """label: its task."""
-    rows: Rows
+    rows: Count
     """The training rows."""
-    missing: Rows
+    missing: Count
     """Those of them in which it is missing; for lists, those without a value."""
-    values: Rows | None = None
+    values: Count | None = None
     """categorical: the values of all rows together, more than rows where it holds lists."""
-    distinct: Rows | None = None
+    distinct: Count | None = None
     """Its distinct values; for a hashed column they are not counted."""
-    kept: Rows | None = None
+    kept: Count | None = None
     """categorical, time: the ids besides that of an unknown or missing value: the vocabulary's size, or the buckets."""
     unknown: Share | None = None
     """categorical: of the values, the share that has no id, because too few rows have the value."""
@@ -41,7 +42,7 @@ class ColumnSummary:
     """The mean of its numbers after the transform; of a binary label, the share of positives among the labels."""
     deviation: NonNegative | None = None
     """The standard deviation of its numbers after the transform; 0 if all are equal."""
-    classes: dict[str, Rows] = Field(default_factory=dict)
+    classes: dict[str, Count] = Field(default_factory=dict)
     """The label of a multiclass task: how many rows have each class, in the order of the classes."""
 
 

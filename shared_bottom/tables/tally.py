@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared_bottom.tables.columns import FittedColumns
@@ -73,6 +73,11 @@ class Tally:
 def left_out(task: str, rows: Counter[str]) -> str:
     """That labels are none of a task's classes: how many rows have each."""
     return f"task {task!r}: {rows.total():,} labels are none of its classes, and do not count: {named(rows)}"
+
+
+def listed(values: Sequence[str]) -> str:
+    """The values, or the first of them if they are many."""
+    return ", ".join(map(repr, values[:NAMED])) + (", …" if len(values) > NAMED else "")
 
 
 def named(counts: Counter[str]) -> str:

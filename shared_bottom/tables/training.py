@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from shared_bottom.tables.blocks import Block
+from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.joined import Joined
 from shared_bottom.tables.rows import (
     Subset,
-    check_columns,
     check_some,
     divided,
     is_folder_of,
@@ -20,7 +20,7 @@ from shared_bottom.tables.sources import Rows
 from shared_bottom.tables.spool import Spool
 from shared_bottom.tables.tally import Tally, warn_of_unknown, with_validation
 from spec.data import Dataset
-from spec.table import TableExperiment, TableSpec
+from spec.table import TableExperiment
 
 
 def read_table(
@@ -60,7 +60,7 @@ def read_table(
                 yield parts[0]
         check_some(source, "training", counts["training"])
 
-    with Spool(text_columns(data)) as spool:
+    with Spool(text_columns(experiment)) as spool:
         blocks = source.blocks(data, column_names(data, labels=True))
         first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
         columns = learn(experiment, source, training_blocks(first), given)
@@ -86,7 +86,8 @@ def read_table(
     return with_validation(columns, tally), training, aside[0]
 
 
-def text_columns(data: TableSpec) -> set[str]:
+def text_columns(experiment: TableExperiment) -> set[str]:
     """The columns whose values are texts that many rows have in common."""
-    labels = {name for label in data.labels.values() for name in label.columns}
-    return {column.name for column in data.categorical} | labels - {column.name for column in data.numeric}
+    labels = experiment.data.labels
+    tasks = [task.name for task in experiment.model.tasks if task.traits.label != "number"]
+    return {column.name for column in experiment.data.categorical}.union(*(labels[task].columns for task in tasks))

@@ -62,8 +62,8 @@ def bucket(value: str, buckets: int) -> int:
 def _canonical_spelling(value: str) -> str:
     if FLOAT.fullmatch(value):
         return _canonical_number(value)
-    if found := DATE_TIME.fullmatch(value):
-        return _canonical_time(*found.groups(default=""))
+    if time := DATE_TIME.fullmatch(value):
+        return _canonical_time(*time.groups(default=""))
     return value
 
 
