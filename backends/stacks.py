@@ -148,10 +148,10 @@ def _tie_table(name: str, dimension: int, trainable: bool, places: Sequence[int]
     columns: list[int] = []
     lookups = []
     for place, feature in zip(places, features, strict=True):
-        theirs = model.id_columns[place]
-        own = slice(len(columns), len(columns) + feature.length)
-        columns += range(theirs.start, theirs.stop)
-        lookups.append(Lookup(place, own, feature.pooling if feature.length > 1 else None))
+        in_data = model.id_columns[place]
+        in_table = slice(len(columns), len(columns) + feature.length)
+        columns += range(in_data.start, in_data.stop)
+        lookups.append(Lookup(place, in_table, feature.pooling if feature.length > 1 else None))
     offsets = tuple(offset[feature.parameter] for feature in features for _ in range(feature.length))
     return EmbeddingTable(
         name, dimension, rows, tuple(vocabularies), trainable, tuple(columns), offsets, tuple(lookups)
