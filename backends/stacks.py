@@ -130,7 +130,10 @@ def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> TiedSta
 
 
 def tie_tables(model: ModelSpec) -> tuple[EmbeddingTable, ...]:
-    """The embedding tables, those of one dimension as one if training moves both or neither."""
+    """The embedding tables, those of one dimension as one if training moves both or neither.
+
+    Raises ValueError if one would have too many rows.
+    """
     members: dict[tuple[int, bool], list[int]] = {}
     for place, feature in enumerate(model.categorical):
         members.setdefault((feature.dimension, feature.trainable), []).append(place)
@@ -144,14 +147,16 @@ def _tie_table(name: str, dimension: int, trainable: bool, places: Sequence[int]
     features = [model.categorical[place] for place in places]
     vocabularies = {feature.parameter: feature.vocabulary for feature in features}
     *starts, rows = np.cumsum([0, *vocabularies.values()]).tolist()
+    if rows >= 2**31:  # a row's number is an int32, as an id is
+        raise ValueError(f"categorical: expected tables of dimension {dimension} with below 2^31 ids, got {rows:,}")
     offset = dict(zip(vocabularies, starts, strict=True))
     columns: list[int] = []
     lookups = []
     for place, feature in zip(places, features, strict=True):
-        theirs = model.id_columns[place]
-        own = slice(len(columns), len(columns) + feature.length)
-        columns += range(theirs.start, theirs.stop)
-        lookups.append(Lookup(place, own, feature.pooling if feature.length > 1 else None))
+        in_data = model.id_columns[place]
+        in_table = slice(len(columns), len(columns) + feature.length)
+        columns += range(in_data.start, in_data.stop)
+        lookups.append(Lookup(place, in_table, feature.pooling if feature.length > 1 else None))
     offsets = tuple(offset[feature.parameter] for feature in features for _ in range(feature.length))
     return EmbeddingTable(
         name, dimension, rows, tuple(vocabularies), trainable, tuple(columns), offsets, tuple(lookups)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from backends.layout import layout_of
 from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import Adam, AdamW, CategoricalFeature, ModelSpec, TaskSpec, initial_params, presets
 from spec.data import row_order
@@ -174,6 +175,19 @@ def test_a_frozen_table_is_among_the_params_and_has_no_slots(backend, interchang
     del slots["mu"]["trunk.0.bias"]
     with pytest.raises(ValueError, match=r"params: expected an entry 'trunk.0.bias'"):
         interchange.export_slots(model, slots, 3, state)
+
+
+def test_a_loop_trains_all_of_the_module_but_its_frozen_tables(backend):
+    frozen = CategoricalFeature(name="seen", vocabulary=4, dimension=2, trainable=False)
+    model = replace(MODEL, categorical=(frozen, *MODEL.categorical))
+    network = backend.build(model, initial_params(model), device="cpu")
+    if backend.name == "torch":
+        trained = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    else:
+        from flax import nnx
+
+        trained = [".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(network, nnx.Param))]
+    assert sorted(trained) == sorted(layout_of(model).tensors)
 
 
 def test_what_is_another_networks_is_rejected(backend, interchange):

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 
 from backends.layout import layout_of, native_arrays
-from spec import ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
+from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.params import frozen_parameters
 from tests.helpers.builders import tasks_of
 from tests.helpers.strategies import model_specs, repeatable
@@ -110,3 +111,18 @@ def test_one_shape_of_another_kind_is_not_tied():
     tasks = (TaskSpec(name="a", kind="regression"), TaskSpec(name="b", kind="binary"), *tasks_of("regression", 2))
     layout = layout_of(ModelSpec(numeric=1, trunk=(2,), tasks=tasks))
     assert [[task.name for task in head.tasks] for head in layout.heads] == [["a"], ["b"], ["t0", "t1"]]
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_tables_of_one_dimension_have_no_more_ids_than_an_int32_counts(trainable):
+    def tables_of(*vocabularies):
+        features = tuple(
+            CategoricalFeature(name=f"f{i}", vocabulary=vocabulary, dimension=1, trainable=trainable)
+            for i, vocabulary in enumerate(vocabularies)
+        )
+        return layout_of(replace(presets.tutorial_model(), categorical=features)).tables
+
+    assert tables_of(2**30, 2**30 - 1)[0].rows == 2**31 - 1
+    message = r"^categorical: expected tables of dimension 1 with below 2\^31 ids, got 2,147,483,648$"
+    with pytest.raises(ValueError, match=message):
+        tables_of(2**30, 2**30)

@@ -34,11 +34,9 @@ from spec import (
     Schedule,
     UncertaintyWeighting,
 )
-from tests.helpers.faults import DATA, LIST_MODEL, MODEL, RTOL, TRAIN, Fault, fresh_runs, healthy, run
+from tests.helpers.faults import DATA, MODEL, RTOL, TRAIN, Fault, fresh_runs, healthy, run
 from tests.helpers.parity import compare_curves, compare_params
 from tests.helpers.planted import (
-    a_column_dropped,
-    a_row_further,
     balancing_steps,
     classes_shifted,
     debias_in_float32,
@@ -51,15 +49,11 @@ from tests.helpers.planted import (
     missing_as_zero,
     no_offsets,
     other_layout,
-    other_tables,
     other_train,
-    padding_has_a_gradient,
     parameters,
-    pooling,
     rates,
     row_order,
     swap_heads,
-    task_weight_ignored,
     task_weights_ignored,
     task_weights_in_the_specs_order,
     tied_dropout_keys_alike,
@@ -67,7 +61,6 @@ from tests.helpers.planted import (
     torch_biases_not_decayed,
     torch_dampened,
     torch_decay_before_clip,
-    torch_decays_frozen_tables,
     torch_rmsprop_eps_inside,
     transpose,
     unscaled_dropout,
@@ -122,7 +115,6 @@ FAULTS = {
     "one order for all epochs": Fault("torch", 4, row_order(lambda order, seed, epoch, n: order(seed, 0, n))),
     "rows not shuffled": Fault("torch", 0, other_train(shuffle=False)),
     "sample weights ignored": Fault("torch", 0, weights_ignored),
-    "task weights of the rows ignored": Fault("torch", 0, task_weight_ignored, where="click"),
     "masks ignored": Fault("torch", 0, missing_as_zero),
     "classes shifted": Fault("torch", 0, classes_shifted, where="region"),
     "mean over the padded batch": Fault("torch", 3, mean_over_padded_batch),
@@ -152,25 +144,6 @@ FAULTS = {
     "bias zeroed": Fault("torch", 0, parameters(zero_bias), where="city"),
     "heads swapped": Fault("torch", 0, parameters(swap_heads), where="click"),
     "embedding offsets missing": Fault("jax", 0, other_layout(jax_model, no_offsets)),
-    "a place without an id counted in the mean": Fault(
-        "torch", 0, pooling(torch_layers, "mean", lambda x, there: (x * there).mean(1)), model=LIST_MODEL
-    ),
-    "a place without an id counted in the mean of jax": Fault(
-        "jax", 0, pooling(jax_layers, "mean", lambda x, there: (x * there).mean(1)), model=LIST_MODEL
-    ),
-    "a place without an id has a gradient": Fault(
-        "torch", 2, pooling(torch_layers, "sum", padding_has_a_gradient), model=LIST_MODEL
-    ),  # Adam's first step goes by the gradient's sign alone
-    "a place without an id counted as 0 in the maximum": Fault(
-        "torch", 0, pooling(torch_layers, "max", lambda x, there: (x * there).amax(1)), model=LIST_MODEL
-    ),
-    "a column of a list dropped": Fault(
-        "torch", 0, other_layout(torch_model, other_tables(a_column_dropped)), model=LIST_MODEL
-    ),
-    "a shared table looked up from another row": Fault(
-        "jax", 0, other_layout(jax_model, other_tables(a_row_further)), model=LIST_MODEL
-    ),
-    "a frozen table decayed": Fault("torch", 1, torch_decays_frozen_tables, model=LIST_MODEL),
     "embeddings before the numbers": Fault("torch", 0, embeddings_before_numbers),
     "last trunk layer linear": Fault("torch", 0, other_layout(torch_model, last_trunk_layer_linear)),
     "another seed": Fault("torch", 0, other_train(seed=5)),

@@ -12,7 +12,6 @@ from spec import (
     Adam,
     AdamW,
     CategoricalFeature,
-    Dataset,
     DynamicWeightAverage,
     GradNorm,
     PCGrad,
@@ -144,9 +143,10 @@ def test_a_shared_table_has_the_sum_of_the_gradients_of_separate_ones(name):
     copies = {"embeddings.query": word, "embeddings.title": word.copy()}
     of_copies = copies | {key: value for key, value in params.items() if key != "embeddings.word"}
     loss, gradients = load_backend(name).gradients(model, params, data, device="cpu")
-    same_loss, own = load_backend(name).gradients(apart, of_copies, data, device="cpu")
+    same_loss, of_each = load_backend(name).gradients(apart, of_copies, data, device="cpu")
     assert loss == pytest.approx(same_loss, rel=1e-14)
-    np.testing.assert_allclose(gradients["embeddings.word"], sum(own[key] for key in copies), rtol=1e-12, atol=1e-17)
+    total = sum(of_each[key] for key in copies)
+    np.testing.assert_allclose(gradients["embeddings.word"], total, rtol=1e-12, atol=1e-17)
 
 
 @each_backend
@@ -158,7 +158,7 @@ def test_a_place_without_an_id_counts_for_nothing(name, pooling):
     alone, listed = (example_model("tied", numeric=1, categorical=(feature,)) for feature in (one, three))
     data = example_data(alone, 3)
     params = initial_params(alone, seed=2, precision="float64")
-    params["embeddings.tags"][0] = 1e300
+    params["embeddings.tags"][0] = np.nan
     backend = load_backend(name)
 
     def ask(model, ids):
@@ -188,25 +188,22 @@ def test_equal_largest_elements_share_the_gradient_evenly(name):
     np.testing.assert_allclose(second, [second[0], second[0], 0.0, 0.0], rtol=1e-14)
 
 
-@each_pair
-def test_a_task_weight_is_a_weight_of_the_rows_of_that_task_alone(pair):
-    model = example_model("untied")
+@each_backend
+def test_a_task_weight_is_a_weight_of_the_rows_of_that_task_alone(name):
+    model, backend = example_model("untied"), load_backend(name)
     data = example_data(model, 40, missing=True)
     weight = np.random.default_rng(1).integers(1, 4, 40)
+    weighted = replace(data, sample_weight=weight.astype(float))
     params = initial_params(model, seed=2, precision="float64")
-    for name in pair:
-        backend = load_backend(name)
-        for task in model.tasks:
-            weighted = replace(data, sample_weight=weight.astype(float))
-            _, expected = backend.gradients(only(model, task.name), params, weighted, device="cpu")
-            of_task = Dataset(
-                numeric=data.numeric, categorical=data.categorical, labels=data.labels, task_weight={task.name: weight}
-            )
-            _, gradients = backend.gradients(only(model, task.name), params, of_task, device="cpu")
-            compare_params(gradients, expected, 1e-12)
-            others = only(model, *(other.name for other in model.tasks if other is not task))
-            _, gradients = backend.gradients(others, params, of_task, device="cpu")
-            compare_params(gradients, backend.gradients(others, params, data, device="cpu")[1], 1e-12)
+
+    def gradients(tasks, rows):
+        return backend.gradients(only(model, *tasks), params, rows, device="cpu")[1]
+
+    for task in (task.name for task in model.tasks):
+        of_task = replace(data, task_weight={task: weight})
+        compare_params(gradients([task], of_task), gradients([task], weighted), 1e-12)
+        others = [other.name for other in model.tasks if other.name != task]
+        compare_params(gradients(others, of_task), gradients(others, data), 1e-12)
 
 
 def only(model, *names):

@@ -47,7 +47,7 @@ class Backend(SharedBackend):
         with scope():  # where the caller is in inference mode, a module of such tensors could never be trained
             network = Network(model, native)
             network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
-            return network.requires_grad_()
+            return network
 
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""

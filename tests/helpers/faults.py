@@ -10,14 +10,13 @@ import pytest
 from backends.jax import training as jax_training
 from backends.torch import training as torch_training
 from spec import Adam, TrainSpec, load_backend
-from tests.helpers.parity import LISTS, example_data, example_model
+from tests.helpers.parity import example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}
 CACHES = [torch_training.compiled_run, jax_training.compiled_run, jax_training.make_gradient]
 
 MODEL = example_model("tied", trunk=(8, 8))
-LIST_MODEL = {"categorical": LISTS}
 TRAIN = TrainSpec(
     optimizer=Adam(learning_rate=3e-3), batch_size=16, epochs=15, seed=4, precision="float64", device="cpu"
 )

@@ -162,53 +162,6 @@ def no_offsets(layout):
     return replace(layout, tables=tables)
 
 
-def pooling(layers, kind, change):
-    """One backend pools in another way."""
-    return lambda patch: patch.setitem(layers.POOLINGS, kind, change)
-
-
-def padding_has_a_gradient(embedded, there):
-    """The right sum; what stands where there is no id adds nothing, and gets the gradient of what does."""
-    return torch.where(there, embedded, embedded - embedded.detach()).sum(1)
-
-
-def other_tables(change):
-    """One table of the layout is another; there is one for each dimension, and one for what is frozen."""
-    return lambda layout: replace(layout, tables=tuple(change(table) for table in layout.tables))
-
-
-def a_row_further(table):
-    """The last feature that looks into a table takes the rows behind its own."""
-    offsets, last = list(table.offsets), table.lookups[-1].columns
-    offsets[last] = [offset + 1 for offset in offsets[last]]
-    return replace(table, offsets=tuple(offsets))
-
-
-def a_column_dropped(table):
-    """A list is a column shorter than it is."""
-
-    def shorter(lookup):
-        return replace(lookup, columns=slice(lookup.columns.start, lookup.columns.stop - 1))
-
-    return replace(table, lookups=tuple(shorter(x) if x.pooling == "mean" else x for x in table.lookups))
-
-
-def torch_decays_frozen_tables(patch):
-    original = torch_training.train_step
-
-    def step(network, weights, step_spec, state, batch):
-        found = original(network, weights, step_spec, state, batch)
-        for name in network.layout.frozen:
-            batch[name].mul_(1.0 - 1e-3)
-        return found
-
-    patch.setattr(torch_training, "train_step", step)
-
-
-def task_weight_ignored(patch):
-    return {"data": replace(DATA, task_weight={})}
-
-
 def last_trunk_layer_linear(layout):
     *first, last = layout.trunk.layers
     return replace(layout, trunk=replace(layout.trunk, layers=(*first, replace(last, hidden=False))))

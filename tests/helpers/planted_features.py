@@ -54,10 +54,10 @@ def torch_decays_frozen_tables(patch):
     original = torch_training.train_step
 
     def step(network, weights, step_spec, state, batch):
-        found = original(network, weights, step_spec, state, batch)
+        result = original(network, weights, step_spec, state, batch)
         for name in network.layout.frozen:
             batch[name].mul_(1.0 - 1e-3)
-        return found
+        return result
 
     patch.setattr(torch_training, "train_step", step)
 
