@@ -135,7 +135,7 @@ def test_lists_have_their_values_counted_and_columns_of_one_table_share_what_is_
     item, lists = columns.summary[:2]
     assert item == ColumnSummary(name="item", values=3, distinct=3, unknown=2 / 3, **shared)
     assert lists == ColumnSummary(name="bought", values=6, distinct=3, unknown=1 / 6, **shared)
-    assert [cells(summary)[1] for summary in (item, lists)] == ["categorical", "categorical, 1.5 a row"]
+    assert [cells(summary)[1] for summary in (item, lists)] == ["categorical", "lists, 1.5 a row"]
 
 
 def test_numbers_in_quantiles_or_bins_are_summarised_as_they_are_learnt(tmp_path):

@@ -58,7 +58,7 @@ def print_network(model: ModelSpec, batch_size: int) -> None:
         rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])
     hidden = "linear" + (", layer norm" if model.normalization == "layer" else "") + f", {model.activation}"
     hidden += f", dropout {model.dropout:g}" if model.dropout else ""
-    inputs = f"{model.numeric} numeric inputs, {len(tables)} embeddings"
+    inputs = f"numeric inputs: {model.numeric}; embeddings: {len(tables)}"
     print_table(
         f"{inputs}; hidden layers: {hidden}",
         ["layer", "shape", "parameters", f"operations of a step of {batch_size:,} rows"],

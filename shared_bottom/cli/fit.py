@@ -73,7 +73,7 @@ def fit(options: FitExperiment) -> None:
             columns.data.labels[task].transform != "none" or columns.data.labels[task].standardised
             for task in columns.labels
         ):
-            facts["Units"] = f"the columns' own for the {evaluated_on}; for the epochs, what the network learns"
+            facts["Units"] = f"the columns' for the {evaluated_on}; the network's for the epochs"
 
         def report(history: History, predictions: Params) -> None:
             write_report(
@@ -121,7 +121,8 @@ def fit(options: FitExperiment) -> None:
             predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
             report(fitted.history, predictions)
     if not options.quiet:
-        print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
+        print()  # after the lines of progress
+        print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items(), texts=2)
         metrics = metrics_in_column_units(columns, model, predictions, evaluated)
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
         print(f"report: {out / 'report.html'}")

@@ -104,7 +104,8 @@ def print_table(
         console.print(plain(title), soft_wrap=True)
     with console.capture() as capture:
         console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    lines = [line.rstrip() for line in capture.get().splitlines()]
+    print("\n".join(lines if title else lines[1:]))  # without a title, the blank line above a table is one too many
 
 
 def shortened(rows: Sequence[Sequence[str]], most: int = MOST) -> list[Sequence[str]]:

@@ -63,7 +63,7 @@ def cells(summary: ColumnSummary) -> list[str]:
 
     use = summary.role if summary.task is None else f"label of {summary.task}"
     if summary.values is not None and summary.values != summary.rows - summary.missing:
-        use += f", {summary.values / max(summary.rows, 1):.3g} a row"  # it holds lists
+        use = f"lists, {summary.values / max(summary.rows, 1):.3g} a row"
     return [
         summary.name,
         use,
