@@ -2,13 +2,14 @@
 
 import tempfile
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from shared_bottom.checkpoint.files import checkpoint_path, checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
-from shared_bottom.cli.printing import print_columns, print_metrics, print_table, say
+from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
 from shared_bottom.disk import keeping, write_whole
 from shared_bottom.folder import (
     CHECKPOINTS,
@@ -95,7 +96,8 @@ def fit(options: FitExperiment) -> None:
                 write_events(out, history)
 
         if not options.quiet:
-            print_columns(columns.summary)
+            with suppress(OutputError):  # where nobody reads, the run is not lost, and its end says so
+                print_columns(columns.summary)
         try:
             fitted = backend.fit(
                 model,
