@@ -183,7 +183,7 @@ def test_what_fails_before_training_leaves_the_folder_as_it_was(tmp_path, capsys
     if there:
         out.mkdir()
     backend = () if "--backend" in flags else ("--backend", "jax")
-    assert said in error(capsys, "fit", file, "--out", out, *backend, *flags, "--quiet")
+    assert said in error(capsys, "fit", file, "--out", out, *backend, *flags)
     assert out.exists() == there
     assert not there or contents(out) == []
 

@@ -94,8 +94,6 @@ def fit(options: FitExperiment) -> None:
             if options.tensorboard:
                 write_events(out, history)
 
-        if not options.quiet:
-            print_columns(columns.summary)
         try:
             fitted = backend.fit(
                 model,
@@ -120,7 +118,8 @@ def fit(options: FitExperiment) -> None:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
             predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
             report(fitted.history, predictions)
-    if not options.quiet:
+    if not options.quiet:  # not before all is written, so that a standard output that fails costs nothing
+        print_columns(columns.summary)
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items())
         metrics = metrics_in_column_units(columns, model, predictions, evaluated)
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
