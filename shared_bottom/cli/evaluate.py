@@ -6,7 +6,7 @@ from collections import Counter
 
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
-from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
+from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import metrics_in_column_units, without_inputs
@@ -26,7 +26,7 @@ def evaluate(options: Evaluate) -> None:
     a metric such as the AUC needs all of them at once.
     """
     check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
-    check_share("--max-unknown", options.max_unknown)
+    check_max_unknown(options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
     source = source_of(options.data or columns.data.test)
