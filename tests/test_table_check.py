@@ -90,6 +90,8 @@ def test_a_right_one_passes_and_is_read_from_a_file(tmp_path):
     check_columns(spec.data, spec.model.tasks)
     spec = simple(kind="regression", outputs=2, label=LabelColumn(columns=("a", "b"), standardise=True))
     check_columns(spec.data, spec.model.tasks)
+    spec = simple(label=LabelColumn(columns=("y",), standardise=False))  # what no task but a regression does anyway
+    check_columns(spec.data, spec.model.tasks)
     path = tmp_path / "table.toml"
     path.write_text(to_toml(experiment(("../rows.csv",))), encoding="utf-8")
     assert read_table_experiment(path) == experiment(("../rows.csv",))

@@ -6,7 +6,7 @@ from collections import Counter
 
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
-from shared_bottom.cli.unknown import check_share, check_unknown, print_unknown
+from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import metrics_in_column_units, without_inputs
@@ -26,17 +26,17 @@ def evaluate(options: Evaluate) -> None:
     a metric such as the AUC needs all of them at once.
     """
     check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
-    check_share("--max-unknown", options.max_unknown)
+    check_max_unknown(options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns, model = trained.columns, trained.model
-    paths = [str(path) for path in options.data] or columns.data.test
-    if not paths:
+    source = source_of(options.data or columns.data.test)
+    if not source.files:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")
-    check_output("--json", options.json, source_of(paths).files)
+    check_output("--json", options.json, source.files)
     tally = Tally()
     data, predictions = without_inputs(
         (rows, trained.predict_encoded(backend, rows, options.device))
-        for rows in stream_rows(columns, paths, labels=True, tally=tally)
+        for rows in stream_rows(columns, source, labels=True, tally=tally)
     )
     check_unknown(tally, options.max_unknown)
     metrics = metrics_in_column_units(columns, model, predictions, data)
@@ -46,7 +46,7 @@ def evaluate(options: Evaluate) -> None:
             for task, task_metrics in metrics.items()
         }
         write_whole(options.json, json.dumps({"rows": data.rows, "metrics": finite}, indent=2).encode() + b"\n")
-    print_metrics(f"{data.rows:,} rows of {', '.join(paths)}", metrics)
+    print_metrics(f"{data.rows:,} rows of {source.name}", metrics)
     print_left_out(model, data, tally)
     print_unknown(tally, columns)
     warn_of_unknown(tally, columns)

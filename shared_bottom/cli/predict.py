@@ -8,7 +8,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from shared_bottom.cli.options import Predict
-from shared_bottom.cli.unknown import check_share, check_unknown
+from shared_bottom.cli.unknown import check_max_unknown, check_unknown
 from shared_bottom.disk import check_output, keeping, whole_file
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import prediction_arrays
@@ -32,7 +32,7 @@ def predict(options: Predict) -> None:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
     source = source_of(options.files)
     check_output("--out", options.out, [*source.files, *map(options.folder.joinpath, READ_AGAIN)])
-    check_share("--max-unknown", options.max_unknown)
+    check_max_unknown(options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)

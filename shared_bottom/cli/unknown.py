@@ -5,10 +5,10 @@ from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.tally import Tally
 
 
-def check_share(option: str, share: float | None) -> None:
-    """Raise ValueError, naming the option, if it is given and no number from 0 to 1."""
-    if share is not None and not 0 <= share <= 1:
-        raise ValueError(f"{option}: expected a share from 0 to 1, got {share:g}")
+def check_max_unknown(most: float | None) -> None:
+    """Raise ValueError if the option is given and no share, a number from 0 to 1."""
+    if most is not None and not 0 <= most <= 1:
+        raise ValueError(f"--max-unknown: expected a share from 0 to 1, got {most:g}")
 
 
 def check_unknown(tally: Tally, most: float | None) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shared_bottom.tables.arrays import decoded, is_text
+from shared_bottom.tables.values import ZONE
 from spec.columns import TimePart
 
 DAY = np.timedelta64(1, "D")
@@ -65,5 +66,4 @@ def text_times(texts: Any) -> Any:
         return texts.cast(pa.timestamp("us"))
     except pa.ArrowInvalid:  # with a time zone, or with more digits of a second than six
         texts = pc.replace_substring_regex(texts, r"(\.\d{6})\d+", r"\1")
-        zone = r"^(.{10})[Tt ]([\d:.]+) ?([Zz]|UTC|[+-]\d\d(:?\d\d)?)?$"
-        return pc.replace_substring_regex(texts, zone, r"\1 \2").cast(pa.timestamp("us"))
+        return pc.replace_substring_regex(texts, rf"^(.{{10}})[Tt ]([\d:.]+){ZONE}$", r"\1 \2").cast(pa.timestamp("us"))

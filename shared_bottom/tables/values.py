@@ -19,9 +19,10 @@ FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+([eE][+-]?\d{1,3})?|[eE][+-]\d{1,3})", 
 """A number as programs write floats: with a decimal point, or with an exponent that has a sign. Texts such as 007, 1e5
 and +5 are no floats, since identifiers look like that."""
 
-DATE_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)? ?(?:[Zz]|UTC|[+-]\d\d(?::?\d\d)?)?", re.ASCII
-)
+ZONE = r" ?(?:[Zz]|UTC|[+-]\d\d(?::?\d\d)?)?"
+"""The time zone behind a time, or nothing, as a pattern."""
+
+DATE_TIME = re.compile(rf"(\d{{4}}-\d\d-\d\d)[Tt ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?{ZONE}", re.ASCII)
 """A date and a time in ISO 8601, with or without a time zone."""
 
 EXACT_WHOLE = 2**53
