@@ -246,7 +246,7 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
         "positive": ("truth", label.positive is not None),
         "classes": ("class", bool(label.classes)),
         "transform": ("number", label.transform != "none"),
-        "standardise": ("number", label.standardise is not None),
+        "standardise": ("number", bool(label.standardise)),
     }
     for option, (label_kind, given) in options.items():
         if given and task.traits.label != label_kind:
