@@ -167,7 +167,6 @@ def supports(case: Case) -> bool:
     return (
         case.model.dropout == 0
         and all(f.length == 1 and f.trainable and f.table in (None, f.name) for f in case.model.categorical)
-        and len({feature.parameter for feature in case.model.categorical}) == len(case.model.categorical)
         and isinstance(case.train.balancing, Fixed)
         and hasattr(torch.optim, type(case.train.optimizer).__name__)
         and all(task.loss in TASK_LOSSES for task in case.model.tasks)

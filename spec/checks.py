@@ -68,14 +68,14 @@ def check_label(name: str, label: np.ndarray, task: TaskSpec, shape: tuple[int, 
         raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")
 
 
-def check_weight(name: str, weight: np.ndarray, rows: int) -> None:
-    """Numbers (rows,), finite and not negative, some of them above 0."""
+def check_weight(name: str, weight: np.ndarray, rows: int, *, some: bool = True) -> None:
+    """Numbers (rows,), finite and not negative. some: whether one has to be above 0."""
     _expect(name, weight, [(rows,)], "fiu", "numbers")
     bad = ~(np.isfinite(weight) & (weight >= 0))
     if bad.any():
         (row,) = _first(bad)
         raise ValueError(f"{name}: expected finite values of 0 or more, got {weight[row]} in row {row}")
-    if not weight.any():
+    if some and not weight.any():
         raise ValueError(f"{name}: expected at least one weight above 0, got all 0")
 
 

@@ -95,7 +95,8 @@ class Dataset:
         if self.sample_weight is not None:
             check_weight("sample_weight", self.sample_weight, rows)
         for name, weight in self.task_weight.items():
-            check_weight(f"task_weight[{name!r}]", weight, rows)
+            labelled = name in self.labels and label_present(self.labels[name], tasks[name]).any()
+            check_weight(f"task_weight[{name!r}]", weight, rows, some=bool(labelled))
             product = self.weight(name)
             if product is not None and not np.isfinite(product).all():
                 raise ValueError(f"task_weight[{name!r}]: expected finite products with sample_weight, got infinite")

@@ -66,6 +66,7 @@ def changed(array, place, value):
         {"sample_weight": np.array([0.0, 0.5, 2.0, 0.0])},
         {"sample_weight": np.array([1, 0, 0, 0])},
         {"task_weight": {"price": np.array([0.0, 0.5, 2.0, 0.0]), "region": [1, 0, 0, 0]}},
+        {"task_weight": {"click": np.zeros(4)}, "labels": {"click": np.full(4, NAN)}},
         {"numeric": np.ma.array(np.zeros((4, 2)), mask=False)},
     ],
 )

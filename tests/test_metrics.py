@@ -111,6 +111,15 @@ def test_what_is_missing_does_not_count(name):
     assert evaluate(model, {"a": changed}, data) != evaluate(model, {"a": predicted}, data)
 
 
+@pytest.mark.parametrize("weight", [1e308, 5e-324, 2**62])
+@pytest.mark.parametrize("name", TASKS)
+def test_weights_of_any_size_count_as_even_ones(name, weight):
+    model, predicted, data = problem(name)
+    expected = evaluate(model, {"a": predicted}, data)["a"]
+    of_size = replace(data, sample_weight=np.full(ROWS, weight))
+    assert evaluate(model, {"a": predicted}, of_size)["a"] == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_float32_predictions(name):
     model, predicted, data = problem(name)

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import csv
 from safetensors.numpy import load_file, save_file
 
 from shared_bottom.disk import write_folder
 from shared_bottom.folder import read_trained, write_trained
+from tests.helpers.backends import each_backend
 from tests.helpers.builders import rejection
 from tests.helpers.cli import contents, error
+from tests.helpers.golden import GOLDEN
 
 FILES = ("columns.json", "model.json", "params.safetensors")
 
@@ -116,6 +119,17 @@ def test_what_is_written_again_has_its_checksums(folder):
     params = {name: value + 1 for name, value in trained.params.items()}
     write_trained(folder, replace(trained, params=params))
     np.testing.assert_array_equal(read_trained(folder).params["trunk.0.bias"], params["trunk.0.bias"])
+
+
+@each_backend
+def test_a_model_of_an_earlier_version_predicts_as_it_did(name):
+    """Its file columns.json lacks newer fields, says `standardise` of every label, and has 1.50 as a value."""
+    expected = csv.read_csv(GOLDEN / "table" / "predictions.csv").to_pydict()
+    received = replace(read_trained(GOLDEN / "table"), backend=name).predict(GOLDEN / "table" / "rows.csv").to_pydict()
+    assert list(received) == list(expected)
+    assert received.pop("plan") == expected.pop("plan")
+    for column, values in expected.items():
+        np.testing.assert_allclose(received[column], values, rtol=1e-5, err_msg=column)
 
 
 @pytest.fixture

@@ -151,7 +151,10 @@ class TestCosine:
         assert min(cosine * sign for cosine in found) > close * sign
 
     def test_it_is_that_of_the_gradients_of_each_task_alone(self, backend, model, data, monkeypatch):
-        """Labels missing, rows weighted, all kinds of task; in one part and in several."""
+        """Labels missing, rows weighted, all kinds of task; in one part and in several, of which the first has no
+        weight for one task.
+        """
+        data = replace(data, task_weight={"price": (np.arange(20) >= 7).astype(float)})
         params = initial_params(model, seed=1, precision="float64")
         flat = []
         for own in model.tasks:

@@ -59,6 +59,8 @@ def evaluate_rows(
 ) -> dict[str, float]:
     """One task's metrics of the n rows that count, as `counted_labels` gives them, from their predictions (n, …)."""
     predicted = predicted.astype(np.float64)
+    if weight is not None and len(weight):  # over a power of two, which changes no metric, so that no sum overflows
+        weight = np.ldexp(weight.astype(np.float64), -np.frexp(weight.max())[1])
     if task.traits.link == "softmax":  # float32 probabilities add up to 1 but for their rounding
         predicted = predicted / predicted.sum(axis=1, keepdims=True)
     values = {}

@@ -1,7 +1,7 @@
 """The rows of a table, encoded as the arrays that the network takes, by what was learnt from the training rows."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,9 +44,7 @@ class Encoder:
     def __init__(self, columns: FittedColumns, *, labels: bool, tally: Tally | None = None) -> None:
         self._columns, self._labels, self._tally = columns, labels, tally
         self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
-        self._class_numbers = {
-            task: {value: number for number, value in enumerate(values)} for task, values in columns.classes.items()
-        }
+        self._class_numbers = {task: _numbered(values, 0) for task, values in columns.classes.items()}
 
     def __call__(self, block: Block) -> Dataset:
         """The block's N rows: numeric float32, ids int32, labels and weights as `Dataset` describes them.
@@ -88,7 +86,7 @@ class Encoder:
         if column.buckets is not None:
             buckets = column.buckets
             return lambda value: bucket(value, buckets)
-        ids = {value: i for i, value in enumerate(self._columns.vocabularies[column.table_name], start=1)}
+        ids = _numbered(self._columns.vocabularies[column.table_name], 1)
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
@@ -151,6 +149,11 @@ def look_up(texts: Texts, lookup: Callable[[str], float], missing: float, dtype:
     """
     results = [missing if value is None else lookup(value) for value in texts.values]
     return np.array([*results, missing], dtype)[texts.codes]  # the code -1 of a missing text selects the last element
+
+
+def _numbered(values: Sequence[str], start: int) -> dict[str, int]:
+    """Their numbers, from `start`. An earlier version of this program may have learnt them in another spelling."""
+    return {canonical(value): number for number, value in enumerate(values, start)}
 
 
 def _time_ids(block: Block, column: TimeColumn) -> np.ndarray:
