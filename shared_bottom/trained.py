@@ -7,6 +7,7 @@ from typing import Any
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
+from shared_bottom.tables.tally import Tally, warn_of_unknown
 from spec.backend import Backend, ProgressMode, backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
@@ -39,31 +40,35 @@ class Trained:
         A binary task has a column of the probability of its positive value; a regression task one in the label's own
         unit (<task>_<label column> for several outputs); a multiclass task one of the likeliest value, and
         <task>_<value> with the probability of each. Raises ValueError, in one line, if a file or the table has
-        something wrong or has no rows.
+        something wrong or has no rows. A DataWarning names the columns of which far more values are unknown than usual.
         """
         import pyarrow as pa
 
         from shared_bottom.predictions import prediction_arrays
 
-        backend = choose_backend(self.backend)
-        batches = stream_rows(self.columns, rows)
+        backend, tally = choose_backend(self.backend), Tally()
+        batches = stream_rows(self.columns, rows, tally=tally)
         predictions = (self.predict_encoded(backend, batch, self.device) for batch in batches)
-        return pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
+        table = pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
+        warn_of_unknown(tally, self.columns)
+        return table
 
     def evaluate(self, rows: Rows) -> dict[str, dict[str, float]]:
         """The metrics by task and name, those of regression tasks in the units of their label columns.
 
         rows: as for `predict`, with the columns of the labels and the weight too.
 
-        Raises ValueError as `predict` does. A metric that is not defined on these rows is NaN, with a warning.
+        Raises ValueError and warns as `predict` does; also of labels that are no class of their task, which do not
+        count. A metric that is not defined on these rows is NaN, with a warning.
         """
         from shared_bottom.predictions import metrics_in_column_units, without_inputs
 
-        backend = choose_backend(self.backend)
-        batches = stream_rows(self.columns, rows, labels=True)
+        backend, tally = choose_backend(self.backend), Tally()
+        batches = stream_rows(self.columns, rows, labels=True, tally=tally)
         data, predictions = without_inputs(
             (batch, self.predict_encoded(backend, batch, self.device)) for batch in batches
         )
+        warn_of_unknown(tally, self.columns)
         return metrics_in_column_units(self.columns, self.model, predictions, data)
 
     def predict_encoded(self, backend: Backend, rows: Dataset, device: Device) -> Params:

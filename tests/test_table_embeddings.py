@@ -134,21 +134,25 @@ def test_a_numpy_file_gives_what_a_parquet_file_gives(tmp_path, values):
     np.testing.assert_array_equal(read[0].vectors, read[1].vectors)
 
 
-@pytest.mark.parametrize("content", [b"none", b"\x93NUMPY", None])
+@pytest.mark.parametrize("content", [b"none", b"\x93NUMPY", None], ids=["none", "begun", "objects"])
 def test_a_numpy_file_that_is_none_is_named(tmp_path, content):
     path = tmp_path / "vectors.npy"
     np.save(path, np.array([{}], object), allow_pickle=True) if content is None else path.write_bytes(content)
     line = rejection(read_embeddings, path, 2, simple().data)
-    assert line.startswith(f"{path}: expected a NumPy file of embeddings, got: ")
+    assert line.startswith(f"{path}: expected a Parquet or a NumPy file of embeddings, got: ")
 
 
 def test_a_file_that_is_none_is_named(tmp_path):
     spec = given(tmp_path)
     path = tmp_path / "vectors.parquet"
     path.write_text("value,vector\n")
-    assert rejection(fit_columns, spec, tmp_path).startswith(f"{path}: expected a Parquet file of embeddings, got: ")
+    assert rejection(fit_columns, spec, tmp_path).startswith(
+        f"{path}: expected a Parquet or a NumPy file of embeddings, got: "
+    )
     path.unlink()
-    assert rejection(fit_columns, spec, tmp_path).startswith(f"{path}: expected a Parquet file of embeddings, got: ")
+    assert rejection(fit_columns, spec, tmp_path).startswith(
+        f"{path}: expected a Parquet or a NumPy file of embeddings, got: "
+    )
 
 
 @pytest.mark.parametrize("trainable", [True, False])

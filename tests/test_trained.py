@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from shared_bottom import fit_table, read_trained, write_trained
+from shared_bottom import DataWarning, fit_table, read_trained, write_trained
 from shared_bottom.folder import run_folder
 from tests.helpers.builders import rejection
 from tests.helpers.cli import EXPERIMENT, LABELS, changed, run, table, write
@@ -95,3 +95,11 @@ def test_errors_are_one_line(backend, tmp_path):
     assert rejection(fitted, backend, text) == f"{where}: column 'x', row 1: expected a number, got 'much'"
     assert rejection(fit_table, NO_FILES, content, backend="none").startswith("backend: expected one of ")
     assert rejection(trained.predict, pd.Series([1.0])).startswith("rows: expected the names of files, a data frame")
+
+
+def test_unknown_values_are_warned_of_as_the_commands_do(backend):
+    trained = fitted(backend, table(60))
+    strange = TEST.set_column(TEST.column_names.index("colour"), "colour", [["?"] * TEST.num_rows])
+    for answer in (trained.predict, trained.evaluate):
+        with pytest.warns(DataWarning, match=r"column 'colour': \d+ of \d+ values are unknown \(100.0%"):
+            answer(strange)

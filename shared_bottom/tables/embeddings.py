@@ -35,18 +35,18 @@ class Embeddings(NamedTuple):
 def read_embeddings(path: Path, dimension: int, data: TableSpec) -> Embeddings:
     """The values and vectors in a file of two columns, of which the first has the values and the second the vectors.
 
-    path: the file: Parquet or, if its name ends in .npy, a structured NumPy array of two fields.
+    path: the file: Parquet or, if it begins as a .npy file does, a structured NumPy array of two fields.
     dimension: the width of a vector.
     data: the table whose values they are. Its texts that stand for a missing value are values here.
 
     Raises ValueError, in one line that names the file, if it cannot be read, if a value is missing or occurs twice, or
     if a vector is not a list of `dimension` numbers that float32 can hold.
     """
-    kind, read = ("NumPy", _read_npy) if path.suffix == ".npy" else ("Parquet", parquet.read_table)
     try:
-        table = read(path).combine_chunks()
+        table = (_read_npy if _is_npy(path) else parquet.read_table)(path).combine_chunks()
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{path}: expected a {kind} file of embeddings, got: {one_line(error)}") from error
+        expected = "a Parquet or a NumPy file of embeddings"
+        raise ValueError(f"{path}: expected {expected}, got: {one_line(error)}") from error
     if table.num_columns != 2 or not table.num_rows:
         raise ValueError(f"{path}: expected rows of two columns, got {table.num_rows} rows of {table.num_columns}")
     block = Block(
@@ -125,6 +125,11 @@ def _paths(data: TableSpec) -> dict[str, tuple[str, int]]:
         for column in data.categorical
         if column.embeddings is not None
     }
+
+
+def _is_npy(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def _read_npy(path: Path) -> Any:
