@@ -140,6 +140,26 @@ def test_a_missing_file_is_an_os_error(tmp_path):
             {"name": "c", "encoding": "hash", "buckets": 9, "minimum_count": 2},
             "minimum_count: expected 1 with encoding 'hash', got 2",
         ),
+        (
+            CategoricalColumn,
+            {"name": "c", "encoding": "hash", "buckets": 9, "embeddings": "v.parquet"},
+            "embeddings: expected none with encoding 'hash', got 'v.parquet'",
+        ),
+        (
+            CategoricalColumn,
+            {"name": "c", "trainable": False},
+            "trainable: expected true without embeddings in column 'c', got false",
+        ),
+        (
+            CategoricalColumn,
+            {"name": "c", "separator": "|"},
+            "separator: expected none with length 1 in column 'c', got '|'",
+        ),
+        (
+            NumericColumn,
+            {"name": "x", "distribution": "uniform"},
+            "distribution: expected none without transform 'quantile' in column 'x', got 'uniform'",
+        ),
         (LabelColumn, {"columns": ()}, "columns: expected at least one, got ()"),
     ],
 )
@@ -157,6 +177,9 @@ def test_a_column_that_cannot_be(cls, fields, message):
             {"validation": ("v.csv",), "validation_fraction": 0.1},
             "validation_fraction: expected 0 with validation files, got 0.1",
         ),
+        ({"decimal": ","}, "decimal: expected another than thousands and delimiter have, got ','"),
+        ({"thousands": "."}, "decimal: expected another than thousands and delimiter have, got '.'"),
+        ({"thousands": ","}, "thousands: expected another than delimiter has, got ','"),
     ],
 )
 def test_a_table_that_cannot_be(data, message):

@@ -216,6 +216,20 @@ def test_what_is_fitted_comes_back_from_json(tmp_path):
     assert from_json(FittedColumns, to_json(columns)) == columns
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("numeric", {}, "numeric: expected entries for ('age', 'paid'), got []"),
+        ("indicators", ("city",), "indicators: expected numeric inputs among ['age', 'paid'], got 'city'"),
+        ("classes", {"plan": ("a",)}, "classes.plan: expected 3 entries, got 1"),
+    ],
+)
+def test_what_does_not_fit_the_columns_is_refused(tmp_path, field, value, message):
+    write(tmp_path, "train.csv")
+    columns = fit_columns(experiment(), tmp_path)
+    assert rejection(replace, columns, **{field: value}).endswith(message)
+
+
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_rows_set_aside_are_never_looked_at(tmp_path, format):
     draw, rows = np.random.default_rng(0), 400

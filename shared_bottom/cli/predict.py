@@ -14,6 +14,7 @@ from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import prediction_arrays
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.files import read_blocks
+from shared_bottom.tables.rows import check_some
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
 from shared_bottom.trained import choose_backend
@@ -62,8 +63,7 @@ def predict(options: Predict) -> None:
             except pa.ArrowException as error:  # CSV cannot store a list, and two files may differ in a column's type
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
             rows += table.num_rows
-        if writer is None:
-            raise ValueError(f"{', '.join(map(str, options.files))}: expected rows, got none")
+        check_some(source, "all", rows)
         check_unknown(tally, options.max_unknown)
     warn_of_unknown(tally, trained.columns)
     print(f"{rows:,} rows: {options.out}")

@@ -70,12 +70,10 @@ def given_values(
 
     Raises ValueError as `read_embeddings` does.
     """
-    paths = _paths(data)
-    read = {table: column for table, column in paths.items() if table not in known}
-    values = {
-        table: read_embeddings(folder / path, dimension, data).values for table, (path, dimension) in read.items()
+    return {
+        table: known[table] if table in known else read_embeddings(folder / path, dimension, data).values
+        for table, (path, dimension) in _paths(data).items()
     }
-    return {table: known[table] if table in known else values[table] for table in paths}
 
 
 def with_given_values(columns: FittedColumns, given: Mapping[str, Sequence[str]]) -> FittedColumns:
