@@ -64,7 +64,8 @@ class TimeColumn:
 
     Each part of it is an input. A year and elapsed days are numbers, standardised like a numeric column; the others are
     looked up in an embedding table of all values that the part can have, in which id 0 is for a missing time. The parts
-    are those of the time as it is written, in its time zone if it has one.
+    are those of the time as it is written, in its time zone if it has one, so that the same moment has other parts in
+    another zone. A date is its midnight.
     """
 
     name: Name

@@ -79,5 +79,11 @@ def one_line(error: Exception) -> str:
     field = ".".join(str(part) for part in first["loc"]) or error.title
     message = first["msg"].removeprefix("Value error, ")
     received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r:.200}"
+    if first["type"] == "dataclass_type":
+        message = f"expected the fields of {first['ctx']['class_name']}"
+    elif first["type"] == "missing":  # a field that is there instead may be the same one, misspelt
+        beside = [detail["loc"] for detail in others if detail["type"] == "unexpected_keyword_argument"]
+        instead = [repr(place[-1]) for place in beside if place[:-1] == first["loc"][:-1]]
+        received = f", got {', '.join(instead):.200}" if instead else ""
     more = f" (and {len(others)} more)" if others else ""
     return plain(f"{field}: {message}{received}{more}")

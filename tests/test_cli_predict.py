@@ -144,6 +144,17 @@ def test_csv_holds_the_same_as_parquet(trained, backend_of, tmp_path):
         np.testing.assert_allclose(text[name], binary[name], rtol=1e-6)
 
 
+def test_a_list_to_keep_is_written_to_parquet_and_refused_for_csv(trained, backend_of, tmp_path, capsys):
+    lists = [[i, i + 1] for i in range(5)]
+    file = write(tmp_path / "rows.parquet", table(5).append_column("seen_before", pa.array(lists)))
+    flags = ("--backend", backend_of, "--keep", "id", "seen_before")
+    said = error(capsys, "predict", trained, file, "--out", tmp_path / "p.csv", *flags)
+    of_lists = "got list<element: int64> in 'seen_before'"
+    assert said == f"--keep: expected columns of single values for CSV, {of_lists}"
+    assert not (tmp_path / "p.csv").exists()
+    assert predictions(trained, tmp_path / "p.parquet", file, *flags)["seen_before"].to_pylist() == lists
+
+
 def test_it_writes_all_or_nothing(copy, tmp_path, capsys):
     rows = table(3000, seed=6)
     bad = rows.set_column(1, "x", [["0.5"] * 2999 + ["much"]])  # in its last block

@@ -84,6 +84,7 @@ def test_evaluate_says_what_it_left_out_and_what_it_does_not_know(trained, backe
     assert LINE in printed.err
     classes = "warning: task 'region': 4 labels are none of its classes, and do not count: 'west' (3), 'up' (1)\n"
     assert classes in printed.err
+    assert "\n\n\n" not in printed.out  # one blank line between two tables
     lines = [line.split() for line in printed.out.splitlines()]
     assert ["region", "34", "1", "4", "1"] in lines
     assert ["price", "39", "0", "0", "1"] in lines

@@ -64,6 +64,18 @@ def test_an_unknown_key_in_a_file_is_rejected(form, spec):
     assert rejection(read, type(spec), text) == "widht: Unexpected keyword argument, got 3"
 
 
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ('[{ nane = "a", kind = "binary" }]', "0.name: Field required, got 'nane' (and 1 more)"),
+        ("[{ hidden = [2] }]", "0.name: Field required (and 1 more)"),
+        ('["a"]', "0: expected the fields of TaskSpec, got 'a'"),
+    ],
+)
+def test_of_tasks_that_are_none_it_is_said_what_is_there_instead(tasks, said):
+    assert rejection(from_toml, ModelSpec, f"trunk = [4]\ntasks = {tasks}") == f"tasks.{said}"
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_the_json_schema_holds_every_field_and_its_docstring(cls):
     schema = json_schema(cls)

@@ -27,10 +27,10 @@ class FitFlags(Common):
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A folder that is not there yet or is empty; with --resume, that of the run."""
-    backend: Annotated[str | None, tyro.conf.arg(help=BACKEND_HELP)] = None
+    backend: Annotated[str | None, tyro.conf.arg(metavar="NAME", help=BACKEND_HELP)] = None
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
-    save_every: int | None = None
+    save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
     tensorboard: bool = False
     """Write TensorBoard events to DIR, too."""
@@ -64,7 +64,9 @@ class FitExperiment(Fit):
 class Apply(Common):
     """What the commands take that apply a trained model to rows."""
 
-    backend: Annotated[str | None, tyro.conf.arg(help=f"{BACKEND_HELP} It need not be the one that trained.")] = None
+    backend: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help=f"{BACKEND_HELP} It need not be the one that trained.")
+    ] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     max_unknown: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None

@@ -1,6 +1,6 @@
 """The command predict: writes a table of predictions for the rows of tables, a block at a time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -54,13 +54,15 @@ def predict(options: Predict) -> None:
         for block in source.blocks(data, needed):
             predictions = trained.predict_encoded(backend, encode(block), options.device)
             kept = {name: block.columns[column] for column, name in kept_names.items()}
+            if options.out.suffix == ".csv":
+                check_single_values(kept)
             table = pa.table(kept | prediction_arrays(trained.columns, predictions))
             try:
                 if writer is None:
                     schema = pa.schema([(field.name, _without_dictionary(field.type)) for field in table.schema])
                     writer = stack.enter_context(WRITERS[options.out.suffix](file, schema))
                 writer.write_table(table.cast(schema))
-            except pa.ArrowException as error:  # CSV cannot store a list, and two files may differ in a column's type
+            except pa.ArrowException as error:  # two files may differ in a column's type
                 raise ValueError(f"{options.out}: {one_line(error)}") from error
             rows += table.num_rows
         check_some(source, "all", rows)
@@ -82,6 +84,16 @@ def names_of_kept(keep: Sequence[str], predicted: Sequence[str]) -> dict[str, st
             name += "_kept"
         names[column] = name
     return names
+
+
+def check_single_values(kept: Mapping[str, Any]) -> None:
+    """Raise ValueError, naming the column, if one holds lists or the like, which a CSV file cannot.
+
+    kept: the columns, as arrays of pyarrow by name.
+    """
+    for name, values in kept.items():
+        if pa.types.is_nested(values.type):
+            raise ValueError(f"--keep: expected columns of single values for CSV, got {values.type} in {name!r}")
 
 
 def _without_dictionary(arrow_type: Any) -> Any:
