@@ -136,8 +136,7 @@ def test_a_parquet_column_of_another_type(tmp_path, column, inputs, expected):
         ("train.csv", b"x,y\n", ["expected training rows, got none"]),
         ("train.csv", b"x,y\n1,0\n2\n3,1\n", ["expected 2 values in each row, got 1 in line 3: '2'"]),
         ("train.csv", b"x,y\n1,0\n2,1,1\n", ["expected 2 values in each row, got 3 in line 3: '2,1,1'"]),
-        ("train.csv", b"x,y\n1,0\n2,\xff\n", ["UTF-8", "UTF8"]),
-        ("train.csv", b"x,y,\xff\n1,0,1\n", ["UTF-8"]),
+        ("train.csv", b"x,y,\xff\n1,0,1\n", ["expected column names in UTF-8, got b'\\xff'"]),
         ("train.csv", b"x,y\n1," + b"0" * 100_000 + b"\n", ["expected rows of at most memory_mb / 128 = 8192 bytes"]),
         ("train.csv.gz", gzip.compress(b"x,y\n" + b"1,0\n" * 9000, mtime=0)[:-20], ["expected a CSV file"]),
         ("train.parquet", b"", ["expected a CSV file", "mpty"]),
@@ -149,6 +148,21 @@ def test_a_file_that_cannot_be_read(tmp_path, name, content, words):
     line = rejection(fit_columns, simple((name,), memory_mb=1), tmp_path)
     assert line.startswith(f"{path}: expected ")
     assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (b"x,y\n1,0\n\xe9,0\n", "column 'x', line 3"),
+        (b"z,y,x\n\n,,\n,0,\n  \n" + b"a,0,1\n" * 9000 + b"\na,\xe9,1\n", "column 'y', line 9007"),
+        (b'# a\ny,z,x\n0,"\n",1\n0,a,\xe9\n', "column 'x', line 5"),
+    ],
+)
+def test_a_value_in_another_encoding_is_named_by_its_column_and_line(tmp_path, content, place):
+    path = tmp_path / "train.csv"
+    path.write_bytes(content)
+    line = rejection(fit_columns, simple(memory_mb=1, comment="#"), tmp_path)
+    assert line == f"{path}: {place}: expected text in UTF-8, got bytes of another encoding"
 
 
 @pytest.mark.parametrize("cut", [200, -200])

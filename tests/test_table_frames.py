@@ -115,6 +115,7 @@ def test_a_large_table_comes_in_blocks_within_its_rows():
     np.testing.assert_array_equal(np.concatenate([part.categorical[:, 0] for part in parts]), table["c"] + 1)
 
 
+ONE_TYPE = "the table in memory: column 'c': expected values of one type, got others"
 GOOD = {"x": [1.5, 2.5, 4.0], "c": ["a", "b", "a"], "y": [0, 1, 1]}
 
 
@@ -152,7 +153,15 @@ GOOD = {"x": [1.5, 2.5, 4.0], "c": ["a", "b", "a"], "y": [0, 1, 1]}
         (GOOD | {"x": [10**30, 1, 1]}, "the table in memory: column 'x': expected values of one type, got others ("),
         (GOOD | {"x": [[1], [2], [3]]}, "the table in memory: column 'x': expected numbers, got list"),
         ({name: [] for name in GOOD}, "the table in memory: expected training rows, got none"),
-        (pl.DataFrame(GOOD).lazy(), "rows: expected the names of files, a data frame, a pyarrow table or a dict of"),
+        (
+            pl.DataFrame(GOOD).lazy(),
+            "rows: expected the names of files, a data frame, a pyarrow table or a dict of columns, got LazyFrame; its "
+            "method collect() returns a data frame",
+        ),
+        *(
+            (kind(GOOD | {"c": pl.Series([1, 2, 3], dtype=pl.Object)}), f"{ONE_TYPE} (the dtype Object of polars")
+            for kind in (dict, pl.DataFrame)
+        ),
         ([GOOD], "rows: expected the names of files, a data frame, a pyarrow table or a dict of columns, got list"),
         (
             np.zeros((3, 3)),

@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 
+from shared_bottom.cli.dialect import in_dialect
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
@@ -28,7 +29,7 @@ def evaluate(options: Evaluate) -> None:
     check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
     check_max_unknown(options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
-    columns, model = trained.columns, trained.model
+    columns, model = in_dialect(trained.columns, options.dialect), trained.model
     source = source_of(options.data or columns.data.test)
     if not source.files:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")

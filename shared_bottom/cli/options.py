@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -60,6 +60,33 @@ class FitExperiment(Fit):
     experiment: Annotated[TableExperiment, tyro.conf.arg(name="")]
 
 
+def _as_in_training(metavar: str) -> object:
+    """What tyro should show for a flag without which the files are read as the training files are."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint="(default: as in training)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How the given files are written: the fields of [data] that differ from those in training. None: as there."""
+
+    format: Annotated[Literal["auto", "csv", "parquet"] | None, _as_in_training("auto|csv|parquet")] = None
+    """What the files are; auto: what they begin as."""
+    delimiter: Annotated[str | None, _as_in_training("CHARACTER")] = None
+    """CSV: what stands between the values; $'\\t' is a tab."""
+    decimal: Annotated[str | None, _as_in_training(".|,")] = None
+    """What stands before the decimals of a number that is a text."""
+    thousands: Annotated[str | None, _as_in_training("CHARACTER")] = None
+    """What stands between the thousands of such a number; "" for nothing."""
+    escape: Annotated[str | None, _as_in_training("CHARACTER")] = None
+    """CSV: what stands before a delimiter or a quote that belongs to a value; "" for nothing."""
+    comment: Annotated[str | None, _as_in_training("TEXT")] = None
+    """CSV: lines before the header that begin so are left out; "" for none."""
+    column_names: Annotated[tuple[str, ...] | None, _as_in_training("COLUMN")] = None
+    """CSV without a header: the columns' names, in order; no name if there is a header."""
+    separator: Annotated[str | None, _as_in_training("TEXT")] = None
+    """What divides the texts of every column of lists into values."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Apply(Common):
     """What the commands take that apply a trained model to rows."""
@@ -71,6 +98,7 @@ class Apply(Common):
     """Where to compute; auto takes a GPU if there is one."""
     max_unknown: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """Fail if more than this share of a categorical column's values, from 0 to 1, is unknown to the model."""
+    dialect: Annotated[Dialect, tyro.conf.arg(name="")] = Dialect()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from shared_bottom.cli.dialect import in_dialect
 from shared_bottom.cli.options import Predict
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown
 from shared_bottom.disk import check_output, keeping, whole_file
@@ -37,6 +39,7 @@ def predict(options: Predict) -> None:
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
+    trained = replace(trained, columns=in_dialect(trained.columns, options.dialect))
     data = trained.columns.data
     needed = tuple(dict.fromkeys([*column_names(data, labels=False), *options.keep]))
     names = trained.columns.prediction_columns()

@@ -33,6 +33,9 @@ RAGGED = re.compile(
 )
 """The error message of pyarrow for a row with too many or too few values."""
 
+NOT_UTF8 = re.compile(r"In CSV column #(?P<column>\d+): Row #(?P<row>\d+): .*invalid UTF8 data", re.DOTALL)
+"""The error message of pyarrow for a value that is not in UTF-8. Columns are counted from 0, rows as in `_line`."""
+
 
 def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[Any]:
     """The columns `names` of a CSV file as pyarrow batches, each value a text.
@@ -51,7 +54,7 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
             _no_word_of_invalid_rows(),
             csv.open_csv(CsvText(data, path), read, parse, csv.ConvertOptions(check_utf8=False)) as reader,
         ):
-            header = reader.schema.names
+            header = _names(path, reader.schema)
         file_columns = [name.strip() for name in header]
         try:
             check_names(path, names, file_columns)
@@ -77,10 +80,21 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
             raise ValueError(
                 f"{path}: expected {expected}, got {ragged['got']}{line}: {ragged['text']!r:.100}{hint}"
             ) from error
+        if bad := NOT_UTF8.search(str(error)):
+            name, line = file_columns[int(bad["column"])], _line(data, path, int(bad["row"]), len(file_columns) == 1)
+            expected = "expected text in UTF-8, got bytes of another encoding"
+            raise ValueError(f"{path}: column {name!r}, line {line}: {expected}") from error
         if "straddling" in str(error):
             expected = f"rows of at most memory_mb / {CSV_BLOCKS} = {block_bytes} bytes"
             raise ValueError(f"{path}: expected {expected}, got a longer one") from error
         raise
+
+
+def _names(path: Path, schema: Any) -> list[str]:
+    try:
+        return list(schema.names)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected column names in UTF-8, got {error.object!r:.100}") from error
 
 
 def _skip_blank(row: Any) -> str:

@@ -35,12 +35,16 @@ def _batches(rows: Any, names: Sequence[str]) -> Iterable[Any]:
     elif hasattr(rows, "iloc") and hasattr(rows, "columns"):  # a pandas frame; its columns' names need not be texts
         columns = [(name, rows.iloc[:, i]) for i, name in enumerate(rows.columns)]
         rows = _table(columns, names)
+    elif hasattr(rows, "get_columns"):  # a polars frame
+        rows = _table([(column.name, column) for column in rows.get_columns()], names)
     elif not isinstance(rows, pa.Table | pa.RecordBatchReader):
         try:
             rows = pa.RecordBatchReader.from_stream(rows)
         except (pa.ArrowException, TypeError) as error:
             expected = "the names of files, a data frame, a pyarrow table or a dict of columns"
-            raise ValueError(f"rows: expected {expected}, got {type(rows).__name__}") from error
+            kind = type(rows).__name__
+            hint = "; its method collect() returns a data frame" if kind == "LazyFrame" else ""
+            raise ValueError(f"rows: expected {expected}, got {kind}{hint}") from error
     check_names(IN_MEMORY, names, rows.schema.names)
     if isinstance(rows, pa.Table):
         return rows.select(list(names)).to_batches()
@@ -65,6 +69,8 @@ def _array(name: str, values: Any) -> Any:
         if isinstance(values, str | bytes | Mapping):
             raise TypeError("no list")
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars
+            if str(getattr(values, "dtype", "")) == "Object":  # pyarrow would get the addresses of the objects
+                raise TypeError("the dtype Object of polars may hold anything")
             return pa.chunked_array(values)
         return pa.array(values, from_pandas=True)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
