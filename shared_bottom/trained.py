@@ -36,6 +36,9 @@ class Trained:
         """The predictions for rows, in their order, as a pyarrow.Table: the columns that the command predict writes.
 
         rows: files or a table in memory (see `shared_bottom.tables.sources.Rows`), with the columns of the inputs.
+        Files are read as `columns.data` says that they are written. If these are written otherwise, replace its fields:
+        with `data = replace(trained.columns.data, delimiter=";")`, where `replace` is that of `dataclasses`, ask
+        `replace(trained, columns=replace(trained.columns, data=data))`.
 
         A binary task has a column of the probability of its positive value; a regression task one in the label's own
         unit (<task>_<label column> for several outputs); a multiclass task one of the likeliest value, and

@@ -29,5 +29,6 @@ def in_dialect(columns: FittedColumns, dialect: Dialect) -> FittedColumns:
         )
         data = replace(columns.data, categorical=categorical, **given | none)
     except ValueError as error:
-        raise ValueError(f"--{one_line(error).replace('_', '-', 1)}") from error
+        line = one_line(error).removeprefix(f"{TableSpec.__name__}: ")
+        raise ValueError(f"--{line.replace('_', '-', 1)}") from error
     return replace(columns, data=data)

@@ -81,9 +81,11 @@ def csv_batches(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[A
                 f"{path}: expected {expected}, got {ragged['got']}{line}: {ragged['text']!r:.100}{hint}"
             ) from error
         if bad := NOT_UTF8.search(str(error)):
-            name, line = file_columns[int(bad["column"])], _line(data, path, int(bad["row"]), len(file_columns) == 1)
-            expected = "expected text in UTF-8, got bytes of another encoding"
-            raise ValueError(f"{path}: column {name!r}, line {line}: {expected}") from error
+            place = _line(data, path, int(bad["row"]), len(file_columns) == 1)
+            raise ValueError(
+                f"{path}: column {file_columns[int(bad['column'])]!r}, line {place}: "
+                "expected text in UTF-8, got bytes of another encoding"
+            ) from error
         if "straddling" in str(error):
             expected = f"rows of at most memory_mb / {CSV_BLOCKS} = {block_bytes} bytes"
             raise ValueError(f"{path}: expected {expected}, got a longer one") from error
