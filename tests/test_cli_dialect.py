@@ -21,6 +21,7 @@ from spec import (
     TrainSpec,
 )
 from tests.conftest import EACH_BACKEND
+from tests.helpers.backends import installed
 from tests.helpers.builders import rejection
 from tests.helpers.cli import error, run
 from tests.helpers.runs import quickest
@@ -50,18 +51,14 @@ FILES = {
 }
 
 
-def trained_on(backend, data):
-    train = TrainSpec(batch_size=4, epochs=1, device="cpu", execution=quickest(backend))
-    network = NetworkSpec(trunk=(2,), tasks=(TaskSpec(name="y", kind="binary"),))
-    return fit_table(TableExperiment(model=network, train=train, data=data), ROWS, backend=backend, progress="none")
-
-
 @pytest.fixture(scope="module", params=EACH_BACKEND)
 def folder(request, tmp_path_factory):
     """What was trained on lists and numbers, and beside it the training rows as a Parquet file."""
-    pytest.importorskip({"jax": "flax"}.get(request.param, request.param))
-    folder = tmp_path_factory.mktemp("run")
-    write_trained(folder, trained_on(request.param, DATA))
+    backend, folder = installed(request.param).name, tmp_path_factory.mktemp("run")
+    train = TrainSpec(batch_size=4, epochs=1, device="cpu", execution=quickest(backend))
+    network = NetworkSpec(trunk=(2,), tasks=(TaskSpec(name="y", kind="binary"),))
+    experiment = TableExperiment(model=network, train=train, data=DATA)
+    write_trained(folder, fit_table(experiment, ROWS, backend=backend, progress="none"))
     parquet.write_table(ROWS, folder / "rows.parquet")
     return folder
 
@@ -99,7 +96,7 @@ def test_a_text_file_in_any_dialect_says_what_the_parquet_file_says(folder, tmp_
 
 
 def test_an_empty_flag_takes_back_what_training_had(folder, tmp_path):
-    data = replace(DATA, thousands=",", delimiter=";", escape="?", comment="1", column_names=("y", "pages", "price"))
+    data = replace(DATA, thousands=",", delimiter=";", escape="|", comment="p", column_names=("y", "pages", "price"))
     trained = read_trained(folder)
     write_trained(tmp_path / "run", replace(trained, columns=replace(trained.columns, data=data)))
     file = tmp_path / "rows.csv"
