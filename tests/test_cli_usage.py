@@ -48,6 +48,7 @@ USAGE = {
         "--model.trunk",
         "1000000",
         "2000000000",
+        "--quiet",
     ): "memory: expected enough for all arrays, got",
     ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
