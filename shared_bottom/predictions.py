@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from shared_bottom.run.metrics import evaluate
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.joined import joined
+from shared_bottom.tables.joined import joined, outcomes
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
@@ -62,7 +62,7 @@ def without_inputs(batches: Iterable[tuple[Dataset, Params]]) -> tuple[Dataset, 
     """
     labels, predictions = [], []
     for rows, predicted in batches:
-        labels.append(replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None))
+        labels.append(outcomes(rows))
         predictions.append(predicted)
     return joined(labels), {task: np.concatenate([batch[task] for batch in predictions]) for task in predictions[0]}
 

@@ -6,10 +6,21 @@ from dataclasses import replace
 import pytest
 
 from shared_bottom.folder import read_trained
-from spec import CategoricalFeature, Experiment, LabelColumn, ModelSpec, TaskSpec, TrainSpec, parameter_shapes, to_toml
+from shared_bottom.tables import files
+from spec import (
+    CategoricalFeature,
+    EarlyStopping,
+    Experiment,
+    LabelColumn,
+    ModelSpec,
+    TaskSpec,
+    TrainSpec,
+    parameter_shapes,
+    to_toml,
+)
 from spec.flops import layer_flops, step_flops
 from spec.params import layers
-from tests.helpers.cli import EXPERIMENT, changed, error, run, write_experiment
+from tests.helpers.cli import EXPERIMENT, changed, error, run, table, write, write_experiment
 
 MODEL = ModelSpec(
     numeric=1200,
@@ -76,6 +87,61 @@ def test_the_flops_of_a_step_are_those_of_its_layers():
     assert list(flops) == [layer.name for layer in layers(MODEL)]
     assert sum(flops.values()) == step_flops(MODEL, 10)
     assert flops["tasks.price.0"] == 3 * 2 * 10 * 32 * 2
+
+
+def stopping(**options):
+    return replace(EXPERIMENT, train=replace(EXPERIMENT.train, early_stopping=EarlyStopping(**options)))
+
+
+UNTRAINABLE = {
+    "weights that are texts": (changed(EXPERIMENT, weight="note"), "column 'note', row 1: expected a number, got"),
+    "a weight below 0": (changed(EXPERIMENT, weight="debt"), "column 'debt', row 1: expected a weight of 0 or more"),
+    "validation rows without a label": (
+        changed(EXPERIMENT, validation=("unlabelled.csv",), validation_fraction=0.0),
+        "unlabelled.csv: expected a column 'click'",
+    ),
+}
+UNREAD = {
+    "no such task to watch": (
+        stopping(monitor="byu"),
+        "early_stopping.monitor: expected one of click, price, region, mean, loss, got 'byu'",
+    ),
+    "no rows to watch": (
+        changed(stopping(), validation_fraction=0.0),
+        "early_stopping: expected validation rows to watch, got none",
+    ),
+    "no training file": (changed(EXPERIMENT, train=("train.csv", "gone.csv")), "gone.csv: expected a file, found none"),
+    "no validation file": (
+        changed(EXPERIMENT, validation=("gone.csv",), validation_fraction=0.0),
+        "gone.csv: expected a file, found none",
+    ),
+    "no test file": (changed(EXPERIMENT, test=("gone.parquet",)), "gone.parquet: expected a file, found none"),
+    "no test file of a pattern": (
+        changed(EXPERIMENT, test=("gone-*.csv",)),
+        "gone-*.csv: expected files that match the pattern, found none",
+    ),
+}
+
+
+@pytest.mark.parametrize("command", ["describe", "fit"])
+@pytest.mark.parametrize("name", [*UNTRAINABLE, *UNREAD])
+def test_what_could_not_be_trained_is_refused_by_both_commands(tmp_path, capsys, monkeypatch, command, name):
+    experiment, said = (UNTRAINABLE | UNREAD)[name]
+    file, rows = write_experiment(tmp_path / "data", experiment), table(60)
+    write(file.parent / "train.csv", rows.append_column("note", [["heavy"] * 60]).append_column("debt", [[-1.0] * 60]))
+    write(file.parent / "unlabelled.csv", rows.drop_columns(["click"]))
+    if name in UNREAD:
+        monkeypatch.setattr(files, "read_blocks", None)
+    assert said in error(capsys, command, file, *(("--out", tmp_path / "run") if command == "fit" else ()))
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_rows_need_the_labels_that_are_watched(tmp_path, capsys):
+    experiment = changed(stopping(monitor="click"), validation=("empty.csv",), validation_fraction=0.0)
+    file = write_experiment(tmp_path, experiment)
+    write(tmp_path / "empty.csv", table(9).drop_columns(["click"]).append_column("click", [[None] * 9]))
+    said = "early_stopping: expected a label of task 'click' in a validation row, got none"
+    assert error(capsys, "describe", file) == said
 
 
 @pytest.mark.parametrize(("text", "said"), [("data = 3", "model: Field required"), ("x", "Expected '='")])

@@ -7,7 +7,7 @@ import pytest
 
 from shared_bottom import DataWarning
 from shared_bottom.tables.rows import fit_columns
-from spec import CategoricalColumn, LabelColumn
+from spec import CategoricalColumn, LabelColumn, TimeColumn
 from tests.helpers.table_files import simple, write
 
 ROWS = 200
@@ -17,6 +17,7 @@ X, Y = [i % 7 for i in range(ROWS)], [i % 2 for i in range(ROWS)]
 def said(folder, rows, **spec):
     """What is warned of when an experiment of the columns x and y is fitted to rows."""
     write(folder, "train.csv", {"x": X[: len(rows["y"])]} | rows)
+    write(folder, "given.parquet", {"value": ["a", "b"], "vector": [[1.0, 0.0]] * 2})
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit_columns(simple(**spec), folder)
@@ -28,11 +29,17 @@ def category(**options):
     return {"inputs": (CategoricalColumn(name="c", **options),)}
 
 
+def time(*parts):
+    return {"time": (TimeColumn(name="t", parts=parts),)}
+
+
 def label(**options):
     return LabelColumn(columns=("y",), **options)
 
 
 HASHED = {"encoding": "hash", "buckets": 9}
+FROZEN = {"dimension": 2, "embeddings": "given.parquet", "trainable": False}
+"""Vectors of a and b."""
 TIMES = [f"2024-01-05T10:{i // 60:02}:{i % 60:02}" for i in range(ROWS)]
 CASES = {
     "a time for each row": (
@@ -64,6 +71,21 @@ CASES = {
         {"x": [2.5, None] * 100, "y": Y},
         {},
         "column 'x': expected numbers that differ, got 2.5 in every row that has one",
+    ),
+    "the hour of pure dates": (
+        {"t": ["2024-01-05", "2024-01-06", "2025-02-07", None] * 50, "y": Y},
+        time("hour", "weekday", "year"),
+        "column 't': expected times whose hours differ, got hour 0 in every row that has one (are they dates?)",
+    ),
+    "a minute of whole hours": (
+        {"t": [f"2024-01-05T{hour:02}:00" for hour in range(20)] * 10, "y": Y},
+        time("hour", "minute"),
+        "column 't': expected times whose minutes differ, got minute 0 in every row that has one (are they dates?)",
+    ),
+    "values without a frozen vector": (
+        {"c": ["a", "b", "b", "z"] * 50, "y": Y},
+        category(**FROZEN),
+        "column 'c': expected a vector for each value, since its embeddings are frozen, got none for 50 of 200 (25.0%)",
     ),
     "spellings beside the positive one": (
         {"y": ["yes", "no", "Yes", "", "no", "None"], "x": [1, 2, 3, 4, 5, 6]},
@@ -127,6 +149,17 @@ USUAL = {
     "lists that are divided": (
         {"c": ["a|b|c", "b|c", "a"] * 60, "y": Y[:180]},
         category(length=3, separator="|"),
+    ),
+    "a year and a month of one value": ({"t": TIMES, "y": Y}, time("year", "month", "minute")),
+    "few dates": ({"t": ["2024-01-05"] * 4, "y": Y[:4]}, time("hour")),
+    "no times at all": ({"t": [None] * ROWS, "y": Y}, time("hour")),
+    "few values without a frozen vector": (
+        {"c": ["a"] * 100 + ["b"] * 90 + ["z"] * 10, "y": Y},
+        category(**FROZEN),
+    ),
+    "values beside given vectors that are trained": (
+        {"c": ["a", "b", "b", "z"] * 50, "y": Y},
+        category(**FROZEN | {"trainable": True}),
     ),
     "one value, and missing ones": ({"c": ["a", ""] * 100, "y": Y}, category()),
     "two texts of a binary label": ({"y": ["yes", "no", None, "NA"] * 50}, {"label": label(positive="yes")}),

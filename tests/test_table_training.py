@@ -9,7 +9,7 @@ import pytest
 
 from shared_bottom.tables import files
 from shared_bottom.tables.rows import fit_columns, read_rows
-from shared_bottom.tables.training import read_table
+from shared_bottom.tables.training import check_table, read_table
 from spec import CategoricalColumn, LabelColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, assert_equal, experiment, simple, with_data, write
@@ -41,6 +41,7 @@ def large(tmp_path):
 def test_one_pass_gives_what_three_give(large, tmp_path, parsed):
     columns, training, validation = read_table(large, tmp_path)
     assert parsed == ["a.csv", "b.parquet"]
+    assert columns == check_table(large, tmp_path)
     summary = tuple(replace(column, validation_unknown=None) for column in columns.summary)
     assert replace(columns, summary=summary) == fit_columns(large, tmp_path)
     assert_equal(training, read_rows(columns, tmp_path, large.data.train, "training"))

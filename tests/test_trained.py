@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from shared_bottom import DataWarning, fit_table, read_trained, write_trained
 from shared_bottom.folder import run_folder
+from spec import EarlyStopping
 from tests.helpers.builders import rejection
 from tests.helpers.cli import EXPERIMENT, LABELS, changed, run, table, write
 from tests.helpers.runs import quickest
@@ -95,6 +96,20 @@ def test_errors_are_one_line(backend, tmp_path):
     assert rejection(fitted, backend, text) == f"{where}: column 'x', row 1: expected a number, got 'much'"
     assert rejection(fit_table, NO_FILES, content, backend="none").startswith("backend: expected one of ")
     assert rejection(trained.predict, pd.Series([1.0])).startswith("rows: expected the names of files, a data frame")
+
+
+@pytest.mark.parametrize(
+    ("monitor", "fraction", "message"),
+    [
+        ("byu", 0.25, "early_stopping.monitor: expected one of click, price, region, mean, loss, got 'byu'"),
+        ("click", 0.0, "early_stopping: expected validation rows to watch, got none"),
+    ],
+)
+def test_early_stopping_is_checked_before_the_rows(backend, monitor, fraction, message):
+    experiment = changed(NO_FILES, validation_fraction=fraction)
+    train = replace(experiment.train, early_stopping=EarlyStopping(monitor=monitor))
+    unreadable = TEST.drop_columns(["x"])
+    assert rejection(fitted, backend, unreadable, replace(experiment, train=train)) == message
 
 
 def test_unknown_values_are_warned_of_as_the_commands_do(backend):

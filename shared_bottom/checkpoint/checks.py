@@ -48,7 +48,7 @@ def check_best(manifest: Manifest, arrays: Params) -> None:
     run, best, first = manifest.run, manifest.best, None
     if run.train.early_stopping is not None:
         values = arrays[array_name(["monitor"])]
-        signs = 1 if watched(run.model, run.train.early_stopping).higher else -1
+        signs = 1 if watched(run.model.tasks, run.train.early_stopping).higher else -1
         ranks = np.where(np.isfinite(values), signs * values, -math.inf)
         if np.isfinite(ranks).any():
             epoch = int(ranks.argmax()) + 1

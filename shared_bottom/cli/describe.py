@@ -8,8 +8,9 @@ from shared_bottom.cli.options import Describe
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import print_columns, print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
-from shared_bottom.tables.rows import fit_columns, has_table
+from shared_bottom.tables.rows import has_table
 from shared_bottom.tables.summary import ColumnSummary
+from shared_bottom.tables.training import check_table
 from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
@@ -27,7 +28,8 @@ def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec,
     """The columns' summaries, if there is a table; the network; and the number of rows in a training step.
 
     path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
-    table the training rows are read, because the number of inputs and the sizes of the vocabularies depend on them.
+    table its rows are read, because the number of inputs and the sizes of the vocabularies depend on them, and are
+    checked as `fit` checks them.
     """
     if path.is_dir():
         trained = read_trained(path)
@@ -36,7 +38,7 @@ def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec,
         experiment = read_experiment(path)
         return (), experiment.model, experiment.train.batch_size
     table = read(path)
-    columns = fit_columns(table, Path())
+    columns = check_table(table, Path())
     return columns.summary, columns.model(table.model), table.train.batch_size
 
 

@@ -139,7 +139,8 @@ class Predict(Apply):
 class Describe(Common):
     """Print what the training rows have in each column, and the network layer by layer: shapes, parameters, arithmetic.
 
-    For a file with [data], its training rows are read once; a file with a whole [model] needs none.
+    For a file with [data], its training and validation rows are read and checked as `fit` does; a file with a whole
+    [model] needs none.
     """
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]

@@ -1,6 +1,6 @@
 """What early stopping watches: one number an epoch, made of the validation rows' metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from shared_bottom.run.metrics import counted_labels
 from spec.data import Dataset
 from spec.model import ModelSpec, TaskSpec
 from spec.tasks import HIGHER_IS_BETTER, LOSSES
-from spec.training import EarlyStopping
+from spec.training import EarlyStopping, TrainSpec
 
 Metrics = Mapping[str, Mapping[str, float]]
 
@@ -26,9 +26,23 @@ class Watched(NamedTuple):
     """Whether a higher value is better."""
 
 
-def watched(model: ModelSpec, stopping: EarlyStopping) -> Watched:
+def check_stopping(train: TrainSpec, tasks: Sequence[TaskSpec], *, validation: bool) -> None:
+    """Check what can be known of early stopping before a row is read.
+
+    validation: whether there are validation rows.
+
+    Raises ValueError if early stopping has no rows to watch, and as `watched` does.
+    """
+    if train.early_stopping is None:
+        return
+    if not validation:
+        raise ValueError("early_stopping: expected validation rows to watch, got none")
+    watched(tasks, train.early_stopping)
+
+
+def watched(tasks_of_model: Sequence[TaskSpec], stopping: EarlyStopping) -> Watched:
     """What early stopping watches. Raises ValueError for a name that the model does not have."""
-    tasks = {task.name: task for task in model.tasks}
+    tasks = {task.name: task for task in tasks_of_model}
     if stopping.monitor not in (*tasks, "mean", "loss"):
         raise ValueError(
             f"early_stopping.monitor: expected one of {', '.join((*tasks, 'mean', 'loss'))}, got {stopping.monitor!r}"
@@ -58,12 +72,10 @@ class Monitor:
     a task's name one of its metrics
     """
 
-    def __init__(self, model: ModelSpec, stopping: EarlyStopping, validation: Dataset | None) -> None:
+    def __init__(self, model: ModelSpec, stopping: EarlyStopping, validation: Dataset) -> None:
         """Raises ValueError as `watched` does, and for rows that cannot give the value."""
-        if validation is None:
-            raise ValueError("early_stopping: expected validation rows to watch, got none")
         self.patience = stopping.patience
-        self._tasks, self._metric, self._total, self.higher = watched(model, stopping)
+        self._tasks, self._metric, self._total, self.higher = watched(model.tasks, stopping)
         labels = {task.name: counted_labels(task, validation) for task in self._tasks}
         empty = [name for name, (label, _) in labels.items() if not len(label)]
         if self._total:

@@ -10,7 +10,7 @@ import numpy as np
 from backends.base import SharedBackend
 from backends.layout import Layout, layout_of
 from backends.trainer import Trainer
-from shared_bottom.run.early_stopping import Monitor
+from shared_bottom.run.early_stopping import Monitor, check_stopping
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
 from spec.machine import memory_bytes
@@ -67,11 +67,14 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
+    check_stopping(train, model.tasks, validation=validation is not None)
     backend.check_training(train, train.execution)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)
-    monitor = None if train.early_stopping is None else Monitor(model, train.early_stopping, validation)
+    monitor = None
+    if train.early_stopping is not None and validation is not None:
+        monitor = Monitor(model, train.early_stopping, validation)
     initial = request.params
     if initial is None:
         initial = initial_params(model, seed=train.seed, precision=train.precision)

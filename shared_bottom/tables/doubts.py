@@ -11,11 +11,14 @@ from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
 
 ROWS, DISTINCT = 100, 0.9
-"""With so many rows or more, so many distinct values for each row are too many for a category."""
+"""With so many rows or more, so many distinct values for each row are too many for a category. Fewer rows say nothing
+of hours, minutes and frozen vectors either."""
 SEPARATORS = ("|", ";", ",")
 """What may stand between the values of a text that is a list."""
 SEPARATED = 0.5
 """Texts of which more than this share has a separator are most likely lists."""
+LACKING = 0.05
+"""Of a column's values, more than this share without a vector that is given and frozen is too many."""
 NEAR = 10.0
 """Numbers are near unit size if their deviation is within this factor of 1, and their mean this near to 0."""
 
@@ -26,12 +29,19 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
     columns: what was learnt from the training rows.
     seen: what was counted in them.
     """
-    for column in columns.data.numeric:  # a part of a time may well be the same in all training rows
+    for column in columns.data.numeric:  # a year may well be the same in all training rows
         if (numbers := seen.numeric[column.name].moments).constant:
             got = f"{numbers.largest:g} in every row that has one"
             yield f"column {column.name!r}: expected numbers that differ, got {got}"
+    for time in columns.data.time:
+        for name, part in time.categorical_parts.items():
+            if seen.times[time.name].values >= ROWS and len(of_clock := seen.clock[name]) == 1:
+                got = f"{part} {min(of_clock)} in every row that has one (are they dates?)"
+                yield f"column {time.name!r}: expected times whose {part}s differ, got {got}"
     for categorical in columns.data.categorical:
         yield from _of_category(categorical, seen.categorical[categorical.name])
+        if not categorical.trainable:
+            yield from _of_frozen(columns, categorical, seen.categorical[categorical.name])
     for task in columns.tasks:
         label = columns.data.labels[task.name]
         if task.traits.label == "number":
@@ -58,6 +68,13 @@ def _of_category(column: CategoricalColumn, texts: Observed) -> Iterator[str]:
                 f"set separator = {separator!r} and a length above 1"
             )
             return
+
+
+def _of_frozen(columns: FittedColumns, column: CategoricalColumn, texts: Observed) -> Iterator[str]:
+    without = texts.without(columns.vocabularies[column.table_name])
+    if texts.values >= ROWS and without > LACKING * texts.values:
+        got = f"none for {without:,} of {texts.values:,} ({without / texts.values:.1%})"
+        yield f"column {column.name!r}: expected a vector for each value, since its embeddings are frozen, got {got}"
 
 
 def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Moments]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from shared_bottom.tables.checks import check_names
 from shared_bottom.tables.contents import FORMATS, file_format
 from shared_bottom.tables.csv_files import csv_batches
 from shared_bottom.tables.parquet_files import BATCH_ROWS, parquet_batches
+from shared_bottom.tables.paths import check_file
 from spec.table import TableSpec
 from spec.validation import one_line
 
@@ -30,9 +31,7 @@ def read_blocks(data: TableSpec, path: Path, names: Sequence[str]) -> Iterator[B
 
     No block is empty. Raises ValueError if the file does not exist, cannot be parsed or lacks one of the columns.
     """
-    if not path.is_file():
-        what_it_is = "a folder" if path.is_dir() else "something else" if path.exists() else "none"
-        raise ValueError(f"{path}: expected a file, found {what_it_is}")
+    check_file(path)
     with _error_in_one_line(path, "a file"):
         kind = file_format(data, path)
     readers = {"csv": csv_batches, "parquet": parquet_batches, "arrow": _arrow_batches}

@@ -47,7 +47,7 @@ def fit_blocks(
             seen.numeric.setdefault(column.name, Numbers(column)).add(numbers)
         for time in data.time:
             if time.categorical_parts:
-                seen.times[time.name].add_times(block.times(time.name, time.missing))
+                seen.add_times(time, block.times(time.name, time.missing))
         for categorical in data.categorical:
             seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
         for task_name, moments_of_task in seen.label_numbers.items():

@@ -49,6 +49,11 @@ def joined(batches: Iterable[Dataset]) -> Dataset:
     return whole.dataset()
 
 
+def outcomes(rows: Dataset) -> Dataset:
+    """The rows without their inputs: labels and weights, which take little memory."""
+    return dataclasses.replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None)
+
+
 def _arrays(data: Dataset) -> Iterator[tuple[tuple[str, str | None], np.ndarray]]:
     """The arrays of a data set by its field and, where the field has one for each task, by the task."""
     for field in dataclasses.fields(data):

@@ -1,7 +1,7 @@
 """What is counted in each column while the training rows pass, and the summary of the columns that is made of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from shared_bottom.tables.encoding import TRUTH
 from shared_bottom.tables.lists import Values
 from shared_bottom.tables.numbers import Moments, Numbers
 from shared_bottom.tables.summary import ColumnSummary, Role
+from shared_bottom.tables.times import PARTS
 from shared_bottom.tables.values import canonical
-from spec.columns import TIME_PARTS, CategoricalColumn
+from spec.columns import TIME_PARTS, CategoricalColumn, TimeColumn
 from spec.model import TaskSpec
 from spec.table import TableExperiment
 
@@ -32,7 +33,13 @@ class Observed:
     def add_times(self, times: np.ndarray) -> None:
         """Count a block's times: datetime64 (N,), NaT where one is missing."""
         self.rows += len(times)
-        self.missing += int(np.isnat(times).sum())
+        missing = int(np.isnat(times).sum())
+        self.missing += missing
+        self.values += len(times) - missing
+
+    def without(self, vocabulary: Sequence[str]) -> int:
+        """How many values are none of a vocabulary's."""
+        return self.values - sum(self.counts[value] for value in vocabulary)
 
     def add_texts(self, texts: Texts) -> None:
         """Count a block's texts, one for each row."""
@@ -57,6 +64,8 @@ class ObservedColumns:
         """By numeric input, in the order in which they are first added."""
         self.times = {column.name: Observed() for column in data.time}
         """By time column; only what is looked up in a table is counted here."""
+        self.clock: defaultdict[str, set[int]] = defaultdict(set)
+        """The hours and the minutes that occur, by the name of the part's input."""
         self.categorical = {column.name: Observed(counted=column.buckets is None) for column in data.categorical}
         self.label_numbers = {
             task.name: [Moments() for _ in data.labels[task.name].columns]
@@ -69,6 +78,13 @@ class ObservedColumns:
         self._columns_of_table: defaultdict[str, list[str]] = defaultdict(list)
         for column in data.categorical:
             self._columns_of_table[column.table_name].append(column.name)
+
+    def add_times(self, column: TimeColumn, times: np.ndarray) -> None:
+        """Count a block's times of a column: datetime64 (N,), NaT where one is missing."""
+        self.times[column.name].add_times(times)
+        for name, part in column.categorical_parts.items():
+            if part in ("hour", "minute"):
+                self.clock[name].update(np.unique(PARTS[part](times[~np.isnat(times)])).tolist())
 
     def counts(self, table: str) -> Counter[str]:
         """How often each value occurs in the columns that share an embedding table."""
@@ -125,7 +141,7 @@ def _of_category(column: CategoricalColumn, seen: Observed, columns: FittedColum
     else:
         vocabulary = columns.vocabularies[column.table_name]
         distinct, kept = len(seen.counts), len(vocabulary)
-        unknown = seen.values - sum(seen.counts[value] for value in vocabulary)
+        unknown = seen.without(vocabulary)
     return ColumnSummary(
         name=column.name,
         role="categorical",

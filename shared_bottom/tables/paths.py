@@ -43,6 +43,13 @@ def files_of(folder: Path, name: str) -> list[Path]:
     return sorted(set(files))
 
 
+def check_file(path: Path) -> None:
+    """Raises ValueError unless there is a file at the path."""
+    if not path.is_file():
+        what_it_is = "a folder" if path.is_dir() else "something else" if path.exists() else "none"
+        raise ValueError(f"{path}: expected a file, found {what_it_is}")
+
+
 def is_pattern(folder: Path, name: str) -> bool:
     """Whether a name is a pattern, and neither a file nor a folder that is there."""
     return glob.has_magic(name) and not (folder / name).exists()
