@@ -117,13 +117,13 @@ def stream_rows(
     columns: FittedColumns,
     rows: Rows,
     paths: Rows | None = None,
-    subset: Subset = "all",
     labels: bool = False,
     tally: Tally | None = None,
+    subset: Subset = "all",
 ) -> Iterator[Dataset]:
     """The rows that `read_rows` returns, but a batch at a time, within the memory of `data.memory_mb`.
 
-    columns, rows, paths, subset, tally: as for `read_rows`.
+    columns, rows, paths, tally, subset: as for `read_rows`.
     labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.

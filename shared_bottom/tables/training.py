@@ -102,12 +102,12 @@ def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:
     check_before_reading(experiment, rows)
     data, stopping, tally = experiment.data, experiment.train.early_stopping, Tally()
     columns = fit_columns(experiment, rows)
-    for _ in stream_rows(columns, rows, data.train, "training", labels=True):
+    for _ in stream_rows(columns, rows, data.train, labels=True, subset="training"):
         pass  # encoding it is the check
     if not (data.validation or data.validation_fraction):
         return columns
     subset: Subset = "all" if data.validation else "validation"
-    batches = stream_rows(columns, rows, data.validation or data.train, subset, labels=True, tally=tally)
+    batches = stream_rows(columns, rows, data.validation or data.train, labels=True, tally=tally, subset=subset)
     validation = joined(map(outcomes, batches))
     if stopping is not None:
         Monitor(columns.model(experiment.model), stopping, validation)
