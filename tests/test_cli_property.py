@@ -19,7 +19,7 @@ from shared_bottom.cli import main
 from shared_bottom.run.metrics import UndefinedMetricWarning
 from spec import to_toml
 from tests.helpers.broken import broken_json, broken_table, broken_toml, damaged, odd_flags
-from tests.helpers.cli import fit, without_plots, write
+from tests.helpers.cli import contents, fit, without_plots, write
 from tests.helpers.every_field import EXPERIMENT, table, with_lists
 
 CASES = {"describe": 1000, "fit": 300, "predict": 450, "evaluate": 200, "model": 300}
@@ -102,7 +102,7 @@ def complete(command, out, arguments):
         return
     if command == "fit":
         assert {path.name for path in out.iterdir()} >= WRITTEN
-        assert {path.name for path in (out / "model").iterdir()} == {"columns.json", "model.json", "params.safetensors"}
+        assert contents(out / "model") == ["columns.json", "model.json", "model.sha256", "params.safetensors"]
         assert tomllib.loads((out / "experiment.toml").read_text())
         assert [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     if command == "predict":

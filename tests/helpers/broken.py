@@ -13,7 +13,7 @@ import pyarrow as pa
 import tomli_w
 from pyarrow import csv, parquet
 
-NAMES = ["x", "y", "colour", "tags", "when", "click", "low", "high", "region", "weight", "id", "none", ""]
+NAMES = ["x", "y", "seen", "colour", "tags", "when", "click", "low", "high", "region", "weight", "id", "none", ""]
 ODD_TEXTS = [
     "",
     " ",
@@ -148,7 +148,7 @@ def broken_table(draw, table):
                 names = [draw.choice(NAMES + ODD_TEXTS) if i == place else n for i, n in enumerate(table.column_names)]
                 table = table.rename_columns(names)
             case 2:
-                table = table.append_column(name, table.column(name) if name in NAMES else odd_column(draw, 1))
+                table = table.append_column(name, table.column(place))
                 break  # a name that is there twice is asked for no more
             case _:
                 table = table.set_column(place, name, odd_column(draw, table.num_rows))
