@@ -50,6 +50,8 @@ SLOW = (
     "test_run_folder",
     "test_resume_balancing",
     "test_cli_embeddings",
+    "test_parity_dropout",
+    "test_cli_streams",
     "test_sharing",
     "test_sharing_command",
     "test_interchange",

@@ -69,5 +69,6 @@ def test_a_run_that_begins_without_the_file_is_an_error_and_leaves_nothing(tmp_p
     file = experiment(tmp_path / "data")
     (tmp_path / "data" / "vectors.parquet").unlink()
     said = error(capsys, "fit", file, "--out", tmp_path / "run", "--backend", "jax")
-    assert said.startswith(f"{tmp_path / 'data' / 'vectors.parquet'}: expected a Parquet or a NumPy file of embeddings, got: ")
+    path = tmp_path / "data" / "vectors.parquet"
+    assert said.startswith(f"{path}: expected a Parquet or a NumPy file of embeddings, got: ")
     assert not (tmp_path / "run").exists()

@@ -109,7 +109,6 @@ def test_progress_and_errors_that_nobody_sees_cost_nothing(tmp_path, monkeypatch
     assert "model" in contents(out)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("redirection", "trains", "describes"),
     [("2>/dev/full", 0, 2), (">/dev/full", 1, 2), ("<&- >&- 2>&-", 0, 2)],

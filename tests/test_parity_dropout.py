@@ -60,7 +60,6 @@ def test_torch_eager(seed, step, rate):
     check(torch_drops(model)(torch.tensor(step_key(seed, step))), model, seed, step)
 
 
-@pytest.mark.slow
 def test_torch_compiled():
     model = example_model(dropout=0.3)
     compiled = torch.compile(torch_drops(model), fullgraph=True)
