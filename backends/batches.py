@@ -16,7 +16,7 @@ import numpy as np
 from backends.gather import gather
 from backends.layout import Layout
 from backends.stacks import TiedStack
-from spec.data import Dataset, label_present, label_shape
+from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
 from spec.model import TaskSpec
 from spec.training import Precision
 
@@ -30,8 +30,6 @@ What a step computes with stands in the dict of one step besides: the layout's f
 
 MAX_CALL_BYTES = 64 * 2**20
 """Most bytes of batches that are gathered at once, and that one call hands to the device."""
-PIECE_ROWS = 2**16
-"""Rows whose labels and weights are looked at together."""
 
 
 class BatchSource:

@@ -14,6 +14,8 @@ def gather(data: Dataset, rows: np.ndarray) -> Dataset:
     """The rows `rows` (n,) of the data set in this order, each as often as it occurs, as arrays in memory."""
     places = np.argsort(rows)
     ascending = rows[places]
+    ranks = np.empty_like(places)
+    ranks[places] = np.arange(len(rows))
 
     def gathered(array: np.ndarray) -> np.ndarray:
         if mapping(array) is None or isinstance(array, np.ma.MaskedArray):
@@ -21,7 +23,7 @@ def gather(data: Dataset, rows: np.ndarray) -> Dataset:
         result = np.empty((len(rows), *array.shape[1:]), array.dtype)
         for start, piece in pieces(array):
             first, last = np.searchsorted(ascending, [start, start + len(piece)])
-            result[places[first:last]] = piece[ascending[first:last] - start]
-        return result
+            piece.take(ascending[first:last] - start, axis=0, out=result[first:last], mode="clip")
+        return result.take(ranks, axis=0)
 
     return data.map(gathered)

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 
 from spec.checks import check_categorical, check_label, check_numeric, check_weight, unmasked
-from spec.mapped import mapping, release
+from spec.mapped import mapping, pieces, release
 from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
+
+PIECE_ROWS = 2**16
+"""Rows whose labels and weights are looked at together, so that it takes little memory whatever the rows' number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,10 +124,11 @@ class Dataset:
         if self.sample_weight is not None:
             check_weight("sample_weight", self.sample_weight, rows)
         for name, weight in self.task_weight.items():
-            labelled = name in self.labels and label_present(self.labels[name], tasks[name]).any()
-            check_weight(f"task_weight[{name!r}]", weight, rows, some=bool(labelled))
-            product = self.weight(name)
-            if product is not None and not np.isfinite(product).all():
+            labels_of_task = pieces(self.labels[name]) if name in self.labels else ()
+            labelled = any(label_present(label, tasks[name]).any() for _, label in labels_of_task)
+            check_weight(f"task_weight[{name!r}]", weight, rows, some=labelled)
+            products = (piece.weight(name) for piece in self.pieces(PIECE_ROWS))
+            if not all(product is None or np.isfinite(product).all() for product in products):
                 raise ValueError(f"task_weight[{name!r}]: expected finite products with sample_weight, got infinite")
 
 

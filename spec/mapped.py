@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
 PIECE_BYTES = 16 * 2**20
-"""Bytes of an array that are read before their pages are given back."""
+"""Bytes of an array that are read before their pages are given back, and that a float64 for each element takes."""
 
 
 def mapping(array: Any) -> mmap.mmap | None:
@@ -47,7 +47,7 @@ def pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
     A piece is to be done with when the next is asked for.
     """
-    row_bytes = array[:1].nbytes or 1
+    row_bytes = max(1, abs(array.strides[0]), 8 * array[:1].size)
     size = max(1, PIECE_BYTES // row_bytes)
     for start in range(0, len(array), size):
         piece = array[start : start + size]
