@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends import batches
-from backends.batches import BatchSource, encode_inputs, row_chunks
+from backends.batches import BatchSource, chunks_of_rows, encode_inputs
 from backends.layout import layout_of
 from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, learning_rates, presets
@@ -248,5 +248,6 @@ def test_inputs_that_the_model_lacks_are_left_out():
         (8, 3, [[0, 1, 2], [3, 4, 5], [6, 7, 6]]),
     ],
 )
-def test_row_chunks(rows, size, expected):
-    assert [chunk.tolist() for chunk in row_chunks(rows, size)] == expected
+def test_chunks_of_rows(rows, size, expected):
+    data = Dataset(numeric=np.arange(rows)[:, None])
+    assert [chunk.numeric[:, 0].tolist() for chunk in chunks_of_rows(data, size)] == expected
