@@ -26,6 +26,9 @@ class Dataset:
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
 
+    Arrays that are mapped from files, as np.memmap and np.load(…, mmap_mode="r") map them, need not fit into memory:
+    they are read a piece at a time, and draw the same curve.
+
     Of a NumPy masked array, a masked label is a missing one and a masked id is -1. Raises ValueError, naming the array
     and the place, for a masked number or weight.
     """
