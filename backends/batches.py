@@ -56,9 +56,7 @@ class BatchSource:
         columns, _ = self._encode(data.take(slice(1)))
         self._row_bytes = sum(column.nbytes for column in columns.values())
         self._row_bytes += len(layout.tasks) * np.dtype(precision).itemsize  # the shares
-        self._row_bytes += 4 * sum(
-            len(table.columns) for table in layout.tables if layout.lazy
-        )  # the rows that it names
+        self._row_bytes += 4 * sum(len(table.columns) for table in layout.tables if layout.lazy)  # what it names
         self._encoded = None if data.mapped else self._encode(data)
 
     def steps_per_call(self) -> int:
