@@ -21,6 +21,7 @@ from tests.helpers.checkpoints import (
     short,
     steps_saved,
 )
+from tests.helpers.forged import digest
 
 NEWEST, BEFORE = "step-00000020", "step-00000015"
 HISTORY, EPOCHS = "history-000001.safetensors", "epochs-000000.safetensors"
