@@ -165,6 +165,8 @@ class TrainSpec:
     """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
     balancing: Annotated[Balancing, Field(discriminator="kind")] = Fixed()
     """How the tasks are weighed against each other: see `spec.balancing`."""
+    embedding_updates: Literal["dense", "lazy"] = "dense"
+    """Whether a step moves every row of the embedding tables or only those that its batch names."""
     batch_size: Width = 32
     """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
     epochs: Width = 10

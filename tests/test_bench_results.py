@@ -180,14 +180,14 @@ class TestCases:
 
     def test_a_toml_with_a_table_gives_its_first_rows(self, file, monkeypatch):
         (case,) = load_cases(str(file), None)
-        assert (case.data.rows, case.steps, case.rows_from) == (60, 8, "the first 60 rows of train.csv")
-        case.data.check(case.model)
+        assert (case.rows, case.steps, case.rows_from) == (60, 8, "the first 60 rows of train.csv")
+        case.read().check(case.model)
         monkeypatch.setattr("bench.cases.TABLE_ROWS", 20)
         monkeypatch.setattr("bench.cases.STEPS", 3)
         (fewer,) = load_cases(str(file), None)
-        assert (fewer.data.rows, fewer.steps, fewer.checked) == (24, 3, 3)
+        assert (fewer.rows, fewer.steps, fewer.checked) == (24, 3, 3)
         assert fewer.model == case.model
-        np.testing.assert_array_equal(fewer.data.numeric, case.data.numeric[:24])
+        np.testing.assert_array_equal(fewer.read().numeric, case.read().numeric[:24])
 
     def test_a_table_with_an_error_names_its_file(self, tmp_path):
         path = tmp_path / "net.toml"

@@ -80,7 +80,7 @@ def test_a_repetition_is_the_mean_of_as_many_calls_as_fill_it(monkeypatch):
 @pytest.mark.parametrize("limit", [10**9, 3000])
 def test_a_runner_goes_on_where_it_was_however_small_its_calls(monkeypatch, limit):
     """3,000 bytes hold one step of the tutorial."""
-    expected = load_backend("torch").fit(CASE.model, replace(CASE.train, execution="eager"), CASE.data).history
+    expected = load_backend("torch").fit(CASE.model, replace(CASE.train, execution="eager"), CASE.read()).history
     monkeypatch.setattr("backends.batches.MAX_CALL_BYTES", limit)
     runner = BackendRunner(load_backend("torch"), CASE, "eager", "cpu")
     losses = np.concatenate([runner.run(4) for _ in range(20)])
@@ -122,8 +122,9 @@ def test_the_loops_train_the_same_network(optimizer, loader):
         execution="eager",
         device="cpu",
     )
-    case = replace(CASE, model=model, train=train, data=presets.random_data(model, 30), steps=4)
-    expected = load_backend("torch").fit(model, train, case.data).history.step_loss
+    data = presets.random_data(model, 30)
+    case = replace(CASE, model=model, train=train, rows=30, read=lambda: data, steps=4)
+    expected = load_backend("torch").fit(model, train, data).history.step_loss
     np.testing.assert_allclose(Loop(case, loader=loader).run(8), expected, rtol=1e-9)
 
 

@@ -9,7 +9,7 @@ from backends.balancing import balance_of
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.layout import layout_of
-from bench.cases import Case
+from bench.case import Case
 from bench.parity.report import Report
 from shared_bottom.run.calls import epoch_calls
 from spec import initial_params, learning_rates
@@ -51,7 +51,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
 def single_steps(case: Case, steps: int) -> Iterator[Batches]:
     """The first `steps` steps of the case's run, one at a time; its epochs go on as long as it takes."""
     train = case.train
-    source = BatchSource(layout_of(case.model), case.data, train.batch_size, train.precision)
+    source = BatchSource(layout_of(case.model), case.read(), train.batch_size, train.precision)
     per_epoch = train.steps_per_epoch(source.rows)
     train = dataclasses.replace(train, epochs=max(train.epochs, -(-steps // per_epoch)))
     rates = learning_rates(train, train.epochs * per_epoch)
