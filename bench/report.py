@@ -54,8 +54,7 @@ def print_run(run: Run) -> None:
             ("device", lambda row: row.device),
             ("build\ns", lambda row: f"{row.build_seconds:.2f}"),
             ("first\ncall s", lambda row: f"{row.first_call_seconds:.2f}"),
-            ("pays\nafter", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
-            _memory(run),
+            *_start(run),
             ("steps", lambda row: str(row.steps)),
             (
                 f"loss of\nstep {run.rows[0].checked}" if run.rows else "loss",
@@ -86,11 +85,14 @@ def _speed(run: Run) -> list[Column]:
     ]
 
 
-def _memory(run: Run) -> Column:
-    """The peak; where several ways are compared on the host, what each of them adds to what was held before."""
-    if run.ways and not any(row.device_bytes for row in run.rows):
-        return "adds\nMB", lambda row: _optional(row.added_bytes, "{:,.0f}", 1e-6)
-    return "peak\nMB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)
+def _start(run: Run) -> list[Column]:
+    """In one way, when compiling pays, and the peak of memory; in several, what each adds to what was held before."""
+    if run.ways:
+        return [("adds\nMB", lambda row: _optional(row.added_bytes, "{:,.0f}", 1e-6))]
+    return [
+        ("pays\nafter", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
+        ("peak\nMB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
+    ]
 
 
 def conclusions(run: Run) -> Iterable[str]:

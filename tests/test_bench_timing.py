@@ -1,5 +1,6 @@
 """How the bench measures: what is timed, in which order; and that what it compares with trains the same network."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -67,6 +68,40 @@ def test_first_calls_come_first_and_repetitions_are_interleaved(monkeypatch):
     assert [len(row.step_microseconds) for row in run.rows] == [3, 3]
     assert [(row.loss, row.checked) for row in run.rows] == [(2.0, 3)] * 2
     assert len(run.matmul_gflops["fake"]) == 3
+
+
+def test_what_was_measured_before_is_freed(monkeypatch):
+    monkeypatch.setattr(timing, "SECONDS", 0.0)
+    machine = Machine(system="", processor="", cores=1, memory_bytes=None, versions={})
+    run = Run(command="", started="", case="", rows_from="", threads=1, caches="", machine=machine)
+    built = []
+
+    def build():
+        runner = Fake("one", [])
+        runner.itself = runner  # as a runner with a generator of its own is
+        assert all(reference() is None for reference in built)
+        built.append(weakref.ref(runner))
+        return runner
+
+    contestant = Contestant(case=CASE, backend="fake", execution="one", device="cpu", build=build)
+    for _ in range(3):
+        measure(run, FakeBackend(), "cpu", [contestant], 1, lambda text: None)
+    assert [len(row.step_microseconds) for row in run.rows] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("execution", "calls"), [("eager", [32, 8]), ("epoch", [40])])
+def test_calls_are_cut_as_those_of_the_training_loop(monkeypatch, execution, calls):
+    backend, lengths = load_backend("torch"), []
+
+    class Trainer:
+        def run(self, batches):
+            lengths.append(len(batches["learning_rate"]))
+            return np.zeros((lengths[-1], 1))
+
+    monkeypatch.setattr(backend, "trainer", lambda *arguments, **others: Trainer())
+    case = replace(CASE, train=replace(CASE.train, batch_size=16), steps=40)
+    BackendRunner(backend, case, execution, "cpu").run(40)
+    assert lengths == calls
 
 
 def test_a_repetition_is_the_mean_of_as_many_calls_as_fill_it(monkeypatch):
