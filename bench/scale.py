@@ -5,14 +5,13 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from bench.case import CHECKED, STEPS, Case
 from spec import Adam, CategoricalFeature, Dataset, ModelSpec, TaskSpec, TrainSpec, presets
+from spec.training import EmbeddingUpdates
 
-Updates = Literal["dense", "lazy"]
 BATCH = 1024
 VOCABULARIES = (10_000, 100_000, 1_000_000, 10_000_000)
 DENSE_UP_TO = 1_000_000
@@ -36,7 +35,7 @@ def vocabulary() -> list[Case]:
 
 
 def _both_updates(size: int) -> list[Case]:
-    ways: tuple[Updates, ...] = ("dense", "lazy") if size <= DENSE_UP_TO else ("lazy",)
+    ways: tuple[EmbeddingUpdates, ...] = ("dense", "lazy") if size <= DENSE_UP_TO else ("lazy",)
     model = ModelSpec(
         numeric=8,
         categorical=(
@@ -105,7 +104,7 @@ def _heads(width: int) -> tuple[TaskSpec, ...]:
     return tuple(TaskSpec(name=name, kind="binary", hidden=(width,)) for name in ("click", "purchase"))
 
 
-def _training(updates: Updates) -> TrainSpec:
+def _training(updates: EmbeddingUpdates) -> TrainSpec:
     return TrainSpec(optimizer=Adam(learning_rate=1e-3), batch_size=BATCH, seed=42, embedding_updates=updates)
 
 
