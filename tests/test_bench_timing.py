@@ -163,6 +163,52 @@ def test_the_loops_train_the_same_network(optimizer, loader):
     np.testing.assert_allclose(Loop(case, loader=loader).run(8), expected, rtol=1e-9)
 
 
+def test_the_sparse_loop_trains_by_lazy_updates():
+    """torch.optim.SparseAdam adds eps before the bias correction, the spec after it: a small eps makes no odds."""
+    model = ModelSpec(
+        numeric=3,
+        categorical=tuple(CategoricalFeature(name=name, vocabulary=50, dimension=4) for name in ("user", "item")),
+        trunk=(6, 5),
+        tasks=(TaskSpec(name="click", kind="binary", hidden=(4,)),),
+    )
+    train = TrainSpec(
+        optimizer=Adam(learning_rate=0.01, eps=1e-14),
+        schedule=Schedule(kind="cosine"),
+        batch_size=8,
+        epochs=4,
+        precision="float64",
+        execution="eager",
+        device="cpu",
+        embedding_updates="lazy",
+    )
+    data = presets.random_data(model, 30)
+    case = replace(CASE, model=model, train=train, rows=30, read=lambda: data, steps=4)
+    lazy, dense = (
+        load_backend("torch").fit(model, replace(train, embedding_updates=updates), data).history.step_loss
+        for updates in ("lazy", "dense")
+    )
+    losses = Loop(case, loader=False).run(16)
+    np.testing.assert_allclose(losses, lazy, rtol=1e-9)
+    assert np.abs(losses / dense - 1).max() > 1e-5
+
+
+@pytest.mark.parametrize(
+    ("fields", "supported"),
+    [
+        ({}, True),
+        ({"clip_norm": 1.0}, False),
+        ({"optimizer": Adam(weight_decay=0.1)}, False),
+        ({"optimizer": AdamW()}, False),
+        ({"optimizer": SGD()}, False),
+    ],
+    ids=str,
+)
+def test_the_sparse_loop_leaves_out_what_it_has_no_code_for(fields, supported):
+    lazy = replace(CASE, train=replace(CASE.train, embedding_updates="lazy", **fields))
+    assert supports(lazy) is supported
+    assert supports(replace(lazy, train=replace(lazy.train, embedding_updates="dense")))
+
+
 @pytest.mark.parametrize("fields", [{"length": 2}, {"trainable": False}, {"table": "size"}], ids=str)
 def test_the_loops_leave_out_what_they_have_no_code_for(fields):
     features = [CategoricalFeature(name=name, vocabulary=5, dimension=2) for name in ("colour", "size")]
