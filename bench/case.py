@@ -41,9 +41,8 @@ class Case:
     """The step, counted from 1, at which every row of the table must have the same loss."""
     reference: str | None = REFERENCES[1]
     """The loop that the backends are compared with; None if another way of the variant has it."""
-    large: bool = False
-    """Whether its arrays are large. Then a variant is measured alone and freed before the next one is built, and
-    executions that take tens of milliseconds a step are left out unless the user names them."""
+    quick: bool = False
+    """Whether executions that take tens of milliseconds a step are left out, unless the user names one."""
     left_out: str = ""
     """What the family leaves out and why, in words for the report."""
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.util
-import itertools
 import os
 import shlex
 import signal
@@ -74,7 +73,7 @@ def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Pla
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
     executions = tuple(backend.costs) if options.execution == "all" else (options.execution,)
     left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
-    if options.execution == "all" and cases[0].large:
+    if options.execution == "all" and cases[0].quick:
         slow = tuple(execution for execution in executions if backend.costs[execution].step > SLOW)
         executions = tuple(execution for execution in executions if execution not in slow)
         left_out += [
@@ -155,9 +154,8 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
         if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
             say(f"{backend.name}: warming up")
             warm_up(backend, executions, device)
-        for _, together in itertools.groupby(cases, lambda case: case.large and case.variant):
-            contestants = [other for case in together for other in _contestants(backend, case, executions, device)]
-            measure(run, backend, device, contestants, options.repetitions, say)
+        contestants = [contestant for case in cases for contestant in _contestants(backend, case, executions, device)]
+        measure(run, backend, device, contestants, options.repetitions, say)
         if len(cases) == 1 and 1 < len(executions) == len(backend.costs):
             steps = {length: backend.best_execution(cases[0].model, cases[0].train, length) for length in RUN_LENGTHS}
             run.auto[backend.name] = steps

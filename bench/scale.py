@@ -60,7 +60,7 @@ def _both_updates(size: int) -> list[Case]:
             # A dense step may take as long as a hundred lazy ones.
             steps=CHECKED if way == "dense" and size > DENSE_UP_TO // 10 else STEPS,
             reference=Case.reference if way == "lazy" else None,
-            large=True,
+            quick=True,
             left_out=f"dense updates of more than {DENSE_UP_TO:,} ids: each step would pass over gigabytes",
         )
         for way in ways
@@ -94,7 +94,7 @@ def _both_places(model: ModelSpec, files: "RowFiles") -> list[Case]:
             read=functools.partial(files.read, mapped=way == "mapped"),
             steps=min(files.rows // BATCH, ROW_STEPS),
             reference=None if way == "mapped" else Case.reference,
-            large=True,
+            quick=True,
         )
         for way in ("memory", "mapped")
     ]

@@ -104,21 +104,16 @@ def measure(
     repetitions: int,
     say: Callable[[str], None],
 ) -> None:
-    """Add to `run.rows`, so that what was measured stays when this is interrupted.
+    """Fill `run.rows`, so that what was measured stays when this is interrupted.
 
     Repetitions are interleaved: each runs all contestants once, so that a machine that slows down hurts all alike.
     """
-    gc.collect()  # contestants that were measured before may be large
-    runners, rows = [], []
+    runners = []
     for contestant in contestants:
-        say(
-            row_name(
-                backend.name, contestant.backend, contestant.execution, contestant.case.way, contestant.case.variant
-            )
-        )
+        case = contestant.case
+        say(row_name(backend.name, contestant.backend, contestant.execution, case.way, case.variant))
         runner, row = first_call(contestant, backend)
         runners.append(runner)
-        rows.append(row)
         run.rows.append(row)
     for runner in runners:  # what a first warm call does once is no part of the others
         runner.run(runner.steps)
@@ -127,7 +122,7 @@ def measure(
     gc.collect()
     for repetition in range(repetitions):
         say(f"{backend.name}: repetition {repetition + 1} of {repetitions}")
-        for runner, row in zip(runners, rows, strict=True):
+        for runner, row in zip(runners, run.rows, strict=True):
             row.step_microseconds.append(repeat(functools.partial(runner.run, runner.steps)) / runner.steps * 1e6)
         peaks.append(2 * MATMUL**3 / repeat(product) / 1e9)
 
@@ -135,7 +130,7 @@ def measure(
 def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, Row]:
     """Build the run and train its first steps."""
     case = contestant.case
-    case.read()  # so that making them is no part of building
+    case.read()  # the first time, they may have to be made: that is no part of building
     memory = PeakMemory()
     start = time.perf_counter()
     runner = contestant.build()

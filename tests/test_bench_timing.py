@@ -1,6 +1,5 @@
 """How the bench measures: what is timed, in which order; and that what it compares with trains the same network."""
 
-import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -68,25 +67,6 @@ def test_first_calls_come_first_and_repetitions_are_interleaved(monkeypatch):
     assert [len(row.step_microseconds) for row in run.rows] == [3, 3]
     assert [(row.loss, row.checked) for row in run.rows] == [(2.0, 3)] * 2
     assert len(run.matmul_gflops["fake"]) == 3
-
-
-def test_what_was_measured_before_is_freed(monkeypatch):
-    monkeypatch.setattr(timing, "SECONDS", 0.0)
-    machine = Machine(system="", processor="", cores=1, memory_bytes=None, versions={})
-    run = Run(command="", started="", case="", rows_from="", threads=1, caches="", machine=machine)
-    built = []
-
-    def build():
-        runner = Fake("one", [])
-        runner.itself = runner  # as a runner with a generator of its own is
-        assert all(reference() is None for reference in built)
-        built.append(weakref.ref(runner))
-        return runner
-
-    contestant = Contestant(case=CASE, backend="fake", execution="one", device="cpu", build=build)
-    for _ in range(3):
-        measure(run, FakeBackend(), "cpu", [contestant], 1, lambda text: None)
-    assert [len(row.step_microseconds) for row in run.rows] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("execution", "calls"), [("eager", [32, 8]), ("epoch", [40])])
