@@ -90,7 +90,7 @@ def test_a_balance_beyond_tolerance_is_named(monkeypatch):
         (["--case", "tasks"], "--case: expected one network, got tasks, a family of 7"),
         (
             ["--case", "narrow"],
-            "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got 'narrow'",
+            "--case: expected one of tutorial, census, wide, tasks, batch, vocabulary, rows or a FILE.toml, got",
         ),
         (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml'"),
         (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),
