@@ -15,6 +15,7 @@ import numpy as np
 
 from backends.gather import gather
 from backends.layout import Layout
+from backends.lazy import touch
 from backends.stacks import TiedStack
 from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
 from spec.model import TaskSpec
@@ -25,6 +26,7 @@ Batches = dict[str, np.ndarray]
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
   labels.<i> (steps, tasks…, rows, outputs) where each output has a label, else without the last axis; int32 classes;
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
+  touched.<table> int32 (steps, length): with lazy embedding updates, see `backends.lazy`;
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
 What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
 
@@ -54,6 +56,7 @@ class BatchSource:
         columns, _ = self._encode(data.take(slice(1)))
         self._row_bytes = sum(column.nbytes for column in columns.values())
         self._row_bytes += len(layout.tasks) * np.dtype(precision).itemsize  # the shares
+        self._row_bytes += 4 * sum(len(table.columns) for table in layout.tables if layout.lazy)  # what it names
         self._encoded = None if data.mapped else self._encode(data)
 
     def steps_per_call(self) -> int:
@@ -67,6 +70,8 @@ class BatchSource:
         last_step = order[len(order) + padding - self.batch_size :]
         columns, weights = self._rows(np.concatenate([order, np.resize(last_step, padding)]))
         batches = {name: self._steps(name, column) for name, column in columns.items()}
+        if "categorical" in batches:
+            batches |= touch(self.layout, batches["categorical"])
         return batches | self._shares(len(order), weights)
 
     def _rows(self, index: np.ndarray) -> tuple[Batches, list[np.ndarray]]:
