@@ -22,6 +22,7 @@ from shared_bottom.folder import (
 )
 from shared_bottom.predictions import in_column_units, metrics_in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
+from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
@@ -51,7 +52,8 @@ def fit(options: FitExperiment) -> None:
         # A run that goes on starts from parameters that are saved, so that it needs no file of embeddings.
         goes_on = bool(checkpoint_paths(checkpoints))
         given = given_values(experiment.data, WORKING_FOLDER, known=read_given(out) if goes_on else {})
-        columns, training, validation = read_table(experiment, given=given)
+        cache = None if options.no_cache else options.cache or default_folder()
+        columns, training, validation = read_table(experiment, given=given, cache=cache)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
