@@ -108,7 +108,6 @@ CHANGES = {
     "missing values of a column": {"numeric": (NumericColumn(name="age", missing=("", "31")),)},
     "the weight": {"weight": None},
     "the memory, which decides where sums are cut": {"memory_mb": 2},
-    "the share for validation": {"validation_fraction": 0.7},
     "what is positive": {
         "labels": experiment().data.labels | {"click": LabelColumn(columns=("click",), positive="0")},
     },
@@ -130,6 +129,13 @@ def test_the_seed_decides_the_encoding_only_where_it_sets_rows_aside(tmp_path, f
         other = replace(spec, train=replace(spec.train, seed=77))
         assert_same(read_table(other, tmp_path, cache=folder / spec.data.train[0]), read_table(other, tmp_path))
         assert len(names(folder / spec.data.train[0])) == entries_made
+
+
+def test_the_share_for_validation_decides_the_encoding(tmp_path, folder, large):
+    for share in (0.3, 0.4):
+        spec = with_data(large, validation_fraction=share)
+        assert_same(read_table(spec, tmp_path, cache=folder), read_table(spec, tmp_path))
+    assert len(names(folder)) == 2
 
 
 def test_the_outputs_and_the_kind_of_a_task_decide_the_encoding(tmp_path, folder, small):

@@ -14,15 +14,15 @@ def cache(options: Cache) -> None:
     if options.cache is not None and not folder.is_dir():
         raise ValueError(f"--cache: expected a folder, got {str(folder)!r}")
     listed = clear(folder) if options.clear else entries(folder)
-    size = gigabytes(sum(entry.size for entry in listed))
+    size, where = gigabytes(sum(entry.size for entry in listed)), f"encoded tables in {folder}"
     if options.clear:
-        print(f"{folder}: removed {len(listed)} encoded tables, {size}")
+        print(f"{where}: removed {len(listed)}, {size}")
         return
-    title = f"{folder}: {len(listed)} encoded tables, {size} of {gigabytes(limit)}"
-    if not listed:
+    title = f"{where}: {len(listed)}, {size} of at most {gigabytes(limit)}"
+    if listed:
+        print_table(title, ["table", "training rows", "validation rows", "size", "last used"], map(cells, listed))
+    else:
         print(title)
-        return
-    print_table(title, ["table", "training rows", "validation rows", "size", "last used"], map(cells, listed))
 
 
 def cells(listed: Listed) -> Sequence[str]:

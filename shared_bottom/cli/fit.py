@@ -46,6 +46,8 @@ def fit(options: FitExperiment) -> None:
     experiment, out, backend = options.experiment, options.out, choose_backend(options.backend)
     checkpoints = out / CHECKPOINTS
     check_options(checkpoints, options.save_every, 1, options.resume)
+    if options.no_cache and options.cache is not None:
+        raise ValueError(f"--cache: expected none with --no-cache, got {str(options.cache)!r}")
     if options.tensorboard:
         check_events()
     with run_folder(out, resume=options.resume):
