@@ -56,11 +56,9 @@ class Plan(FitRequest):
 
     def trainer(self, execution: str, start: Snapshot | None) -> Trainer:
         """The backend's trainer, at the run's beginning or where `start` was taken."""
+        slots, balance = (start.slots, start.balance) if start else (None, None)
         params = self.parameters(start)
-        vector, frozen = self.layout.to_vector(params), self.layout.frozen_tensors(params)
-        slots = {name: self.layout.to_vector(slot) for name, slot in start.slots.items()} if start else None
-        balance = start.balance if start else None
-        return self.backend.trainer(self.model, self.train, vector, execution, self.device, slots, balance, frozen)
+        return self.backend.trainer(self.model, self.train, params, execution, self.device, slots, balance)
 
 
 def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
@@ -85,7 +83,7 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
         backend=backend,
         monitor=monitor,
         initial=initial,
-        layout=layout_of(model),
+        layout=layout_of(model, train.step_spec.lazy_batch),
         device=backend.resolve_device(train.device),
         learning_rates=rates_of(train, train.epochs * train.steps_per_epoch(data.rows)),
     )

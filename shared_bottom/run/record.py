@@ -6,7 +6,7 @@ import numpy as np
 
 from backends.balancing import balance_of
 from backends.layout import Layout
-from backends.trainer import Trainer
+from backends.trainer import Trainer, params_of, slots_of
 from spec.params import Params
 from spec.results import DivergenceError, Epoch, History
 from spec.training import TrainSpec
@@ -93,7 +93,7 @@ class Record:
 
     def params(self) -> Params:
         """The parameters so far."""
-        return self._layout.to_params(self._trainer.params(), self._frozen)
+        return params_of(self._trainer, self._layout, self._frozen)
 
     def balance(self) -> Params:
         """What balancing keeps, so far: see `backends.balancing`."""
@@ -129,12 +129,12 @@ class Record:
         )
 
     def snapshot(self) -> Snapshot:
-        """All that is needed to go on from here."""
+        """All that is needed to go on from here. Its arrays may be views of the trainer's, until that goes on."""
         return Snapshot(
             backend=self._backend,
             step=self.step,
-            params=self.params(),
-            slots={name: self._layout.to_params(slot) for name, slot in self._trainer.slots().items()},
+            params=params_of(self._trainer, self._layout, self._frozen, copy=False),
+            slots=slots_of(self._trainer, self._layout, copy=False),
             balance=self.balance(),
             history=self.history(),
             best=self.best,
