@@ -27,6 +27,7 @@ from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
 from shared_bottom.trained import Trained, choose_backend
+from spec.data import Dataset
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
@@ -35,6 +36,10 @@ from spec.validation import one_line
 
 WORKING_FOLDER = Path()
 """The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
+
+MOST = 1_000_000
+"""The most training rows that are evaluated when there are no validation rows, and the most rows of a report. The AUC
+and the plots need these rows' labels and predictions in memory at once."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -66,8 +71,8 @@ def fit(options: FitExperiment) -> None:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         if given and not goes_on:
             write_given(out, given)
-        evaluated = training if validation is None else validation
-        evaluated_on = "training rows" if validation is None else "validation rows"
+        evaluated, evaluated_on = (validation, "validation rows") if validation else spaced(training, "training rows")
+        reported, reported_on = spaced(evaluated, evaluated_on)
         facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
@@ -87,12 +92,14 @@ def fit(options: FitExperiment) -> None:
                 model=model,
                 train=experiment.train,
                 history=history,
-                labels=in_column_units(columns, evaluated.labels) if predictions else {},
-                predictions=in_column_units(columns, predictions),
-                sample_weight=evaluated.sample_weight if predictions else None,
-                task_weight=evaluated.task_weight if predictions else None,
+                labels=in_column_units(columns, reported.labels) if predictions else {},
+                predictions=in_column_units(
+                    columns, {task: p[:: spacing(evaluated)] for task, p in predictions.items()}
+                ),
+                sample_weight=reported.sample_weight if predictions else None,
+                task_weight=reported.task_weight if predictions else None,
                 classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
-                evaluated_on=evaluated_on,
+                evaluated_on=reported_on,
                 extra=facts,
                 columns=[HEADER, *map(cells, columns.summary)],
             )
@@ -135,6 +142,17 @@ def fit(options: FitExperiment) -> None:
     if not end.exists():
         say("error", f"{end}: expected the checkpoint of the run's end, which could not be saved; the rest is complete")
         raise SystemExit(1)
+
+
+def spacing(rows: Dataset) -> int:
+    """Every how manyth row is to be taken, so that they are at most MOST."""
+    return -(-rows.rows // MOST)
+
+
+def spaced(rows: Dataset, called: str) -> tuple[Dataset, str]:
+    """Rows, or as many of them as are looked at, from the first to the last; and what they are called."""
+    every = spacing(rows)
+    return (rows, called) if every == 1 else (rows.take(slice(None, None, every)), f"{called}, one in {every}")
 
 
 def save_model(out: Path, trained: Trained, end: Path) -> None:
