@@ -66,7 +66,7 @@ class Record:
         self.best: Best | None = None
         self.step = 0
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
-        self._execution, self._device, self._backend = execution, device, backend
+        self.execution, self._device, self._backend = execution, device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
         """Those of all steps, and behind them room for more."""
@@ -114,14 +114,14 @@ class Record:
         places = dict(zip((task.name for task in tasks), self._layout.task_places, strict=True))
         factors = losses[:, self._columns :]
         return History(
-            execution=self._execution,
+            execution=self.execution,
             device=self._device,
             step_loss=losses[:, 0],
             task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
             task_weight={
                 task.name: factors[:, places[task.name]]
                 if self._train.balancing.changes_weights
-                else np.full(len(losses), task.weight)
+                else np.broadcast_to(task.weight, len(losses))
                 for task in tasks
             },
             epochs=self.epochs,
