@@ -9,8 +9,9 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from backends.balancing import initial_balance, to_vectors
-from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
+from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, encode_inputs
 from backends.layout import layout_of
+from backends.lazy import PARAMS
 from backends.trainer import Trainer
 from spec.backend import Backend
 from spec.balancing import Balancing
@@ -19,7 +20,7 @@ from spec.flops import step_flops
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
 from spec.tasks import Link
-from spec.training import Device, Optimizer, TrainSpec
+from spec.training import Device, EmbeddingUpdates, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
@@ -65,6 +66,8 @@ class SharedBackend(Backend):
     """The kinds of optimizer that the backend has. A folder that has all of them need not say so."""
     balancings: ClassVar[Collection[str]] = tuple(balancing.kind for balancing in get_args(Balancing))
     """The kinds of balancing that the backend has. A folder that has all of them need not say so."""
+    embedding_updates: ClassVar[Collection[str]] = get_args(EmbeddingUpdates)
+    """The embedding updates that the backend has. A folder that has all of them need not say so."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:
@@ -130,6 +133,7 @@ class SharedBackend(Backend):
             ("execution", execution, ("auto", *self.costs)),
             ("optimizer", train.optimizer.kind, self.optimizers),
             ("balancing", train.balancing.kind, self.balancings),
+            ("embedding_updates", train.embedding_updates, self.embedding_updates),
         ):
             if asked not in supported:
                 expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
@@ -141,24 +145,23 @@ class SharedBackend(Backend):
         self,
         model: ModelSpec,
         train: TrainSpec,
-        params: np.ndarray,
+        params: Mapping[str, np.ndarray],
         execution: str,
         device: str,
-        slots: Mapping[str, np.ndarray] | None = None,
+        slots: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         balance: Params | None = None,
-        frozen: Mapping[str, np.ndarray] | None = None,
     ) -> Trainer:
-        """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given.
-
-        frozen: the layout's frozen tensors by name, where it has any.
+        """A run that starts from `params`, and from `slots` and `balance` if given: all by the spec's names.
 
         Raises UnsupportedError if the backend has no code for it.
         """
         self.check_training(train, execution)
-        layout, native = layout_of(model), self.native_device(device)
+        layout, native = layout_of(model, train.step_spec.lazy_batch), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
-        vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)
-        return self.trainer_type(model, train.step_spec, vector, native, execution, slots, balance, frozen or {})
+        vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)
+        tables = {name: layout.lazy_tables(values) for name, values in {PARAMS: params, **(slots or {})}.items()}
+        frozen = layout.frozen_tensors(params)
+        return self.trainer_type(model, train.step_spec, vector, native, execution, vectors, tables, balance, frozen)
 
     def predict(
         self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
@@ -167,13 +170,10 @@ class SharedBackend(Backend):
         precision = check_params(model, params)
         data.check(model, labels=False, precision=precision)
         network = self.build(model, params, device=device)
-        inputs = encode_inputs(layout_of(model), data, precision)
-        row_bytes = sum(array[:1].nbytes for array in inputs.values())
+        layout, inputs = layout_of(model), Dataset(numeric=data.numeric, categorical=data.categorical)
+        row_bytes = sum(array.nbytes for array in encode_inputs(layout, inputs.take(slice(1)), precision).values())
         size = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes))
-        chunks = [
-            self.logits(network, {name: array[rows] for name, array in inputs.items()})
-            for rows in row_chunks(data.rows, size)
-        ]
+        chunks = [self.logits(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)]
         predictions = {}
         for task in model.tasks:
             logits = np.concatenate([chunk[task.name] for chunk in chunks])[: data.rows]
