@@ -9,8 +9,9 @@ import pytest
 from bench.cases import load_cases
 from bench.parity.__main__ import choose
 from bench.parity.compare import compare_backends
-from spec import Experiment, GradNorm, UncertaintyWeighting, load_backend, presets, to_toml
+from spec import Experiment, GradNorm, TrainSpec, UncertaintyWeighting, load_backend, presets, to_toml
 from tests.helpers.backends import BACKENDS
+from tests.helpers.parity import LISTS, example_model
 
 
 def parity(*arguments):
@@ -57,6 +58,18 @@ def test_it_takes_a_file_with_a_table(file):
     assert done.returncode == 0, done.stderr
     assert f"{file.stem}, 5 steps" in done.stdout
     assert "beyond 1e-09: nothing" in done.stdout
+
+
+def test_it_compares_lazy_embedding_updates(tmp_path):
+    file, report = tmp_path / "lazy.toml", tmp_path / "report.json"
+    model = example_model("tied", categorical=LISTS)
+    train = TrainSpec(embedding_updates="lazy", batch_size=2)
+    file.write_text(to_toml(Experiment(model=model, train=train)))
+    done = parity("--case", str(file), "--steps", "10", "--json", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "beyond 1e-09: nothing" in done.stdout
+    found = json.loads(report.read_text())["largest"]
+    assert all(found[quantity]["difference"] < 1e-9 for quantity in ("loss total", "gradient", "parameter"))
 
 
 def test_a_balance_beyond_tolerance_is_named(monkeypatch):

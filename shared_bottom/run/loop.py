@@ -6,7 +6,7 @@ import warnings
 from backends.batches import BatchSource
 from backends.trainer import Trainer
 from shared_bottom.run.calls import SHORT_CALL, epoch_calls
-from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
+from shared_bottom.run.metrics import Evaluation, UndefinedMetricWarning, predicted
 from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record, Snapshot
@@ -72,11 +72,11 @@ def validate(plan: Plan, record: Record, entry: Epoch) -> None:
     """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
     assert plan.validation is not None
     params = record.params()
-    predictions = plan.backend.predict(plan.model, params, plan.validation, device=plan.train.device)
+    pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device)
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-        entry["metrics"] = evaluate(plan.model, predictions, plan.validation)
+        entry["metrics"] = Evaluation(plan.model, pieces).metrics()
     if plan.monitor is None:
         return
     entry["monitor"] = value = plan.monitor.value(entry["metrics"])

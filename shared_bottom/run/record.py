@@ -121,7 +121,7 @@ class Record:
             task_weight={
                 task.name: factors[:, places[task.name]]
                 if self._train.balancing.changes_weights
-                else np.full(len(losses), task.weight)
+                else np.broadcast_to(task.weight, len(losses))
                 for task in tasks
             },
             epochs=self.epochs,
