@@ -23,8 +23,8 @@ DRAWN_STEPS = 512
 """Steps of an epoch: enough that the rows which they name do not all stay in the processor's caches."""
 ROWS = (100_000, 1_000_000, 10_000_000)
 ROW_VOCABULARIES = (300, 1_000, 3_000, 10_000, 30_000, 50_000, 80_000, 100_000)
-ROW_STEPS = 2048
-"""Steps of a call at most: as many as the training loop puts into one, to a power of two."""
+ROW_STEPS = 576
+"""Steps of a call at most: nearly as many as those whose rows the training loop gathers at once."""
 BLOCK = 100_000
 """Rows that are drawn and written at a time."""
 
