@@ -202,6 +202,7 @@ class TestCases:
     def test_vocabularies_are_trained_densely_up_to_a_size(self, monkeypatch):
         monkeypatch.setattr("bench.scale.VOCABULARIES", (100, 1_000))
         monkeypatch.setattr("bench.scale.DENSE_UP_TO", 100)
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
         cases = load_cases("vocabulary", None)
         assert [(case.variant, case.train.embedding_updates) for case in cases] == [
             ("100 ids", "dense"),
@@ -222,6 +223,7 @@ class TestCases:
     )
     def test_which_executions_are_measured(self, monkeypatch, name, jax, torch):
         monkeypatch.setattr("bench.scale.VOCABULARIES", (100,))
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
         for case in load_cases(name, None):
             assert [list(case.executions(load_backend(backend).costs)) for backend in ("jax", "torch")] == [jax, torch]
             assert list(case.executions({"eager": Cost(0.0, 1.0, 1e9)})) == ["eager"]
