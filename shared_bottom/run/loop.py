@@ -71,7 +71,7 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
 def validate(plan: Plan, record: Record, entry: Epoch) -> None:
     """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
     assert plan.validation is not None
-    params = record.params()
+    params = record.params(copy=False)
     pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device)
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
@@ -81,4 +81,4 @@ def validate(plan: Plan, record: Record, entry: Epoch) -> None:
         return
     entry["monitor"] = value = plan.monitor.value(entry["metrics"])
     if plan.monitor.better(value, record.best.value if record.best else None):
-        record.best = Best(epoch=entry["epoch"], step=record.step, value=value, params=params)
+        record.best = Best(epoch=entry["epoch"], step=record.step, value=value, params=record.params())
