@@ -29,6 +29,8 @@ class Trained:
     """The backend that predicts, which need not be the one that trained; None: the first that is installed."""
     device: Device = "auto"
     """Where to predict."""
+    threads: int | None = None
+    """The processor's threads that predict, as for `spec.Backend.fit`."""
     history: History | None = None
     """How the training went, if it was in this process."""
 
@@ -51,7 +53,7 @@ class Trained:
 
         backend, tally = choose_backend(self.backend), Tally()
         batches = stream_rows(self.columns, rows, tally=tally)
-        predictions = (self.predict_encoded(backend, batch, self.device) for batch in batches)
+        predictions = (self.predict_encoded(backend, batch) for batch in batches)
         table = pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
         warn_of_unknown(tally, self.columns)
         return table
@@ -68,21 +70,18 @@ class Trained:
 
         backend, tally = choose_backend(self.backend), Tally()
         batches = stream_rows(self.columns, rows, labels=True, tally=tally)
-        data, predictions = without_inputs(
-            (batch, self.predict_encoded(backend, batch, self.device)) for batch in batches
-        )
+        data, predictions = without_inputs((batch, self.predict_encoded(backend, batch)) for batch in batches)
         warn_of_unknown(tally, self.columns)
         return metrics_in_column_units(self.columns, self.model, predictions, data)
 
-    def predict_encoded(self, backend: Backend, rows: Dataset, device: Device) -> Params:
+    def predict_encoded(self, backend: Backend, rows: Dataset) -> Params:
         """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
 
         backend: the backend that computes them.
         rows: the block, encoded. Labels and weights are not used.
-        device: where to compute.
         """
         inputs = Dataset(numeric=rows.numeric, categorical=rows.categorical)
-        return backend.predict(self.model, self.params, inputs, device=device)
+        return backend.predict(self.model, self.params, inputs, device=self.device, threads=self.threads)
 
 
 def fit_table(
@@ -95,6 +94,7 @@ def fit_table(
     save_every: int | None = None,
     keep: int = 3,
     resume: bool = False,
+    threads: int | None = None,
     progress: ProgressMode = "auto",
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
@@ -105,7 +105,7 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, progress: as for `spec.Backend.fit`.
 
     Nothing is written but checkpoints; `write_trained` saves the result. Raises ValueError, in one line, if the
     experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
@@ -127,6 +127,7 @@ def fit_table(
         save_every=save_every,
         keep=keep,
         resume=resume,
+        threads=threads,
         progress=progress,
     )
     return Trained(
@@ -135,6 +136,7 @@ def fit_table(
         params=fitted.params,
         backend=chosen.name,
         device=experiment.train.device,
+        threads=threads,
         history=fitted.history,
     )
 

@@ -13,13 +13,22 @@ from tests.test_imports import ROOT, modules
 ONLY_TORCH = {
     "__init__": ["Backend.missing"],
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
-    "settings": ["use_full_precision", "open_compile_cache", "missing_compiler", "is_default", "default_folder"],
+    "settings": [
+        "set_thread_count",
+        "use_full_precision",
+        "open_compile_cache",
+        "missing_compiler",
+        "is_default",
+        "default_folder",
+    ],
     "training": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {
     "layers": ["Frozen"],
+    "__init__": ["Backend.check_threads"],
     "optimizers": ["transformation", "AdamState", "AdagradState"],
+    "settings": ["start", "has_started"],
     "training": ["as_arguments"],
 }
 """By file: what only JAX needs."""

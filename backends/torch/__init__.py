@@ -1,16 +1,17 @@
 """The PyTorch backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from backends.base import Cost, SharedBackend
+from backends.base import MANY_FLOPS, Cost, SharedBackend
 from backends.batches import Batches
 from backends.layout import native_arrays
 from backends.torch.model import Network
-from backends.torch.settings import missing_compiler, scope
+from backends.torch.settings import missing_compiler, scope, thread_count
 from backends.torch.training import Trainer, make_gradient
 from spec.model import ModelSpec
 from spec.params import Params
@@ -40,6 +41,16 @@ class Backend(SharedBackend):
     def native_device(self, device: str) -> torch.device:
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
+
+    @contextmanager
+    def computing(self, threads: int | None, flops: int) -> Iterator[int]:
+        """A block in which the calling thread computes with so many threads, and which says with how many.
+
+        At most as many as PyTorch has here: all cores, unless OMP_NUM_THREADS or torch.set_num_threads says otherwise.
+        """
+        number = threads or (1 if flops < MANY_FLOPS else torch.get_num_threads())
+        with thread_count(number):
+            yield number
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

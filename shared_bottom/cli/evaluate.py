@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 
 from shared_bottom.cli.dialect import in_dialect
 from shared_bottom.cli.options import Evaluate
@@ -17,6 +18,7 @@ from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
 from shared_bottom.trained import choose_backend
 from spec.data import Dataset, label_present
+from spec.machine import check_threads
 from spec.model import ModelSpec
 
 
@@ -27,8 +29,10 @@ def evaluate(options: Evaluate) -> None:
     a metric such as the AUC needs all of them at once.
     """
     check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
+    check_threads(options.threads)
     check_max_unknown(options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
+    trained = replace(trained, device=options.device, threads=options.threads)
     columns, model = in_dialect(trained.columns, options.dialect), trained.model
     source = source_of(options.data or columns.data.test)
     if not source.files:
@@ -36,7 +40,7 @@ def evaluate(options: Evaluate) -> None:
     check_output("--json", options.json, source.files)
     tally = Tally()
     data, predictions = without_inputs(
-        (rows, trained.predict_encoded(backend, rows, options.device))
+        (rows, trained.predict_encoded(backend, rows))
         for rows in stream_rows(columns, source, labels=True, tally=tally)
     )
     check_unknown(tally, options.max_unknown)

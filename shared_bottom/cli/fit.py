@@ -27,6 +27,7 @@ from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
 from shared_bottom.trained import Trained, choose_backend
 from spec.files import to_toml
+from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
@@ -44,6 +45,7 @@ def fit(options: FitExperiment) -> None:
     """
     experiment, out, backend = options.experiment, options.out, choose_backend(options.backend)
     checkpoints = out / CHECKPOINTS
+    check_threads(options.threads)
     check_options(checkpoints, options.save_every, 1, options.resume)
     if options.tensorboard:
         check_events()
@@ -108,6 +110,7 @@ def fit(options: FitExperiment) -> None:
                 checkpoint=checkpoints,
                 save_every=options.save_every,
                 resume=options.resume,
+                threads=options.threads,
                 progress="none" if options.quiet else "lines",
             )
         except DivergenceError as error:
@@ -120,7 +123,9 @@ def fit(options: FitExperiment) -> None:
         save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
         with keeping(f"the trained model is kept: {out / MODEL}"):
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-            predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
+            predictions = backend.predict(
+                model, fitted.params, evaluated, device=experiment.train.device, threads=options.threads
+            )
             report(fitted.history, predictions)
     if not options.quiet:
         print()  # after the lines of progress
@@ -158,6 +163,6 @@ def outcome(model: ModelSpec, history: History) -> dict[str, str]:
     best_epoch = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
     return {
         "Parameters": f"{parameter_count(model):,}",
-        "Execution": f"{history.execution} on the {history.device}",
+        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}",
         "Epochs": f"{len(history.epochs)}{best_epoch}",
     }

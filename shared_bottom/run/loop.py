@@ -8,15 +8,23 @@ from shared_bottom.run.calls import SHORT_CALL, epoch_calls
 from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
 from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
-from shared_bottom.run.record import Best, Record
+from shared_bottom.run.record import Best, Record, Snapshot
 from shared_bottom.run.saver import Saver
+from spec.flops import step_flops
 from spec.params import frozen_parameters
 from spec.results import Epoch, Fitted
 
 
 def run_loop(plan: Plan, saver: Saver) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
-    train, start = plan.train, saver.start()
+    start = saver.start()
+    with plan.backend.computing(plan.threads_of(start), step_flops(plan.model, plan.train.batch_size)) as threads:
+        return run_from(plan, saver, start, threads)
+
+
+def run_from(plan: Plan, saver: Saver, start: Snapshot | None, threads: int) -> Fitted:
+    """Train from the beginning or from where `start` was taken, with the threads that the calling thread has."""
+    train = plan.train
     execution = plan.execution(start)
     trainer = plan.trainer(execution, start)
     record = Record(
@@ -26,6 +34,7 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
         frozen={name: plan.parameters(start)[name].copy() for name in frozen_parameters(plan.model)},
         execution=execution,
         device=plan.device,
+        threads=threads,
         backend=plan.backend.name,
     )
     if start is not None:
@@ -46,7 +55,7 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
                     saver.after_call(record)
                 entry = record.end_epoch(epoch, plan.steps_per_epoch)
                 if plan.validation is not None:
-                    validate(plan, record, entry)
+                    validate(plan, record, entry, threads)
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
@@ -61,11 +70,14 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
     return plan.monitor is not None and epoch - best_epoch >= plan.monitor.patience
 
 
-def validate(plan: Plan, record: Record, entry: Epoch) -> None:
-    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
+def validate(plan: Plan, record: Record, entry: Epoch, threads: int) -> None:
+    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far.
+
+    They are computed with the run's number of threads, so that a resumed run ends like one that never stopped.
+    """
     assert plan.validation is not None
     params = record.params()
-    predictions = plan.backend.predict(plan.model, params, plan.validation, device=plan.train.device)
+    predictions = plan.backend.predict(plan.model, params, plan.validation, device=plan.train.device, threads=threads)
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
             warnings.simplefilter("ignore", UndefinedMetricWarning)
