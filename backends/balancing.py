@@ -31,21 +31,24 @@ def initial_balance(train: TrainSpec, tasks: int) -> Params:
 
 
 def to_vectors(
-    layout: Layout, train: TrainSpec, params: np.ndarray, slots: Mapping[str, np.ndarray], balance: Params
+    layout: Layout,
+    train: TrainSpec,
+    params: Mapping[str, np.ndarray],
+    slots: Mapping[str, Mapping[str, np.ndarray]],
+    balance: Params,
 ) -> tuple[np.ndarray, dict[str, np.ndarray], Params]:
-    """The network's vectors (parameters,) with the learned numbers behind them, and the rest of the balance.
-
-    All in the layout's order of tasks.
+    """The network's parameters and slots as the layout's vectors, with the learned numbers behind them; and the rest of
+    the balance, in the layout's order of tasks.
     """
     place = layout.task_places
     balance = {name: numbers[np.argsort(place)] for name, numbers in balance.items()}
     learned = train.balancing.learned
-    vector = np.concatenate([params, *(balance[name] for name in learned)])
-    slots = {
-        slot: np.concatenate([network, *(balance[f"{name}.{slot}"] for name in learned)])
-        for slot, network in slots.items()
+    vector = np.concatenate([layout.to_vector(params), *(balance[name] for name in learned)])
+    vectors = {
+        slot: np.concatenate([layout.to_vector(values), *(balance[f"{name}.{slot}"] for name in learned)])
+        for slot, values in slots.items()
     }
-    return vector, slots, {name: balance[name] for name in train.balancing.state}
+    return vector, vectors, {name: balance[name] for name in train.balancing.state}
 
 
 def balance_of(layout: Layout, train: TrainSpec, trainer: Trainer) -> Params:

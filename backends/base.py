@@ -12,6 +12,7 @@ from scipy.special import expit, softmax
 from backends.balancing import initial_balance, to_vectors
 from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
 from backends.layout import layout_of
+from backends.lazy import PARAMS
 from backends.trainer import Trainer
 from spec.backend import Backend
 from spec.balancing import Balancing
@@ -21,7 +22,7 @@ from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
 from spec.tasks import Link
-from spec.training import Device, Optimizer, TrainSpec
+from spec.training import Device, EmbeddingUpdates, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
@@ -71,6 +72,8 @@ class SharedBackend(Backend):
     """The kinds of optimizer that the backend has. A folder that has all of them need not say so."""
     balancings: ClassVar[Collection[str]] = tuple(balancing.kind for balancing in get_args(Balancing))
     """The kinds of balancing that the backend has. A folder that has all of them need not say so."""
+    embedding_updates: ClassVar[Collection[str]] = get_args(EmbeddingUpdates)
+    """The embedding updates that the backend has. A folder that has all of them need not say so."""
 
     @abc.abstractmethod
     def has_gpu(self) -> bool:
@@ -148,6 +151,7 @@ class SharedBackend(Backend):
             ("execution", execution, ("auto", *self.costs)),
             ("optimizer", train.optimizer.kind, self.optimizers),
             ("balancing", train.balancing.kind, self.balancings),
+            ("embedding_updates", train.embedding_updates, self.embedding_updates),
         ):
             if asked not in supported:
                 expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
@@ -159,24 +163,23 @@ class SharedBackend(Backend):
         self,
         model: ModelSpec,
         train: TrainSpec,
-        params: np.ndarray,
+        params: Mapping[str, np.ndarray],
         execution: str,
         device: str,
-        slots: Mapping[str, np.ndarray] | None = None,
+        slots: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         balance: Params | None = None,
-        frozen: Mapping[str, np.ndarray] | None = None,
     ) -> Trainer:
-        """A run that starts from the network's `params` (parameters,); from `slots` and `balance` if given.
-
-        frozen: the layout's frozen tensors by name, where it has any.
+        """A run that starts from `params`, and from `slots` and `balance` if given: all by the spec's names.
 
         Raises UnsupportedError if the backend has no code for it.
         """
         self.check_training(train, execution)
-        layout, native = layout_of(model), self.native_device(device)
+        layout, native = layout_of(model, train.step_spec.lazy_batch), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
-        vector, slots, balance = to_vectors(layout, train, params, slots or {}, balance)
-        return self.trainer_type(model, train.step_spec, vector, native, execution, slots, balance, frozen or {})
+        vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)
+        tables = {name: layout.lazy_tables(values) for name, values in {PARAMS: params, **(slots or {})}.items()}
+        frozen = layout.frozen_tensors(params)
+        return self.trainer_type(model, train.step_spec, vector, native, execution, vectors, tables, balance, frozen)
 
     def predict(
         self,

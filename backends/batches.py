@@ -9,12 +9,12 @@ with w_it = sample_weight_i · task_weight_it, so that a backend computes Σ_i s
 Shares are made in float64.
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from backends.layout import Layout
+from backends.lazy import touch
 from backends.stacks import TiedStack
 from spec.data import Dataset, label_present, label_shape
 from spec.model import TaskSpec
@@ -25,6 +25,7 @@ Batches = dict[str, np.ndarray]
   numeric (steps, rows, columns), categorical int32 (steps, rows, columns): where the model has such inputs;
   labels.<i> (steps, tasks…, rows, outputs) where each output has a label, else without the last axis; int32 classes;
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
+  touched.<table> int32 (steps, length): with lazy embedding updates, see `backends.lazy`;
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
 What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
 
@@ -55,13 +56,17 @@ class BatchSource:
         """How many steps' batches stay within MAX_CALL_BYTES; at least one."""
         row_bytes = sum(column[:1].nbytes for column in self._columns.values())
         row_bytes += sum(weight[:1].size * self._dtype.itemsize for weight in self._row_weights)
+        row_bytes += 4 * sum(len(table.columns) for table in self.layout.tables if self.layout.lazy)  # rows named
         step_bytes = row_bytes * self.batch_size + 32  # what its number decides
         return max(1, MAX_CALL_BYTES // step_bytes)
 
     def take(self, order: np.ndarray) -> Batches:
-        """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with rows whose shares are 0."""
-        index = np.resize(order, math.ceil(len(order) / self.batch_size) * self.batch_size)
+        """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with its own rows, whose shares are 0."""
+        missing = -len(order) % self.batch_size
+        index = np.concatenate([order, np.resize(order[missing - self.batch_size :], missing)]) if missing else order
         batches = {name: self._steps(name, column.take(index, axis=0)) for name, column in self._columns.items()}
+        if "categorical" in batches:
+            batches |= touch(self.layout, batches["categorical"])
         return batches | self._shares(order, index)
 
     def _steps(self, name: str, rows: np.ndarray) -> np.ndarray:

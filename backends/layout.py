@@ -5,11 +5,15 @@ together (see `backends.stacks`) is concatenated in memory and nothing more. So 
 parameters laid end to end, in the order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
 
 Only what training moves is in the vector. A frozen tensor has no place there, so that no step passes over it.
+
+With lazy embedding updates the tables stay outside of the vector too: at each step the rows that its batch names are
+copied to the vector's front, moved there like everything else, and copied back. To the step they are tables of so many
+rows as a batch can name, and so they are in its layout. `backends.lazy` says which rows a batch names.
 """
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +54,8 @@ class Layout:
     """What training moves, in the vector's order."""
     frozen: Mapping[str, Tensor]
     """What it does not."""
+    lazy: Mapping[str, Tensor]
+    """The whole tables, of which `tensors` has only as many rows as a batch names; none if updates are dense."""
 
     @property
     def native(self) -> dict[str, Tensor]:
@@ -62,6 +68,11 @@ class Layout:
     def size(self) -> int:
         """Parameters that training moves, those of the vector; what else a vector has stands behind them."""
         return max(tensor.stop for tensor in self.tensors.values())
+
+    @property
+    def lazy_size(self) -> int:
+        """Of these, how many are rows of lazily updated tables. They come first."""
+        return sum(self.tensors[name].stop - self.tensors[name].start for name in self.lazy)
 
     @property
     def shared_size(self) -> int:
@@ -86,12 +97,32 @@ class Layout:
         return [names.index(task.name) for task in self.model.tasks]
 
     def to_vector(self, params: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Those of the spec's parameters that training moves, as one new flat vector (parameters,)."""
-        return np.concatenate([np.ravel(params[part]) for t in self.tensors.values() for part in t.parts])
+        """Those of the spec's parameters that training moves, as one new flat vector (parameters,).
 
-    def to_params(self, vector: np.ndarray, others: Mapping[str, np.ndarray] | None = None) -> Params:
-        """The inverse of `to_vector`: a new dict in the spec's order, with those of `others` that it has not."""
-        return self._cut(vector, self.tensors.values(), others or {})
+        Where rows of lazily updated tables belong there are zeros.
+        """
+        rows = [np.zeros(self.lazy_size, next(iter(params.values())).dtype)]
+        moved = (t for name, t in self.tensors.items() if name not in self.lazy)
+        return np.concatenate(rows + [np.ravel(params[part]) for t in moved for part in t.parts])
+
+    def to_params(
+        self,
+        vector: np.ndarray,
+        others: Mapping[str, np.ndarray] | None = None,
+        tables: Mapping[str, np.ndarray] | None = None,
+        *,
+        copy: bool = True,
+    ) -> Params:
+        """The inverse of `to_vector` and `lazy_tables`: a dict in the spec's order.
+
+        others: parameters by the spec's names, of which it has those that are neither in the vector nor in the tables.
+        tables: the lazily updated tables, whole, by native name.
+        copy: whether its arrays are new ones, or views of the vector and of the tables.
+        """
+        params = self._parts({**self.tensors, **self.lazy}, {**self.to_tensors(vector), **(tables or {})})
+        if copy:
+            params = {name: array.copy() for name, array in params.items()}
+        return self._in_order(dict(others or {}) | params)
 
     def to_tensors(self, vector: Any) -> dict[str, Any]:
         """Views of a flat vector (parameters,) of any framework, by native name and in native shape."""
@@ -99,9 +130,11 @@ class Layout:
 
     def frozen_tensors(self, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """New arrays of the spec's frozen parameters, by native name and in native shape."""
-        return {
-            name: np.concatenate([params[part] for part in t.parts]).reshape(t.shape) for name, t in self.frozen.items()
-        }
+        return _join(self.frozen, params)
+
+    def lazy_tables(self, params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """New arrays of the lazily updated tables, whole, by native name."""
+        return _join(self.lazy, params)
 
     def from_tensors(self, tensors: Mapping[str, np.ndarray], *, frozen: bool = True) -> Params:
         """The spec's parameters out of native tensors by name. Raises ValueError for those of another network.
@@ -115,17 +148,23 @@ class Layout:
         for name, tensor in expected.items():
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
-        return self._cut(np.concatenate([np.ravel(tensors[name]) for name in expected]), expected.values(), {})
+        params = self._parts(expected, tensors)
+        return self._in_order({name: array.copy() for name, array in params.items()})
 
-    def _cut(self, vector: np.ndarray, tensors: Iterable[Tensor], others: Mapping[str, np.ndarray]) -> Params:
-        """The parameters that lie in a vector as in these tensors, and others besides, in the spec's order."""
-        shapes = parameter_shapes(self.model)
-        start, params = 0, dict(others)
-        for part in (part for tensor in tensors for part in tensor.parts):
-            stop = start + math.prod(shapes[part])
-            params[part] = vector[start:stop].reshape(shapes[part]).copy()
-            start = stop
-        return {name: params[name] for name in shapes if name in params}
+    def _parts(self, placed: Mapping[str, Tensor], tensors: Mapping[str, np.ndarray]) -> Params:
+        """Views of the spec's parameters that lie in native tensors."""
+        shapes, params = parameter_shapes(self.model), {}
+        for name, tensor in placed.items():
+            flat, start = np.ravel(tensors[name]), 0
+            for part in tensor.parts:
+                stop = start + math.prod(shapes[part])
+                params[part] = flat[start:stop].reshape(shapes[part])
+                start = stop
+        return params
+
+    def _in_order(self, params: Mapping[str, np.ndarray]) -> Params:
+        """In the spec's order."""
+        return {name: params[name] for name in parameter_shapes(self.model) if name in params}
 
     def by_task(self, stacked: Sequence[Any]) -> dict[str, Any]:
         """From arrays (members…, …) of any framework, one for each of `heads`, each task's, in the spec's order."""
@@ -143,11 +182,26 @@ def native_arrays(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
     return layout.to_tensors(layout.to_vector(params)) | layout.frozen_tensors(params)
 
 
+def _join(placed: Mapping[str, Tensor], params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """New native tensors of the spec's parameters, by native name."""
+    return {name: np.concatenate([params[part] for part in t.parts]).reshape(t.shape) for name, t in placed.items()}
+
+
 @functools.lru_cache(maxsize=64)
-def layout_of(model: ModelSpec) -> Layout:
-    """The layout of a model."""
+def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
+    """The layout of a model.
+
+    lazy_batch: with lazy embedding updates, the rows of a batch; None without.
+    """
     trunk, *heads = stacks(model)
-    tables, tied_trunk = tie_tables(model), tie("trunk", [trunk], model)
+    whole, tied_trunk = tie_tables(model), tie("trunk", [trunk], model)
+    tables = whole if lazy_batch is None else tuple(t.touched(lazy_batch) if t.trainable else t for t in whole)
+    lazy = {
+        name: Tensor(shape, parts)
+        for table in whole
+        if lazy_batch is not None and table.trainable
+        for name, shape, parts in table.tensors
+    }
     tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads)))
     shared: list[EmbeddingTable | TiedStack] = [*(table for table in tables if table.trainable), tied_trunk]
     tensors: dict[str, PlacedTensor] = {}
@@ -159,4 +213,4 @@ def layout_of(model: ModelSpec) -> Layout:
             start = stop
     frozen_tables = (table for table in tables if not table.trainable)
     frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
-    return Layout(model, tables, tied_trunk, tied_heads, tensors, frozen)
+    return Layout(model, tables, tied_trunk, tied_heads, tensors, frozen, lazy)

@@ -7,7 +7,7 @@ Time and compile time grow with the number of arrays, so what has one shape beco
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,6 +53,13 @@ class EmbeddingTable:
     def pooled(self) -> bool:
         """Whether a feature that looks here has several ids."""
         return any(lookup.pooling for lookup in self.lookups)
+
+    def touched(self, batch_rows: int) -> "EmbeddingTable":
+        """The table of the rows that a batch names: as many as it can name, its ids being their places."""
+        rows = min(self.rows, batch_rows * len(self.columns))
+        if self.rows + rows >= 2**31:  # rows past the table's end stand for none
+            raise ValueError(f"categorical: expected lazily updated tables with below 2^31 ids, got {self.rows:,}")
+        return replace(self, rows=rows, offsets=(0,) * len(self.offsets))
 
     @property
     def tensors(self) -> Iterator[NamedShape]:

@@ -53,12 +53,12 @@ class BackendRunner:
     """One of the backends' executions. A call takes consecutive steps of one epoch, and gathers their rows itself."""
 
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
-        layout, train = layout_of(case.model), case.train
+        train = case.train
+        layout = layout_of(case.model, train.step_spec.lazy_batch)
         self.steps = min(SLOW_STEPS, case.steps) if backend.costs[execution].step > SLOW else case.steps
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
-        vector, frozen = layout.to_vector(params), layout.frozen_tensors(params)
         self._case, self._source = case, BatchSource(layout, case.data, train.batch_size, train.precision)
-        self._trainer = backend.trainer(case.model, train, vector, execution, device, frozen=frozen)
+        self._trainer = backend.trainer(case.model, train, params, execution, device)
         self._rates = learning_rates(train, train.epochs * case.epoch_steps)
         self._calls: dict[int, Iterator[Batches]] = {}
 

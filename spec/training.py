@@ -18,6 +18,7 @@ from spec.validation import STRICT, Count, Flag, Fraction, NonNegative, Positive
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
 Execution = Literal["auto", "eager", "step", "epoch"]
+EmbeddingUpdates = Literal["dense", "lazy"]
 OnDivergence = Literal["stop", "continue"]
 
 CLIP_EPS = 1e-6
@@ -151,6 +152,8 @@ class StepSpec(NamedTuple):
     optimizer: Optimizer
     clip_norm: float | None
     balancing: Balancing
+    lazy_batch: int | None = None
+    """With lazy embedding updates, the rows of a batch; None without."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -165,6 +168,18 @@ class TrainSpec:
     """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
     balancing: Annotated[Balancing, Field(discriminator="kind")] = Fixed()
     """How the tasks are weighed against each other: see `spec.balancing`."""
+    embedding_updates: EmbeddingUpdates = "dense"
+    """Which rows of the embedding tables a step moves.
+
+    dense: all. Row r has the gradient g_r, which is 0 if the batch does not name it, and goes through the formulas of
+    the optimizer with it: its moments decay, and so does the row itself with weight_decay.
+    lazy: those that an id of the batch names, so that a step costs the same whatever the vocabulary. With t the steps
+    of the run so far,
+      (p_r, slots_r) = the optimizer's formulas with (g_r, p_r, slots_r, lr, t)   if the batch names r
+      (p_r, slots_r) = (p_r, slots_r)                                             if it does not.
+    The bias correction's t is the run's and not the row's; weight_decay reaches a row when it is named; the norm of
+    clip_norm is that of the whole gradient, to which other rows add nothing. (torch.optim.SparseAdam does the same.)
+    For SGD without momentum and for Adagrad, both without weight_decay, lazy and dense are the same arithmetic."""
     batch_size: Width = 32
     """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
     epochs: Width = 10
@@ -187,7 +202,8 @@ class TrainSpec:
     @property
     def step_spec(self) -> StepSpec:
         """What a step is compiled for."""
-        return StepSpec(self.optimizer, self.clip_norm, self.balancing)
+        lazy_batch = self.batch_size if self.embedding_updates == "lazy" else None
+        return StepSpec(self.optimizer, self.clip_norm, self.balancing, lazy_batch)
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one pass over `rows` rows."""

@@ -13,6 +13,7 @@ from tests.test_imports import ROOT, modules
 ONLY_TORCH = {
     "__init__": ["Backend.missing"],
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
+    "lazy": ["scan_few_steps", "few_steps", "steps_of_scan", "distinct_rows", "take", "put"],
     "settings": [
         "set_thread_count",
         "use_full_precision",
@@ -21,7 +22,8 @@ ONLY_TORCH = {
         "is_default",
         "default_folder",
     ],
-    "training": ["in_place", "compiled"],
+    "state": ["with_room"],
+    "steps": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {

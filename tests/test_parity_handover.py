@@ -7,6 +7,7 @@ import pytest
 
 from backends.batches import BatchSource
 from backends.layout import layout_of
+from backends.trainer import params_of, slots_of
 from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec, initial_params, learning_rates, load_backend
 from tests.helpers.backends import each_way
@@ -50,7 +51,8 @@ def run(names, after, optimizer, forget=()):
     """
     train = training(optimizer)
     arrays = batches(train)
-    state = {"params": layout_of(MODEL).to_vector(initial_params(MODEL, seed=6, precision="float64"))}
+    layout = layout_of(MODEL)
+    state = {"params": initial_params(MODEL, seed=6, precision="float64")}
     losses = []
     for name, steps in zip(names, (slice(after), slice(after, None)), strict=False):
         if "count" in forget and losses:
@@ -59,11 +61,15 @@ def run(names, after, optimizer, forget=()):
         backend = load_backend(name)
         trainer = backend.trainer(MODEL, train, execution=backend.lock_step, device="cpu", **given)
         losses.append(trainer.run({key: array[steps] for key, array in arrays.items()}))
-        state = {"params": trainer.params(), "slots": trainer.slots()}
+        state = {"params": params_of(trainer, layout), "slots": slots_of(trainer, layout)}
     found = {f"step {step}": loss for step, loss in enumerate(np.concatenate(losses))}
     assert len(found) == STEPS
     assert tuple(state["slots"]) == optimizer.slots
-    return found | {"parameters": state["params"]} | state["slots"]
+    return (
+        found
+        | {"parameters": layout.to_vector(state["params"])}
+        | {name: layout.to_vector(slot) for name, slot in state["slots"].items()}
+    )
 
 
 @functools.cache

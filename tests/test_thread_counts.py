@@ -49,7 +49,7 @@ def in_new_thread(function):
 
 def test_arithmetic_is_little_in_the_tutorial_and_on_census_income_and_much_in_wide_layers():
     tutorial, wide = presets.tutorial_model(), presets.wide_model()
-    census = presets.census_model({f"column {i}": 5 for i in range(31)})
+    census = presets.census_model({f"column_{i}": 5 for i in range(31)})
     assert step_flops(tutorial, 32) < step_flops(census, 1024) < MANY_FLOPS < step_flops(wide, 4096)
     assert prediction_flops(tutorial, 7) == 2 * 7 * (10 * 64 + 64 * 32 + 32 * 16 + 16 * (32 + 32) + 32 * (3 + 2))
 

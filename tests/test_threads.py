@@ -98,7 +98,7 @@ def test_jax_in_each_execution_at_once():
 def test_torch_compiles_each_function_once_while_other_threads_train():
     """A call of a compiled function while another thread compiles would have both functions compiled again."""
     torch = pytest.importorskip("torch")
-    from backends.torch.training import compiled_run
+    from backends.torch.steps import compiled_run
 
     compiled_run.cache_clear()
     backend = load_backend("torch")

@@ -13,7 +13,8 @@ from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
 from backends.jax.settings import scope, start, thread_count
-from backends.jax.training import Trainer, as_arguments, make_gradient
+from backends.jax.steps import make_gradient
+from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from spec.model import ModelSpec
 from spec.params import Params

@@ -15,8 +15,8 @@ from spec.model import ModelSpec
 class Network(nnx.Module):
     """Embed, shared part, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec) -> None:
-        self.layout = layout.layout_of(model)
+    def __init__(self, model: ModelSpec, lazy_batch: int | None = None) -> None:
+        self.layout = layout.layout_of(model, lazy_batch)
 
         def stack(tied: stacks.TiedStack) -> nnx.List[Dense]:
             return nnx.List([Dense(dense, model) for dense in tied.layers])

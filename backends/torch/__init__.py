@@ -12,7 +12,8 @@ from backends.batches import Batches
 from backends.layout import native_arrays
 from backends.torch.model import Network
 from backends.torch.settings import missing_compiler, scope, thread_count
-from backends.torch.training import Trainer, make_gradient
+from backends.torch.steps import make_gradient
+from backends.torch.training import Trainer
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device

@@ -15,9 +15,9 @@ from spec.model import ModelSpec
 class Network(nn.Module):
     """Embed, shared part, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec, device: torch.device) -> None:
+    def __init__(self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None) -> None:
         super().__init__()
-        self.layout = layout.layout_of(model)
+        self.layout = layout.layout_of(model, lazy_batch)
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
 
         def stack(tied: stacks.TiedStack) -> nn.ModuleList:

@@ -1,183 +1,18 @@
-"""The training step, pure: (state, batch) -> (state, losses); and its three executions.
+"""A run in progress: the state on its device, and what the loop asks of it."""
 
-eager   the step as Python runs it, operation by operation
-step    torch.compile of one step, called for each
-epoch   torch.compile of a scan over all steps of a call: no Python between them
-"""
-
-import functools
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from backends.batches import Batches
+from backends.layout import layout_of
 from backends.torch import optimizers
-from backends.torch.balancing import BALANCINGS, Balance
-from backends.torch.gradients import Batch, loss_and_gradient
-from backends.torch.model import Network
-from backends.torch.optimizers import Slots
-from backends.torch.settings import open_compile_cache, scope
+from backends.torch.settings import scope
+from backends.torch.state import TrainState, start_tables
+from backends.torch.steps import make_run
 from spec.model import ModelSpec
 from spec.training import StepSpec
-
-
-class TrainState(NamedTuple):
-    """All that a step changes."""
-
-    params: Float[Tensor, " parameters"]
-    slots: Slots
-    balance: Balance
-
-
-Losses = Float[Tensor, " losses"]
-"""The total loss, then each task's in the layout's order; then, where they move, the factors that the tasks counted by.
-"""
-Step = Callable[[TrainState, Batch], tuple[TrainState, Losses]]
-Run = Callable[[TrainState, Batch, Batch], tuple[TrainState, Losses]]
-COMPILER = threading.Lock()
-"""Held by the thread that calls a compiled function. PyTorch has one compiler a process: a call in one thread while
-another one compiles is taken for a call of the other's function, and both are compiled again until PyTorch refuses.
-"""
-
-
-def train_step(
-    network: Network,
-    weights: Float[Tensor, " tasks"],
-    step_spec: StepSpec,
-    state: TrainState,
-    batch: Batch,
-) -> tuple[TrainState, Losses]:
-    """One optimizer step on one batch."""
-    balanced = BALANCINGS[step_spec.balancing.kind]
-    losses, gradient, balance = balanced(step_spec.balancing, network, weights, state.params, state.balance, batch)
-    params, slots = optimizers.update(
-        step_spec.optimizer,
-        step_spec.clip_norm,
-        gradient,
-        state.slots,
-        batch["debias"],
-        state.params,
-        batch["learning_rate"],
-    )
-    return TrainState(params, slots, balance), losses
-
-
-def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Run:
-    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses)).
-
-    Eager's is for one run alone: it binds its network to the state's parameters.
-    """
-    if execution == "eager":
-        return functools.partial(loop_steps, functools.partial(in_place, make_step(model, step_spec, dtype, device)))
-    with COMPILER:  # of two threads that come with equal arguments, one makes the function
-        open_compile_cache()
-        return compiled_run(model, step_spec, dtype, device, execution, torch.get_num_threads())
-
-
-@functools.lru_cache(maxsize=32)
-def compiled_run(
-    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str, threads: int
-) -> Run:
-    """The function of `make_run` where it is compiled: once for equal arguments.
-
-    threads: what PyTorch compiles for, which is the number that the calling thread has. Called with another one, the
-    function would be compiled again, and PyTorch counts how often.
-    """
-    step = make_step(model, step_spec, dtype, device)
-    if execution == "step":
-        run: Run = functools.partial(loop_steps, compiled(step, device))
-    else:
-        run = compiled(functools.partial(scan_steps, step), device)
-    # Hyperparameters are constants. When a second network comes with other ones, PyTorch would otherwise compile them
-    # as inputs, which rounds them: its float64 curve would be off by 1e-8.
-    run = torch._dynamo.config.patch(specialize_float=True)(run)
-
-    def run_alone(state: TrainState, batches: Batch, frozen: Batch) -> tuple[TrainState, Losses]:
-        with COMPILER:
-            open_compile_cache()
-            try:
-                return run(state, batches, frozen)
-            except torch._dynamo.exc.BackendCompilerFailed as error:
-                reason = repr(error.inner_exception).partition("\\n")[0]
-                raise ValueError(f"execution: expected 'eager', or a compiler that works, got {reason:.200}") from error
-
-    return run_alone
-
-
-def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device) -> Step:
-    """The step of one network."""
-    network = Network(model, device)
-    return functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
-
-
-def make_gradient(
-    model: ModelSpec, dtype: np.dtype, device: torch.device
-) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
-    """A function (params, batch) -> (losses, gradient), for one call of it: it binds its network to the parameters."""
-    network = Network(model, device)
-    return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
-
-
-def loop_steps(
-    step: Step, state: TrainState, batches: Batch, frozen: Batch
-) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
-    """Call the step for each batch."""
-    unstacked = {name: array.unbind() for name, array in batches.items()}
-    losses = []
-    for batch in zip(*unstacked.values(), strict=True):
-        state, loss = step(state, {**dict(zip(unstacked, batch, strict=True)), **frozen})
-        losses.append(loss)
-    return state, torch.stack(losses)
-
-
-def in_place(step: Step, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
-    """The step, with the new parameters written over the old: the network that is bound to them need not be anew."""
-    new, losses = step(state, batch)
-    return new._replace(params=state.params.copy_(new.params)), losses
-
-
-def scan_steps(
-    step: Step, state: TrainState, batches: Batch, frozen: Batch
-) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
-    """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
-    try:
-        from torch._higher_order_ops.scan import scan
-    except ImportError as error:
-        raise ImportError('execution "epoch" needs the scan operator of PyTorch 2.13; use execution "step"') from error
-
-    def body(carry: tuple[Any, ...], batch: Batch) -> tuple[tuple[Any, ...], Losses]:  # it takes plain tuples
-        state, losses = step(TrainState(*carry), {**batch, **frozen})
-        return tuple(state), losses
-
-    carry, losses = scan(body, tuple(state), batches)
-    return TrainState(*carry), losses
-
-
-def task_weights(network: Network, dtype: np.dtype, device: torch.device) -> Float[Tensor, " tasks"]:
-    """The tasks' weights in the layout's order."""
-    return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, dtype.name), device=device)
-
-
-def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
-    """torch.compile of the whole function. Each network counts its own recompilations; together they would soon reach
-    PyTorch's limit of 8.
-
-    A call checks only its tensors and PyTorch's global state: network and optimizer belong to this function and never
-    change, and to look at each of their fields took a third of a compiled step. On the CPU a C++ wrapper around the
-    kernels saves a fifth.
-    """
-    options: dict[str, Any] = {"guard_filter_fn": torch.compiler.keep_portable_guards_unsafe}
-    if device.type == "cpu":
-        options["cpp_wrapper"] = True
-    # PyTorch's own overloads leave isolate_recompiles out.
-    return torch.compile(  # type: ignore[call-overload]
-        function, fullgraph=True, options=options, isolate_recompiles=True
-    )
 
 
 class Trainer:
@@ -191,17 +26,20 @@ class Trainer:
         device: torch.device,
         execution: str,
         slots: Mapping[str, np.ndarray],
+        tables: Mapping[str, Mapping[str, np.ndarray]],
         balance: Mapping[str, np.ndarray],
         frozen: Mapping[str, np.ndarray],
     ) -> None:
         self.device = device
+        self.layout = layout_of(model, step_spec.lazy_batch)
         with scope():
             self._run = make_run(model, step_spec, params.dtype, device, execution)
             vector = torch.tensor(params, device=device)
             optimizer_slots = optimizers.init(step_spec.optimizer, vector)
             optimizer_slots |= {name: torch.tensor(slot, device=device) for name, slot in slots.items()}
             kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
-            self.state = TrainState(vector, optimizer_slots, kept)
+            whole = start_tables(step_spec.optimizer, tables, self.layout, device)
+            self.state = TrainState(vector, optimizer_slots, kept, whole)
             self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
@@ -213,11 +51,20 @@ class Trainer:
 
     def params(self) -> np.ndarray:
         """The parameters so far, and the numbers learned beside them: (parameters,)."""
-        return self.state.params.numpy(force=True).copy()
+        return self.state.params.numpy(force=True)
 
     def slots(self) -> dict[str, np.ndarray]:
         """The optimizer's vectors so far, by name: (parameters,)."""
-        return {name: slot.numpy(force=True).copy() for name, slot in self.state.slots.items()}
+        return {name: slot.numpy(force=True) for name, slot in self.state.slots.items()}
+
+    def tables(self) -> dict[str, dict[str, np.ndarray]]:
+        """The lazily updated tables so far, and the optimizer's slots for them."""
+        return {
+            name: {
+                table: array.numpy(force=True)[: self.layout.lazy[table].shape[0]] for table, array in tables.items()
+            }
+            for name, tables in self.state.tables.items()
+        }
 
     def balance(self) -> dict[str, np.ndarray]:
         """What balancing keeps, so far, by name: (tasks,)."""

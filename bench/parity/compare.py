@@ -9,6 +9,7 @@ from backends.balancing import balance_of
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.layout import layout_of
+from backends.trainer import params_of
 from bench.cases import Case
 from bench.parity.report import Report
 from shared_bottom.run.calls import epoch_calls
@@ -21,28 +22,26 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     The gradient is that of the total loss by the tasks' own weights; what balancing makes of it shows in the
     parameters, and what it learns and keeps is compared as well.
     """
-    layout = layout_of(case.model)
+    layout, dense = layout_of(case.model, case.train.step_spec.lazy_batch), layout_of(case.model)
+    dense_case = dataclasses.replace(case, train=dataclasses.replace(case.train, embedding_updates="dense"))
     params = initial_params(case.model, seed=case.train.seed, precision=case.train.precision)
-    vector, frozen = layout.to_vector(params), layout.frozen_tensors(params)
-    trainers = [
-        backend.trainer(case.model, case.train, vector, backend.lock_step, "cpu", frozen=frozen) for backend in backends
-    ]
+    trainers = [backend.trainer(case.model, case.train, params, backend.lock_step, "cpu") for backend in backends]
     report = Report(backends=[backend.name for backend in backends], tolerance=tolerance)
-    before, names = [vector, vector], ["total", *(task.name for task in layout.tasks)]
-    for step, batches in enumerate(single_steps(case, steps)):
-        batch = {name: np.asarray(array[0]) for name, array in batches.items()} | frozen
+    before, names = [params, params], ["total", *(task.name for task in layout.tasks)]
+    pairs = zip(single_steps(case, steps), single_steps(dense_case, steps), strict=True)
+    for step, (batches, with_ids) in enumerate(pairs):
+        batch = {name: np.asarray(array[0]) for name, array in with_ids.items()} | dense.frozen_tensors(params)
         gradients = [
-            layout.to_params(backend.loss_and_gradient(case.model, vector[: layout.size], batch, "cpu")[1])
-            for backend, vector in zip(backends, before, strict=True)
+            dense.to_params(backend.loss_and_gradient(case.model, dense.to_vector(now), batch, "cpu")[1])
+            for backend, now in zip(backends, before, strict=True)
         ]
         losses = [trainer.run(batches)[0] for trainer in trainers]
-        before = [trainer.params() for trainer in trainers]
+        before = [params_of(trainer, layout, params) for trainer in trainers]
         report.losses.append([loss[: len(names)].tolist() for loss in losses])
         for i, name in enumerate(names):
             report.compare(f"loss {name}", step, "", losses[0][i], losses[1][i])
-        after = [layout.to_params(vector) for vector in before]
         balances = [balance_of(layout, case.train, trainer) for trainer in trainers]
-        for quantity, arrays in (("gradient", gradients), ("parameter", after), ("balance", balances)):
+        for quantity, arrays in (("gradient", gradients), ("parameter", before), ("balance", balances)):
             for name in arrays[0]:
                 report.compare(quantity, step, name, arrays[0][name], arrays[1][name])
     return report
@@ -51,7 +50,8 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
 def single_steps(case: Case, steps: int) -> Iterator[Batches]:
     """The first `steps` steps of the case's run, one at a time; its epochs go on as long as it takes."""
     train = case.train
-    source = BatchSource(layout_of(case.model), case.data, train.batch_size, train.precision)
+    layout = layout_of(case.model, train.step_spec.lazy_batch)
+    source = BatchSource(layout, case.data, train.batch_size, train.precision)
     per_epoch = train.steps_per_epoch(source.rows)
     train = dataclasses.replace(train, epochs=max(train.epochs, -(-steps // per_epoch)))
     rates = learning_rates(train, train.epochs * per_epoch)

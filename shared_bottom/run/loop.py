@@ -2,8 +2,10 @@
 
 import time
 import warnings
+from contextlib import ExitStack
 
 from backends.batches import BatchSource
+from backends.trainer import Trainer
 from shared_bottom.run.calls import SHORT_CALL, epoch_calls
 from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
 from shared_bottom.run.plan import Plan
@@ -17,21 +19,25 @@ from spec.results import Epoch, Fitted
 
 def run_loop(plan: Plan, saver: Saver) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
-    start = saver.start()
-    with plan.backend.computing(plan.threads_of(start), step_flops(plan.model, plan.train.batch_size)) as threads:
-        return run_from(plan, saver, start, threads)
+    with ExitStack() as computing:
+        trainer, record = begin(plan, saver.start(), computing)
+        return run_epochs(plan, saver, trainer, record)
 
 
-def run_from(plan: Plan, saver: Saver, start: Snapshot | None, threads: int) -> Fitted:
-    """Train from the beginning or from where `start` was taken, with the threads that the calling thread has."""
-    train = plan.train
-    execution = plan.execution(start)
-    trainer = plan.trainer(execution, start)
+def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Trainer, Record]:
+    """The trainer and the record at the run's beginning, or where `start` was taken, of which they keep no array.
+
+    computing: what ends when the run does: that this thread computes with the run's number of threads.
+    """
+    flops = step_flops(plan.model, plan.train.batch_size)
+    threads = computing.enter_context(plan.backend.computing(plan.threads_of(start), flops))
+    execution, params = plan.execution(start), plan.parameters(start)
+    trainer = plan.trainer(execution, params, start)
     record = Record(
         plan.layout,
-        train,
+        plan.train,
         trainer,
-        frozen={name: plan.parameters(start)[name].copy() for name in frozen_parameters(plan.model)},
+        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
         execution=execution,
         device=plan.device,
         threads=threads,
@@ -39,8 +45,14 @@ def run_from(plan: Plan, saver: Saver, start: Snapshot | None, threads: int) -> 
     )
     if start is not None:
         record.restore(start)
+    return trainer, record
+
+
+def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fitted:
+    """Train the epochs that are left."""
+    train = plan.train
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
-    longest = None if execution == "epoch" else SHORT_CALL
+    longest = None if record.execution == "epoch" else SHORT_CALL
     with saver:
         with Progress(plan.progress, train, plan.layout, source.rows, record) as progress:
             for epoch in range(len(record.epochs), train.epochs):
@@ -55,7 +67,7 @@ def run_from(plan: Plan, saver: Saver, start: Snapshot | None, threads: int) -> 
                     saver.after_call(record)
                 entry = record.end_epoch(epoch, plan.steps_per_epoch)
                 if plan.validation is not None:
-                    validate(plan, record, entry, threads)
+                    validate(plan, record, entry)
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
@@ -70,14 +82,16 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
     return plan.monitor is not None and epoch - best_epoch >= plan.monitor.patience
 
 
-def validate(plan: Plan, record: Record, entry: Epoch, threads: int) -> None:
+def validate(plan: Plan, record: Record, entry: Epoch) -> None:
     """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far.
 
     They are computed with the run's number of threads, so that a resumed run ends like one that never stopped.
     """
     assert plan.validation is not None
     params = record.params()
-    predictions = plan.backend.predict(plan.model, params, plan.validation, device=plan.train.device, threads=threads)
+    predictions = plan.backend.predict(
+        plan.model, params, plan.validation, device=plan.train.device, threads=record.threads
+    )
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
             warnings.simplefilter("ignore", UndefinedMetricWarning)

@@ -28,9 +28,6 @@ class Plan(FitRequest):
     backend: SharedBackend
     monitor: Monitor | None
     """What early stopping watches; None without it."""
-    initial: Mapping[str, np.ndarray]
-    """The parameters before the first step, in the training's precision: those of the request, or else those drawn from
-    train.seed."""
     layout: Layout
     device: str
     """cpu or gpu."""
@@ -41,6 +38,15 @@ class Plan(FitRequest):
     def steps_per_epoch(self) -> int:
         """Optimizer steps in one epoch."""
         return self.train.steps_per_epoch(self.data.rows)
+
+    @property
+    def initial(self) -> Mapping[str, np.ndarray]:
+        """The parameters before the first step, in the training's precision: those of the request, or else those drawn
+        from train.seed. They are drawn anew each time, so that a run does not hold them beside those that it trains.
+        """
+        if self.params is None:
+            return initial_params(self.model, seed=self.train.seed, precision=self.train.precision)
+        return {name: np.asarray(value, self.train.precision) for name, value in self.params.items()}
 
     def execution(self, start: Snapshot | None) -> str:
         """eager, step or epoch; "auto" is decided here."""
@@ -60,13 +66,10 @@ class Plan(FitRequest):
         """Those at the run's beginning, or where `start` was taken."""
         return start.params if start else self.initial
 
-    def trainer(self, execution: str, start: Snapshot | None) -> Trainer:
-        """The backend's trainer, at the run's beginning or where `start` was taken."""
-        params = self.parameters(start)
-        vector, frozen = self.layout.to_vector(params), self.layout.frozen_tensors(params)
-        slots = {name: self.layout.to_vector(slot) for name, slot in start.slots.items()} if start else None
-        balance = start.balance if start else None
-        return self.backend.trainer(self.model, self.train, vector, execution, self.device, slots, balance, frozen)
+    def trainer(self, execution: str, params: Mapping[str, np.ndarray], start: Snapshot | None) -> Trainer:
+        """The backend's trainer with the parameters that `parameters` gave."""
+        slots, balance = (start.slots, start.balance) if start else (None, None)
+        return self.backend.trainer(self.model, self.train, params, execution, self.device, slots, balance)
 
 
 def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
@@ -82,17 +85,13 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
     monitor = None
     if train.early_stopping is not None and validation is not None:
         monitor = Monitor(model, train.early_stopping, validation)
-    initial = request.params
-    if initial is None:
-        initial = initial_params(model, seed=train.seed, precision=train.precision)
-    check_params(model, initial)
-    initial = {name: np.asarray(value, train.precision) for name, value in initial.items()}
+    if request.params is not None:
+        check_params(model, request.params)
     return Plan(
         **vars(request),
         backend=backend,
         monitor=monitor,
-        initial=initial,
-        layout=layout_of(model),
+        layout=layout_of(model, train.step_spec.lazy_batch),
         device=backend.resolve_device(train.device),
         learning_rates=rates_of(train, train.epochs * train.steps_per_epoch(data.rows)),
     )

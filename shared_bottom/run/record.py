@@ -6,7 +6,7 @@ import numpy as np
 
 from backends.balancing import balance_of
 from backends.layout import Layout
-from backends.trainer import Trainer
+from backends.trainer import Trainer, params_of, slots_of
 from spec.params import Params
 from spec.results import DivergenceError, Epoch, History
 from spec.training import TrainSpec
@@ -67,7 +67,7 @@ class Record:
         self.best: Best | None = None
         self.step = 0
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
-        self._execution, self._device, self._threads, self._backend = execution, device, threads, backend
+        self.execution, self.threads, self._device, self._backend = execution, threads, device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
         """Those of all steps, and behind them room for more."""
@@ -94,7 +94,7 @@ class Record:
 
     def params(self) -> Params:
         """The parameters so far."""
-        return self._layout.to_params(self._trainer.params(), self._frozen)
+        return params_of(self._trainer, self._layout, self._frozen)
 
     def balance(self) -> Params:
         """What balancing keeps, so far: see `backends.balancing`."""
@@ -115,9 +115,9 @@ class Record:
         places = dict(zip((task.name for task in tasks), self._layout.task_places, strict=True))
         factors = losses[:, self._columns :]
         return History(
-            execution=self._execution,
+            execution=self.execution,
             device=self._device,
-            threads=self._threads,
+            threads=self.threads,
             step_loss=losses[:, 0],
             task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
             task_weight={
@@ -131,12 +131,12 @@ class Record:
         )
 
     def snapshot(self) -> Snapshot:
-        """All that is needed to go on from here."""
+        """All that is needed to go on from here. Its arrays may be views of the trainer's, until that goes on."""
         return Snapshot(
             backend=self._backend,
             step=self.step,
-            params=self.params(),
-            slots={name: self._layout.to_params(slot) for name, slot in self._trainer.slots().items()},
+            params=params_of(self._trainer, self._layout, self._frozen, copy=False),
+            slots=slots_of(self._trainer, self._layout, copy=False),
             balance=self.balance(),
             history=self.history(),
             best=self.best,

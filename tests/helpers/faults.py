@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from backends.jax import training as jax_training
-from backends.torch import training as torch_training
+from backends.jax import steps as jax_steps
+from backends.torch import steps as torch_steps
 from spec import Adam, TrainSpec, load_backend
 from tests.helpers.parity import example_data, example_model
 
 RTOL = 1e-9
 EXECUTIONS = {"torch": "eager", "jax": "epoch"}
-CACHES = [torch_training.compiled_run, jax_training.compiled_run, jax_training.make_gradient]
+CACHES = [torch_steps.compiled_run, jax_steps.compiled_run, jax_steps.make_gradient]
 
 MODEL = example_model("tied", trunk=(8, 8))
 TRAIN = TrainSpec(

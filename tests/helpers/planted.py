@@ -13,7 +13,7 @@ from backends.layout import layout_of
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
-from backends.torch import training as torch_training
+from backends.torch import steps as torch_steps
 from shared_bottom.run import calls, plan
 from spec import initial_params
 from tests.helpers.faults import DATA, MODEL, TRAIN
@@ -141,19 +141,19 @@ def classes_shifted(patch):
 
 
 def task_weights_ignored(patch):
-    original = torch_training.task_weights
-    patch.setattr(torch_training, "task_weights", lambda *arguments: torch.ones_like(original(*arguments)))
+    original = torch_steps.task_weights
+    patch.setattr(torch_steps, "task_weights", lambda *arguments: torch.ones_like(original(*arguments)))
 
 
 def task_weights_in_the_specs_order(patch):
     weights = np.array([task.weight for task in MODEL.tasks])
-    patch.setattr(torch_training, "task_weights", lambda *_: torch.tensor(weights))
+    patch.setattr(torch_steps, "task_weights", lambda *_: torch.tensor(weights))
 
 
 def other_layout(network, change):
     """One backend builds another layout than that of the model."""
     return lambda patch: patch.setattr(
-        network, "layout", SimpleNamespace(layout_of=lambda model: change(layout_of(model)))
+        network, "layout", SimpleNamespace(layout_of=lambda *model: change(layout_of(*model)))
     )
 
 

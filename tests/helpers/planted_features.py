@@ -8,7 +8,7 @@ from backends.jax import layers as jax_layers
 from backends.jax import model as jax_model
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
-from backends.torch import training as torch_training
+from backends.torch import steps as torch_steps
 from tests.helpers.faults import DATA, Fault
 from tests.helpers.parity import LISTS
 from tests.helpers.planted import other_layout
@@ -51,7 +51,7 @@ def a_column_dropped(table):
 
 
 def torch_decays_frozen_tables(patch):
-    original = torch_training.train_step
+    original = torch_steps.train_step
 
     def step(network, weights, step_spec, state, batch):
         result = original(network, weights, step_spec, state, batch)
@@ -59,7 +59,7 @@ def torch_decays_frozen_tables(patch):
             batch[name].mul_(1.0 - 1e-3)
         return result
 
-    patch.setattr(torch_training, "train_step", step)
+    patch.setattr(torch_steps, "train_step", step)
 
 
 def task_weight_ignored(patch):

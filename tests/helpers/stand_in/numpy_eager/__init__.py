@@ -28,6 +28,7 @@ class Backend(SharedBackend):
     costs: ClassVar = {"eager": Cost(first=0.0, step=300e-6, flops=50e9)}
     optimizers = ("sgd",)
     balancings = ("fixed",)
+    embedding_updates = ("dense",)
 
     def has_gpu(self) -> bool:
         """NumPy sees none."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backends.batches import Batches
+from backends.lazy import PARAMS
 from backends.numpy_eager import optimizers
 from backends.numpy_eager.gradients import Batch, loss_and_gradient, task_weights
 from backends.numpy_eager.layers import Array
@@ -24,6 +25,7 @@ class Trainer:
         device: str,
         execution: str,
         slots: Mapping[str, np.ndarray],
+        tables: Mapping[str, Mapping[str, np.ndarray]],
         balance: Mapping[str, np.ndarray],
         frozen: Mapping[str, np.ndarray],
     ) -> None:
@@ -57,6 +59,10 @@ class Trainer:
     def slots(self) -> dict[str, np.ndarray]:
         """The optimizer's vectors so far, by name: (parameters,)."""
         return {name: slot.copy() for name, slot in self._slots.items()}
+
+    def tables(self) -> dict[str, dict[str, np.ndarray]]:
+        """Lazily updated tables: none, which the backend says."""
+        return {name: {} for name in (PARAMS, *self._slots)}
 
     def balance(self) -> dict[str, np.ndarray]:
         """What balancing keeps: nothing, where the weights are fixed."""
