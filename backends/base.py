@@ -48,11 +48,15 @@ class UnsupportedError(ValueError):
 class Cost(NamedTuple):
     """What an execution takes, measured on one core of a server's CPU: good enough to choose by.
 
-    No GPU was measured: there the choice goes by the same figures.
+    tests/test_auto.py compares what is chosen with the times of whole runs. No GPU was measured: there the choice goes
+    by the same figures.
     """
 
     first: float
-    """Seconds to compile, with nothing in the caches."""
+    """Seconds to begin, with compiled code in the caches on disk, as every run of a network but its first has it.
+
+    Were it the time without, the first run would choose eager, and compile nothing that the next could take.
+    """
     step: float
     """Seconds of overhead a step."""
     flops: float

@@ -28,9 +28,9 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("jax", "jaxlib", "flax", "optax")
     costs: ClassVar = {
-        "eager": Cost(first=0.0, step=80e-3, flops=60e9),
-        "step": Cost(first=0.7, step=80e-6, flops=75e9),
-        "epoch": Cost(first=0.7, step=30e-6, flops=80e9),
+        "eager": Cost(first=3.0, step=50e-3, flops=60e9),
+        "step": Cost(first=0.1, step=90e-6, flops=75e9),
+        "epoch": Cost(first=0.1, step=40e-6, flops=80e9),
     }
 
     def has_gpu(self) -> bool:

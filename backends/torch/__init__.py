@@ -26,9 +26,9 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("torch",)
     costs: ClassVar = {
-        "eager": Cost(first=0.0, step=500e-6, flops=70e9),
-        "step": Cost(first=10.0, step=110e-6, flops=80e9),
-        "epoch": Cost(first=14.0, step=50e-6, flops=80e9),
+        "eager": Cost(first=0.0, step=580e-6, flops=60e9),
+        "step": Cost(first=3.5, step=120e-6, flops=80e9),
+        "epoch": Cost(first=5.0, step=70e-6, flops=82e9),
     }
 
     def has_gpu(self) -> bool:
