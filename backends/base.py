@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, softmax
 
 from backends.balancing import initial_balance, to_vectors
-from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, encode_inputs, row_chunks
+from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, encode_inputs
 from backends.layout import layout_of
 from backends.lazy import PARAMS
 from backends.trainer import Trainer
@@ -199,13 +199,12 @@ class SharedBackend(Backend):
         precision = check_params(model, params)
         data.check(model, labels=False, precision=precision)
         network = self.build(model, params, device=device)
-        inputs = encode_inputs(layout_of(model), data, precision)
-        row_bytes = sum(array[:1].nbytes for array in inputs.values())
+        layout, inputs = layout_of(model), Dataset(numeric=data.numeric, categorical=data.categorical)
+        row_bytes = sum(array.nbytes for array in encode_inputs(layout, inputs.take(slice(1)), precision).values())
         size = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes))
         with self.computing(threads, prediction_flops(model, min(size, data.rows))):
             chunks = [
-                self.logits(network, {name: array[rows] for name, array in inputs.items()})
-                for rows in row_chunks(data.rows, size)
+                self.logits(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)
             ]
         predictions = {}
         for task in model.tasks:

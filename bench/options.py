@@ -18,8 +18,9 @@ class Options:
         str, tyro.conf.arg(help=f"One of {', '.join(backend_names())}; or all, each in a process of its own.")
     ] = "all"
     case: str = "tutorial"
-    """What to train: tutorial, census, wide, tasks, batch, or a FILE.toml with [model] and [train], on the first
-    rows of its [data], or on random rows if it has none; of [train], execution and device are this command's."""
+    """What to train: tutorial, census, wide, tasks, batch, vocabulary, rows, or a FILE.toml with [model] and [train],
+    on the first rows of its [data], or on random rows if it has none; of [train], execution and device are this
+    command's."""
     execution: Literal["all", "eager", "step", "epoch"] = "all"
     """How much is compiled: nothing, one step, or a scan over many steps."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -27,7 +28,8 @@ class Options:
     threads: int = 1
     """Processor cores to use."""
     steps: int | None = None
-    """Steps of a call; if not given, the case's own: 32, census 64, wide 4. All losses must agree at the eighth."""
+    """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 2,048. All losses must agree at
+    the eighth."""
     repetitions: int = 9
     """How often every row is timed; fewer than 7 tell little of the spread."""
     data_dir: Path | None = None

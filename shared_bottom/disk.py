@@ -7,8 +7,9 @@ is flushed as well, so that the new name is on the disk. (To flush a folder take
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,23 +52,22 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes the folder `path` with files of these contents, by name, in place of an earlier one.
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder for the block to fill, beside `path`; at the block's end it becomes the folder `path`.
 
-    A folder cannot replace another in one step: the earlier one is set aside, and removed once the new one is on the
-    disk. After any error it is in its place again; if the process is killed in between, `readable_folder` says where
-    it is and `restore_folder` puts it back. Raises OSError; UnflushedError if only the parent is not flushed, and then
-    a folder that replaces none stays.
+    The block flushes each file, as `write_flushed` does, or links to one that is flushed. A folder cannot replace
+    another in one step: the earlier one is set aside, and removed once the new one is on the disk. After any error,
+    in the block or after it, the earlier one is in its place again; if the process is killed in between,
+    `readable_folder` says where it is and `restore_folder` puts it back. Raises OSError; UnflushedError if only the
+    parent is not flushed, and then a folder that replaces none stays.
     """
     restore_folder(path)
     unfinished, replaces = _unfinished(path), path.exists()
     with _named(path, unfinished):
         try:
             unfinished.mkdir()
-            for name, content in contents.items():
-                with _named(path / name, unfinished / name):
-                    (unfinished / name).write_bytes(content)
-                    sync(unfinished / name)
+            yield unfinished
             sync(unfinished)
             if replaces:
                 path.rename(_set_aside(path))
@@ -81,6 +81,21 @@ def write_folder(path: Path, contents: Mapping[str, bytes]) -> None:
             remove(unfinished)
             raise
     _remove_set_aside(path)
+
+
+def write_flushed(path: Path, content: Iterable[bytes | memoryview]) -> str:
+    """Writes a file piece by piece and waits until it is on the disk; the SHA-256 of it, in hexadecimal.
+
+    For a file in a folder that is itself written whole. Raises OSError, which names the file.
+    """
+    digest = sha256()
+    with _named(path, path), path.open("xb") as file:
+        for piece in content:
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def readable_folder(path: Path) -> Path:
@@ -181,10 +196,12 @@ def _sync_name(path: Path) -> None:
 
 @contextmanager
 def _named(path: Path, partial: Path) -> Iterator[None]:
-    """An OSError of the block that names no file, or the half-written one, names `path`."""
+    """An OSError of the block that names no file, or the half-written one or a file in it, names `path` instead."""
     try:
         yield
     except OSError as error:
-        if error.filename in (None, str(partial)):
+        if error.filename is None:
             error.filename = str(path)
+        elif Path(error.filename).is_relative_to(partial):
+            error.filename = str(path / Path(error.filename).relative_to(partial))
         raise

@@ -14,7 +14,6 @@ Each file, and the folder model/ as a whole, is either complete or does not exis
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from pydantic import TypeAdapter
 
 from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
-from shared_bottom.disk import readable_folder, write_folder, write_whole
+from shared_bottom.disk import readable_folder, whole_folder, write_flushed, write_whole
 from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, make_folder
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
@@ -30,7 +29,6 @@ from shared_bottom.trained import Trained
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import check_params
-from spec.reading import read_bytes
 from spec.results import DivergenceError
 from spec.validation import one_line
 
@@ -119,13 +117,14 @@ def write_trained(folder: str | Path, trained: Trained) -> None:
     trained: the network to write, with its columns; not with its history.
     """
     contents = {
-        COLUMNS: to_json(trained.columns).encode(),
-        NETWORK: to_json(trained.model).encode(),
-        PARAMS: arrays.to_bytes(trained.params),
+        COLUMNS: [to_json(trained.columns).encode()],
+        NETWORK: [to_json(trained.model).encode()],
+        PARAMS: arrays.content(trained.params),
     }
-    checksums = "".join(f"{sha256(content).hexdigest()}  {name}\n" for name, content in contents.items())
     make_folder(Path(folder))
-    write_folder(Path(folder) / MODEL, contents | {CHECKSUMS: checksums.encode()})
+    with whole_folder(Path(folder) / MODEL) as made:
+        digests = {name: write_flushed(made / name, content) for name, content in contents.items()}
+        write_flushed(made / CHECKSUMS, [f"{digest}  {name}\n".encode() for name, digest in digests.items()])
 
 
 def read_trained(folder: str | Path) -> Trained:
@@ -137,39 +136,39 @@ def read_trained(folder: str | Path) -> Trained:
     path = readable_folder(Path(folder) / MODEL)
     if not path.is_dir():
         raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
-    contents = {}
-    for name in (COLUMNS, NETWORK, PARAMS):
-        with _naming(path / name):
-            contents[name] = read_bytes(path / name)
-    if (path / CHECKSUMS).exists():  # a model that was written by an earlier version has none
-        _check_checksums(path, contents)
-    columns = _parsed(FittedColumns, path / COLUMNS, contents)
+    _check_files(path)
+    columns = _parsed(FittedColumns, path / COLUMNS)
     with _naming(path / COLUMNS):
         check_columns(columns.data, columns.tasks)
-    model = _parsed(ModelSpec, path / NETWORK, contents)
+    model = _parsed(ModelSpec, path / NETWORK)
     if model.tasks != columns.tasks or model != columns.model(model):
         raise ValueError(f"{path / NETWORK}: expected the inputs and tasks of {COLUMNS}, got others")
     with _naming(path / PARAMS):
-        params = arrays.from_bytes(contents[PARAMS])
+        params = arrays.read(path / PARAMS)
         check_params(model, params)
         for name, value in params.items():
-            if not np.isfinite(value).all():
-                raise ValueError(f"params[{name!r}]: expected finite numbers, got {value[~np.isfinite(value)][0]}")
+            for piece in arrays.pieces(value):
+                if (wrong := ~np.isfinite(piece)).any():
+                    raise ValueError(f"params[{name!r}]: expected finite numbers, got {piece[wrong][0]}")
     return Trained(columns=columns, model=model, params=params)
 
 
-def _check_checksums(path: Path, contents: Mapping[str, bytes]) -> None:
-    lines = (path / CHECKSUMS).read_text(encoding="ascii", errors="replace").splitlines()
-    for name, content in contents.items():
-        if f"{sha256(content).hexdigest()}  {name}" not in lines:
-            raise ValueError(
-                f"{path / name}: expected the file that fit wrote, got another: its SHA-256 is not that in {CHECKSUMS}"
-            )
+def _check_files(path: Path) -> None:
+    """Raises ValueError if a file of model/ is not the one that fit wrote, and OSError if one cannot be read."""
+    checksums, known = path / CHECKSUMS, None
+    if checksums.exists():  # a model that was written by an earlier version has none
+        known = checksums.read_text(encoding="ascii", errors="replace").splitlines()
+    for name in (COLUMNS, NETWORK, PARAMS):
+        with _naming(path / name):
+            line = f"{arrays.digest(path / name)}  {name}"
+            if known is not None and line not in known:
+                expected = "expected the file that fit wrote, got another"
+                raise ValueError(f"{expected}: its SHA-256 is not that in {CHECKSUMS}")
 
 
-def _parsed(cls: type[Spec], path: Path, contents: Mapping[str, bytes]) -> Spec:
+def _parsed(cls: type[Spec], path: Path) -> Spec:
     with _naming(path):
-        return from_json(cls, contents[path.name].decode())
+        return from_json(cls, path.read_bytes().decode())
 
 
 @contextmanager

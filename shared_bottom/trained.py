@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.rows import stream_rows
@@ -15,6 +15,9 @@ from spec.params import Params
 from spec.results import History
 from spec.table import TableExperiment
 from spec.training import Device
+
+if TYPE_CHECKING:
+    from shared_bottom.run.metrics import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +69,23 @@ class Trained:
         Raises ValueError and warns as `predict` does; also of labels that are no class of their task, which do not
         count. A metric that is not defined on these rows is NaN, with a warning.
         """
-        from shared_bottom.predictions import metrics_in_column_units, without_inputs
-
-        backend, tally = choose_backend(self.backend), Tally()
-        batches = stream_rows(self.columns, rows, labels=True, tally=tally)
-        data, predictions = without_inputs((batch, self.predict_encoded(backend, batch)) for batch in batches)
+        tally = Tally()
+        evaluation = self.evaluation(rows, tally)
         warn_of_unknown(tally, self.columns)
-        return metrics_in_column_units(self.columns, self.model, predictions, data)
+        return evaluation.metrics()
+
+    def evaluation(self, rows: Rows, tally: Tally) -> "Evaluation":
+        """The metrics, and how many rows they are of. The rows are read, predicted and evaluated a batch at a time.
+
+        rows: as for `evaluate`.
+        tally: counts the values that training never had.
+        """
+        from shared_bottom.predictions import evaluation_in_column_units
+
+        backend = choose_backend(self.backend)
+        batches = stream_rows(self.columns, rows, labels=True, tally=tally)
+        predicted = ((batch, self.predict_encoded(backend, batch)) for batch in batches)
+        return evaluation_in_column_units(self.columns, self.model, predicted)
 
     def predict_encoded(self, backend: Backend, rows: Dataset) -> Params:
         """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.

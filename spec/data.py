@@ -1,14 +1,18 @@
 """The rows: arrays checked against a ModelSpec before any work is done, and the order in which training draws them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spec.checks import check_categorical, check_label, check_numeric, check_weight, unmasked
+from spec.mapped import mapping, pieces, release
 from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
+
+PIECE_ROWS = 2**16
+"""Rows whose labels and weights are looked at together, so that it takes little memory whatever the rows' number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,17 +63,42 @@ class Dataset:
 
     def take(self, rows: Any) -> "Dataset":
         """The rows that `rows` (a slice, indices or a mask) selects, in its order."""
+        return self.map(lambda array: array[rows])
+
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Dataset":
+        """A data set with `function(array)` in the place of each array."""
 
         def some(array: np.ndarray | None) -> np.ndarray | None:
-            return None if array is None else array[rows]
+            return None if array is None else function(array)
 
         return Dataset(
             numeric=some(self.numeric),
             categorical=some(self.categorical),
-            labels={task: label[rows] for task, label in self.labels.items()},
+            labels={task: function(label) for task, label in self.labels.items()},
             sample_weight=some(self.sample_weight),
-            task_weight={task: weight[rows] for task, weight in self.task_weight.items()},
+            task_weight={task: function(weight) for task, weight in self.task_weight.items()},
         )
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All arrays that there are."""
+        named = (self.numeric, self.categorical, *self.labels.values(), self.sample_weight, *self.task_weight.values())
+        return [array for array in named if array is not None]
+
+    @property
+    def mapped(self) -> bool:
+        """Whether an array is mapped from a file: see `spec.mapped`."""
+        return any(mapping(array) for array in self.arrays)
+
+    def pieces(self, rows: int) -> Iterator["Dataset"]:
+        """The rows in order, at most `rows` at a time. A piece is to be done with when the next is asked for."""
+        for start in range(0, self.rows, rows):
+            piece = self.take(slice(start, start + rows))
+            try:
+                yield piece
+            finally:
+                for array in piece.arrays:
+                    release(array)
 
     def check(self, model: ModelSpec, *, labels: bool = True, precision: Precision = "float64") -> None:
         """Raises ValueError, naming the array, what was expected and what came, if the rows do not fit `model`.
@@ -95,10 +124,11 @@ class Dataset:
         if self.sample_weight is not None:
             check_weight("sample_weight", self.sample_weight, rows)
         for name, weight in self.task_weight.items():
-            labelled = name in self.labels and label_present(self.labels[name], tasks[name]).any()
-            check_weight(f"task_weight[{name!r}]", weight, rows, some=bool(labelled))
-            product = self.weight(name)
-            if product is not None and not np.isfinite(product).all():
+            labels_of_task = pieces(self.labels[name]) if name in self.labels else ()
+            labelled = any(label_present(label, tasks[name]).any() for _, label in labels_of_task)
+            check_weight(f"task_weight[{name!r}]", weight, rows, some=labelled)
+            products = (piece.weight(name) for piece in self.pieces(PIECE_ROWS))
+            if not all(product is None or np.isfinite(product).all() for product in products):
                 raise ValueError(f"task_weight[{name!r}]: expected finite products with sample_weight, got infinite")
 
 

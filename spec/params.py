@@ -5,7 +5,7 @@ the parameters lie in another way, which nobody outside of it sees: see `backend
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -16,6 +16,10 @@ from spec.training import Precision
 
 Params = dict[str, np.ndarray]
 EMBEDDING_STD = 0.05
+PIECE = 2**16
+"""Numbers that are drawn together: they stay in the processor's cache until they are rounded."""
+Draw = Callable[[int], np.ndarray]
+"""Gives that many of the numbers of a parameter, as float64, and the next ones when called again."""
 
 
 @dataclass(frozen=True)
@@ -113,38 +117,44 @@ def initial_params(model: ModelSpec, *, seed: int = 0, precision: Precision = "f
       lecun_normal    kernel N(0, 1/fan_in), bias 0          (LeCun et al., "Efficient BackProp", 1998, eq. 16)
       glorot_uniform  kernel U(±√(6/(fan_in+fan_out))), bias 0  (Glorot & Bengio, AISTATS 2010, eq. 16)
     Embeddings are N(0, 0.05²), norm scales 1 and norm biases 0. Normal distributions are not truncated.
-    Draws are made in float64 and rounded to `precision`.
+    Draws are made in float64 and rounded to `precision`, a piece at a time.
     """
     params: Params = {}
     shapes = parameter_shapes(model)
     for name, shape in shapes.items():
         draw = np.random.default_rng([seed, *name.encode()])
         if name.startswith("embeddings."):
-            value = draw.normal(0.0, EMBEDDING_STD, shape)
+            numbers = _normal(draw, EMBEDDING_STD)
         elif name.endswith(".norm.scale"):
-            value = np.ones(shape)
+            numbers = np.ones
         elif name.endswith(".norm.bias"):
-            value = np.zeros(shape)
+            numbers = np.zeros
         else:
             layer, part = name.rsplit(".", 1)
-            value = _linear(model, draw, shape, part, *shapes[f"{layer}.kernel"])
-        params[name] = value.astype(precision)
+            numbers = _linear(model, draw, part, *shapes[f"{layer}.kernel"])
+        params[name] = np.empty(shape, precision)
+        flat = params[name].reshape(-1)
+        for start in range(0, flat.size, PIECE):  # consecutive draws give the numbers that one large draw would
+            piece = flat[start : start + PIECE]
+            piece[:] = numbers(piece.size)
     return params
 
 
-def _linear(
-    model: ModelSpec, draw: np.random.Generator, shape: tuple[int, ...], part: str, fan_in: int, fan_out: int
-) -> np.ndarray:
+def _linear(model: ModelSpec, draw: np.random.Generator, part: str, fan_in: int, fan_out: int) -> Draw:
     if model.initializer == "torch_default":
         bound = 1.0 / math.sqrt(fan_in)
-        return draw.uniform(-bound, bound, shape)
+        return lambda size: draw.uniform(-bound, bound, size)
     if part == "bias":
-        return np.zeros(shape)
+        return np.zeros
     if model.initializer == "glorot_uniform":
         bound = math.sqrt(6.0 / (fan_in + fan_out))
-        return draw.uniform(-bound, bound, shape)
+        return lambda size: draw.uniform(-bound, bound, size)
     variance = {"he_normal": 2.0, "lecun_normal": 1.0}[model.initializer] / fan_in
-    return draw.normal(0.0, math.sqrt(variance), shape)
+    return _normal(draw, math.sqrt(variance))
+
+
+def _normal(draw: np.random.Generator, deviation: float) -> Draw:
+    return lambda size: draw.normal(0.0, deviation, size)
 
 
 def check_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> Precision:

@@ -26,8 +26,8 @@ _TOKENS = re.compile(
 """The parts of a TOML, as far as they tell how deep it is. A text that does not end goes on to the end of its line."""
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises OSError, and ValueError if it is a named pipe, a socket or a device.
+def check_file(path: Path) -> None:
+    """Raises OSError if there is no file, and ValueError if it is a named pipe, a socket or a device.
 
     Those would be waited for, perhaps without an end. A link to a file is a file.
     """
@@ -35,6 +35,11 @@ def read_bytes(path: Path) -> bytes:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # to read a folder raises an OSError
         kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
         raise ValueError(f"expected a file, got {kinds.get(stat.S_IFMT(mode), 'a device')}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises OSError and ValueError, as `check_file` does."""
+    check_file(path)
     return path.read_bytes()
 
 

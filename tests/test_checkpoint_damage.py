@@ -88,7 +88,7 @@ DAMAGES = {
     **{f"{name} bit {seed}": flipped(name, seed) for name in FILES for seed in range(12)},
     **{f"no {name}": missing(name) for name in FILES},
     "empty": lambda folder: [path.unlink() for path in folder.iterdir()],
-    "a newer version": edited(format=4),
+    "a newer version": edited(format=5),
     "an older version's number": edited(format=1, run={}),
     "a step more": edited(step=11),
     "a field more": edited(colour="red"),
@@ -126,7 +126,7 @@ def test_it_is_named_and_set_aside_and_the_one_before_is_used(alone, folder, dam
     ("name", "words"),
     [
         ("no checkpoint.json", r"checkpoint\.json: No such file"),
-        ("a newer version", r"checkpoint\.json: expected format version 1 to 3, got 4"),
+        ("a newer version", r"checkpoint\.json: expected format version 1 to 4, got 5"),
         ("an older version's number", r"checkpoint\.json: expected the fields of format version 1, got KeyError"),
         ("a pickle", r"tensors\.safetensors: expected the safetensors format, got "),
         ("a pickle as JSON", r"checkpoint\.json: expected JSON with a field format, got \d+ other bytes"),

@@ -108,9 +108,10 @@ def test_another_program_finds_what_the_format_says(backend, tmp_path):
     command = ["sha256sum", "--check", "--strict", "checkpoint.sha256"]
     assert subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
     text, raw = json.loads((folder / "checkpoint.json").read_text()), (folder / "tensors.safetensors").read_bytes()
-    assert (text["format"], text["step"], text["epoch"], text["backend"]) == (3, 8, 1, backend.name)
+    assert (text["format"], text["step"], text["epoch"], text["backend"]) == (4, 8, 1, backend.name)
     assert text["run"]["model"] == json.loads(to_json(MODEL))
     assert text["run"]["train"] == json.loads(to_json(train))
+    assert text["segments"] == {}
     assert text["tensors_sha256"] == hashlib.sha256(raw).hexdigest()
     numeric = {"dtype": "<f8", "shape": [36, 3], "sha256": hashlib.sha256(DATA.numeric.tobytes()).hexdigest()}
     assert text["run"]["data"]["numeric"] == numeric

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared_bottom.checkpoint.folder import CheckpointFolder
-from shared_bottom.disk import UnflushedError, readable_folder, restore_folder, whole_file, write_folder, write_whole
+from shared_bottom.disk import UnflushedError, readable_folder, restore_folder, whole_file, write_whole
+from tests.helpers.folders import write_folder
 
 OLD, NEW = {"a": b"old a", "b": b"old b"}, {"a": b"new a", "c": b"new c"}
 

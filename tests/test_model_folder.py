@@ -14,11 +14,11 @@ import pytest
 from pyarrow import csv
 from safetensors.numpy import load_file, save_file
 
-from shared_bottom.disk import write_folder
 from shared_bottom.folder import read_trained, write_trained
 from tests.helpers.backends import each_backend
 from tests.helpers.builders import rejection
 from tests.helpers.cli import contents, error
+from tests.helpers.folders import write_folder
 from tests.helpers.golden import GOLDEN
 
 FILES = ("columns.json", "model.json", "params.safetensors")

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
-from spec.params import check_params, frozen_parameters, shared_parameters
+from spec.params import EMBEDDING_STD, PIECE, check_params, frozen_parameters, shared_parameters
 from tests.helpers.strategies import model_specs, repeatable
 
 TUTORIAL = {
@@ -46,6 +47,13 @@ MIXED = ModelSpec(
     ),
     normalization="layer",
 )
+IN_PIECES = ModelSpec(
+    numeric=300,
+    categorical=(CategoricalFeature(name="user", vocabulary=100_000, dimension=7),),
+    trunk=(501,),
+    tasks=(TaskSpec(name="click", kind="binary"),),
+)
+"""A table and a kernel that are drawn in several pieces, the last one short."""
 MIXED_SHAPES = {
     "embeddings.colour": (7, 4),
     "embeddings.size": (5, 2),
@@ -218,3 +226,33 @@ def test_params_that_do_not_fit_are_rejected_by_name(changes, words):
     with pytest.raises(ValueError, match=r"^params") as caught:
         check_params(MIXED, params)
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+@pytest.mark.parametrize("initializer", ["torch_default", "he_normal", "lecun_normal", "glorot_uniform"])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_what_is_drawn_in_pieces_is_what_one_draw_would_give(initializer, precision):
+    model = replace(IN_PIECES, initializer=initializer)
+    params = initial_params(model, seed=3, precision=precision)
+    table, kernel = params["embeddings.user"], params["trunk.0.kernel"]
+    assert min(table.size, kernel.size) > 2 * PIECE
+    draw = np.random.default_rng([3, *b"embeddings.user"])
+    np.testing.assert_array_equal(table, draw.normal(0.0, EMBEDDING_STD, table.shape).astype(precision), strict=True)
+    draw, (fan_in, fan_out) = np.random.default_rng([3, *b"trunk.0.kernel"]), kernel.shape
+    expected = {
+        "torch_default": lambda: draw.uniform(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), kernel.shape),
+        "he_normal": lambda: draw.normal(0.0, math.sqrt(2 / fan_in), kernel.shape),
+        "lecun_normal": lambda: draw.normal(0.0, math.sqrt(1 / fan_in), kernel.shape),
+        "glorot_uniform": lambda: draw.uniform(-bound, bound, kernel.shape),
+    }
+    bound = math.sqrt(6 / (fan_in + fan_out))
+    np.testing.assert_array_equal(kernel, expected[initializer]().astype(precision), strict=True)
+
+
+def test_drawing_takes_no_more_memory_than_the_numbers():
+    tracemalloc.start()
+    try:
+        params = initial_params(IN_PIECES)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < sum(value.nbytes for value in params.values()) + 32 * PIECE

@@ -27,7 +27,7 @@ CALLS = ["fit", "predict", "gradients"]
 def torch(monkeypatch):
     """PyTorch with three threads, on a machine of four cores."""
     torch = pytest.importorskip("torch")
-    for module in ("spec.machine", "shared_bottom.run.plan"):
+    for module in ("spec.machine", "shared_bottom.run.plan", "backends.torch"):
         monkeypatch.setattr(f"{module}.cores", lambda: [0, 1, 2, 3])
     before = torch.get_num_threads()
     torch.set_num_threads(3)

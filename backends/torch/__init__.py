@@ -14,6 +14,7 @@ from backends.torch.model import Network
 from backends.torch.settings import missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
+from spec.machine import cores
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
@@ -47,9 +48,10 @@ class Backend(SharedBackend):
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:
         """A block in which the calling thread computes with so many threads, and which says with how many.
 
-        At most as many as PyTorch has here: all cores, unless OMP_NUM_THREADS or torch.set_num_threads says otherwise.
+        By itself it takes no more than PyTorch has here: all cores, unless OMP_NUM_THREADS or torch.set_num_threads
+        says otherwise.
         """
-        number = threads or (1 if flops < MANY_FLOPS else torch.get_num_threads())
+        number = threads or (1 if flops < MANY_FLOPS else min(torch.get_num_threads(), len(cores())))
         with thread_count(number):
             yield number
 

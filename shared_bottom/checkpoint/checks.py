@@ -5,17 +5,20 @@ it. Every error is a ValueError of one line that names the entry.
 """
 
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
 from backends.balancing import balance_names
+from shared_bottom.arrays import pieces
 from shared_bottom.checkpoint.identity import Run
 from shared_bottom.checkpoint.manifest import Manifest
 from shared_bottom.checkpoint.records import array_name, record_paths
+from shared_bottom.checkpoint.segments import Part, segments_of
 from shared_bottom.run.early_stopping import watched
 from spec.params import Params, frozen_parameters, parameter_shapes
 
+Forms = dict[str, tuple[tuple[int, ...], str]]
+"""The shape and the type of arrays, by name."""
 SQUARES = ("nu", "sum_of_squares")
 """The slots that squares are summed up in, so that they are never negative."""
 MOST_SECONDS = 1e9
@@ -35,12 +38,18 @@ def parameter_names(manifest: Manifest, kind: str) -> list[str]:
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Raises ValueError if the steps that are done are not such as the run has, or the epochs are not theirs."""
+    """Raises ValueError if the steps are not such as the run has, or the epochs and the segments are not theirs."""
     train, steps = manifest.run.train, manifest.run.train.steps_per_epoch(manifest.run.rows)
     if manifest.step > train.epochs * steps:
         raise ValueError(f"step: expected at most {train.epochs * steps}, the run's steps, got {manifest.step}")
     if manifest.epoch != manifest.step // steps:
         raise ValueError(f"epoch: expected {manifest.step // steps}, of {steps} steps each, got {manifest.epoch}")
+    length = manifest.segment_length
+    if len(manifest.segments) != (files := manifest.step // length + manifest.epoch // length):
+        raise ValueError(f"segments: expected {files} files, got {len(manifest.segments)}")
+    for segment in segments_of(manifest.step, manifest.epoch, length):
+        if segment.file not in manifest.segments:
+            raise ValueError(f"segments.{segment.file}: expected the SHA-256 of this file, got none")
 
 
 def check_best(manifest: Manifest, arrays: Params) -> None:
@@ -58,7 +67,7 @@ def check_best(manifest: Manifest, arrays: Params) -> None:
         raise ValueError(f"best: expected the epoch, the step and the value {first}, got {got}")
 
 
-def check_shapes(expected: Mapping[str, tuple[tuple[int, ...], str]], arrays: Params) -> None:
+def check_shapes(expected: Forms, arrays: Params) -> None:
     """Raises ValueError if there are other arrays than expected, or one has another shape or type."""
     for name in dict.fromkeys([*expected, *arrays]):
         present = (arrays[name].shape, arrays[name].dtype.name) if name in arrays else "none"
@@ -66,24 +75,30 @@ def check_shapes(expected: Mapping[str, tuple[tuple[int, ...], str]], arrays: Pa
             raise ValueError(f"{name}: expected {expected.get(name, 'none')}, got {present}")
 
 
-def expected_arrays(manifest: Manifest) -> dict[str, tuple[tuple[int, ...], str]]:
-    """The shape and the type of each array, by name."""
-    run = manifest.run
-    tasks, precision = [task.name for task in run.model.tasks], str(run.train.precision)
-    shapes = parameter_shapes(run.model)
-    curves = ["history.step_loss", *(f"history.task_loss.{task}" for task in tasks)]
-    if run.train.balancing.changes_weights:
-        curves += [f"history.task_weight.{task}" for task in tasks]
+def expected_arrays(manifest: Manifest) -> Forms:
+    """The shape and the type of each array that is in no segment, by name."""
+    run, precision, shapes = manifest.run, str(manifest.run.train.precision), parameter_shapes(manifest.run.model)
     return (
         {
             prefix + name: (shapes[name], precision)
             for kind, prefix in groups(manifest).items()
             for name in parameter_names(manifest, kind)
         }
-        | {f"balance.{name}": ((len(tasks),), precision) for name in balance_names(run.train)}
-        | dict.fromkeys(curves, ((manifest.step,), "float64"))
-        | {array_name(path): ((manifest.epoch,), "float64") for path in record_paths(run)}
+        | {f"balance.{name}": ((len(run.model.tasks),), precision) for name in balance_names(run.train)}
+        | expected_history(run, "history", manifest.step % manifest.segment_length)
+        | expected_history(run, "epochs", manifest.epoch % manifest.segment_length)
     )
+
+
+def expected_history(run: Run, part: Part, length: int) -> Forms:
+    """The shape and the type of each array of a history of `length` steps or epochs, by name."""
+    if part == "epochs":
+        names = [array_name(path) for path in record_paths(run)]
+    else:
+        tasks, curves = [task.name for task in run.model.tasks], ["task_loss"]
+        curves += ["task_weight"] if run.train.balancing.changes_weights else []
+        names = ["history.step_loss", *(f"history.{curve}.{task}" for curve in curves for task in tasks)]
+    return dict.fromkeys(names, ((length,), "float64"))
 
 
 def check_numbers(run: Run, arrays: Params) -> None:
@@ -100,7 +115,9 @@ def check_numbers(run: Run, arrays: Params) -> None:
             lowest, highest, finite = 0.0, MOST_SECONDS, True
         elif kind == "epochs" and rest.startswith(("metrics.", "monitor")):
             finite = False
-        wrong = (array < lowest) | (array > highest) | (finite & ~np.isfinite(array))
-        if wrong.any():
-            limits = f" from {lowest:g} to {highest:g}" if lowest > -math.inf else ""
-            raise ValueError(f"{name}: expected {'finite ' if finite else ''}numbers{limits}, got {array[wrong][0]}")
+        for piece in pieces(array):
+            wrong = (piece < lowest) | (piece > highest) | (finite & ~np.isfinite(piece))
+            if wrong.any():
+                limits = f" from {lowest:g} to {highest:g}" if lowest > -math.inf else ""
+                expected = f"{'finite ' if finite else ''}numbers{limits}"
+                raise ValueError(f"{name}: expected {expected}, got {piece[wrong][0]}")

@@ -6,32 +6,26 @@ It is there whole or not at all: see `shared_bottom.disk`.
 from pathlib import Path
 
 from shared_bottom.checkpoint.checkpoint import Checkpoint
-from shared_bottom.checkpoint.format import MANIFEST, CheckpointError, decode, encode
-from shared_bottom.disk import write_folder
+from shared_bottom.checkpoint.format import MANIFEST, CheckpointError, read, write
+from shared_bottom.checkpoint.segments import WrittenSegments
+from shared_bottom.disk import whole_folder
 from spec.reading import parse_json, read_bytes
 
-DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What a file that is not as it was written can raise. Any other OSError is the disk's or the permissions'."""
 
+def write_checkpoint(path: Path, checkpoint: Checkpoint, written: WrittenSegments) -> None:
+    """Writes the folder `path`. Raises OSError, as `whole_folder` does.
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Writes the folder `path`. Raises OSError, as `write_folder` does."""
-    write_folder(path, encode(checkpoint))
+    written: the run's segments so far; those that are new are added.
+    """
+    with whole_folder(path) as folder:
+        segments = write(folder, checkpoint, written)
+    written.are_in(path, segments)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """The checkpoint in the folder `path`. Raises CheckpointError if it is damaged, OSError if the disk fails."""
-
-    def content(name: str) -> bytes:
-        try:
-            return read_bytes(path / name)
-        except DAMAGE as error:
-            raise CheckpointError(f"{name}: {error.strerror}") from error
-        except ValueError as error:
-            raise CheckpointError(f"{name}: {error}") from error
-
     try:
-        checkpoint = decode(content)
+        checkpoint = read(path)
         if is_checkpoint(path) and step_of(path) != checkpoint.step:
             raise CheckpointError(
                 f"{MANIFEST}: step: expected {step_of(path)}, as the folder is named, got {checkpoint.step}"
@@ -48,6 +42,12 @@ def read_best(path: Path) -> Path | None:
         return None if best is None else checkpoint_path(path.parent, best["step"])
     except (OSError, ValueError, KeyError, TypeError):  # a damaged one holds on to nothing
         return None
+
+
+def read_segments(path: Path, length: int) -> dict[str, str]:
+    """The SHA-256 of the segments of a checkpoint that was read; none if they are of another length."""
+    fields = parse_json(read_bytes(path / MANIFEST))
+    return dict(fields["segments"]) if fields.get("segment_length") == length else {}
 
 
 def checkpoint_paths(folder: Path) -> list[Path]:

@@ -15,9 +15,11 @@ from shared_bottom.checkpoint.files import (
     is_checkpoint,
     read_best,
     read_checkpoint,
+    read_segments,
     write_checkpoint,
 )
 from shared_bottom.checkpoint.format import CheckpointError
+from shared_bottom.checkpoint.segments import WrittenSegments
 from shared_bottom.disk import UnflushedError
 from shared_bottom.lock import folder_of_one_run, is_still
 
@@ -61,6 +63,7 @@ class CheckpointFolder:
         """The newest complete checkpoint."""
         self._bests: dict[Path, Path | None] = {}
         """What each checkpoint names as its best."""
+        self._segments = WrittenSegments()
         self._lock = folder_of_one_run("checkpoint", path)
 
     def __enter__(self) -> "CheckpointFolder":
@@ -106,6 +109,7 @@ class CheckpointFolder:
                 raise CheckpointError(f"resume: expected a checkpoint that can be read, got none: {reasons}")
             return None
         self.last = checkpoint_path(self.path, newest.step)
+        self._segments.are_in(self.last, read_segments(self.last, self._segments.length))
         for path, error in zip(reversed(checkpoint_paths(self.path)), unreadable, strict=False):
             aside = next(
                 name
@@ -125,13 +129,13 @@ class CheckpointFolder:
         path, unflushed = checkpoint_path(self.path, checkpoint.step), None
         if self.is_gone():
             elsewhere = checkpoint_path(Path(tempfile.mkdtemp(prefix="checkpoint-")), checkpoint.step)
-            write_checkpoint(elsewhere, checkpoint)
+            write_checkpoint(elsewhere, checkpoint, WrittenSegments())
             raise ValueError(
                 f"checkpoint: expected the folder {str(self.path)!r} to stay until the run ends, got it removed or "
                 f"moved; the state after step {checkpoint.step} is kept: {elsewhere}"
             )
         try:
-            write_checkpoint(path, checkpoint)
+            write_checkpoint(path, checkpoint, self._segments)
         except UnflushedError as error:
             unflushed = error
         except OSError as error:

@@ -35,3 +35,7 @@ class Manifest:
     run: Run
     best: BestMark | None
     tensors_sha256: str
+    segment_length: Width
+    """Steps, or epochs, of which a segment of the history has the numbers."""
+    segments: dict[str, str]
+    """The SHA-256 of each, by the name of its file."""

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
+from shared_bottom.arrays import all_finite
 from shared_bottom.checkpoint.checkpoint import Checkpoint, make_checkpoint
 from shared_bottom.checkpoint.folder import CheckpointFolder, CheckpointWarning
 from shared_bottom.checkpoint.identity import differences, identify
@@ -80,7 +79,7 @@ class CheckpointSaver(Saver):
             raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
         if saved.step > (total := len(self._plan.learning_rates)):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
-        if self._plan.train.on_divergence == "stop" and not _finite(
+        if self._plan.train.on_divergence == "stop" and not all_finite(
             saved.history.step_loss, *saved.history.task_loss.values()
         ):
             expected = f"'continue', since {self._folder.last} has losses that are not finite"
@@ -122,7 +121,7 @@ class CheckpointSaver(Saver):
     def _write(self, checkpoint: Checkpoint) -> bool:
         groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
         state = itertools.chain.from_iterable(group.values() for group in groups)
-        if self._run.train.on_divergence == "continue" or _finite(*state):
+        if self._run.train.on_divergence == "continue" or all_finite(*state):
             return self._folder.save(checkpoint)
         warnings.warn(
             f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite"
@@ -131,7 +130,3 @@ class CheckpointSaver(Saver):
             stacklevel=2,
         )
         return False
-
-
-def _finite(*arrays: np.ndarray) -> bool:
-    return all(bool(np.isfinite(array).all()) for array in arrays)

@@ -3,6 +3,7 @@
 1   the first
 2   has epochs[].step, and run.order, which stays unknown of a checkpoint of version 1
 3   has the records of the epochs in arrays, and no longer in the JSON file
+4   has the history in segments
 """
 
 import math
@@ -16,8 +17,10 @@ from shared_bottom.checkpoint.records import check_records, to_arrays
 from spec.params import Params
 from spec.results import Epoch
 
-FORMAT = 3
+FORMAT = 4
 """The version that is written."""
+UNCUT: dict[str, Any] = {"segment_length": 2**31 - 1, "segments": {}}
+"""What a version before 4 would say of its segments: they are longer than any run, so there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, config=CONFIG)
@@ -35,12 +38,14 @@ def check_version(version: Any) -> None:
 
 def read_manifest(fields: dict[str, Any]) -> Manifest:
     """The content of a checkpoint.json of any version. Raises ValueError for what is no such content."""
-    fields = from_version_1(fields) if fields["format"] == 1 else fields
-    return TypeAdapter(Manifest if fields["format"] == FORMAT else ManifestWithRecords).validate_python(fields)
+    version = fields["format"]
+    fields = from_version_1(fields) if version == 1 else fields
+    fields = fields | UNCUT if version < 4 else fields
+    return TypeAdapter(ManifestWithRecords if version < 3 else Manifest).validate_python(fields)
 
 
 def record_arrays(manifest: Manifest) -> Params:
-    """The arrays of version 3 that an older version has in its JSON file; none of version 3. Raises ValueError."""
+    """The arrays that a version before 3 has in its JSON file; none of a later one. Raises ValueError."""
     if not isinstance(manifest, ManifestWithRecords):
         return {}
     if len(manifest.epochs) != manifest.epoch:

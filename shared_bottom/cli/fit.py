@@ -20,7 +20,7 @@ from shared_bottom.folder import (
     write_given,
     write_trained,
 )
-from shared_bottom.predictions import in_column_units, metrics_in_column_units
+from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
@@ -130,7 +130,7 @@ def fit(options: FitExperiment) -> None:
     if not options.quiet:
         print()  # after the lines of progress
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items(), texts=2)
-        metrics = metrics_in_column_units(columns, model, predictions, evaluated)
+        metrics = evaluation_in_column_units(columns, model, [(evaluated, predictions)]).metrics()
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
         print(f"report: {out / 'report.html'}")
     if not end.exists():

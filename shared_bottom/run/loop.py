@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from backends.batches import BatchSource
 from backends.trainer import Trainer
 from shared_bottom.run.calls import SHORT_CALL, epoch_calls
-from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate
+from shared_bottom.run.metrics import Evaluation, UndefinedMetricWarning, predicted
 from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record, Snapshot
@@ -88,16 +88,14 @@ def validate(plan: Plan, record: Record, entry: Epoch) -> None:
     They are computed with the run's number of threads, so that a resumed run ends like one that never stopped.
     """
     assert plan.validation is not None
-    params = record.params()
-    predictions = plan.backend.predict(
-        plan.model, params, plan.validation, device=plan.train.device, threads=record.threads
-    )
+    params = record.params(copy=False)
+    pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device, record.threads)
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
             warnings.simplefilter("ignore", UndefinedMetricWarning)
-        entry["metrics"] = evaluate(plan.model, predictions, plan.validation)
+        entry["metrics"] = Evaluation(plan.model, pieces).metrics()
     if plan.monitor is None:
         return
     entry["monitor"] = value = plan.monitor.value(entry["metrics"])
     if plan.monitor.better(value, record.best.value if record.best else None):
-        record.best = Best(epoch=entry["epoch"], step=record.step, value=value, params=params)
+        record.best = Best(epoch=entry["epoch"], step=record.step, value=value, params=record.params())

@@ -92,9 +92,9 @@ class Record:
             self._losses = room
         self._losses[done : self.step] = losses
 
-    def params(self) -> Params:
-        """The parameters so far."""
-        return params_of(self._trainer, self._layout, self._frozen)
+    def params(self, *, copy: bool = True) -> Params:
+        """The parameters so far. copy: whether they are new arrays, or may be views that the next call writes over."""
+        return params_of(self._trainer, self._layout, self._frozen, copy=copy)
 
     def balance(self) -> Params:
         """What balancing keeps, so far: see `backends.balancing`."""
@@ -123,7 +123,7 @@ class Record:
             task_weight={
                 task.name: factors[:, places[task.name]]
                 if self._train.balancing.changes_weights
-                else np.full(len(losses), task.weight)
+                else np.broadcast_to(task.weight, len(losses))
                 for task in tasks
             },
             epochs=self.epochs,
@@ -135,7 +135,7 @@ class Record:
         return Snapshot(
             backend=self._backend,
             step=self.step,
-            params=params_of(self._trainer, self._layout, self._frozen, copy=False),
+            params=self.params(copy=False),
             slots=slots_of(self._trainer, self._layout, copy=False),
             balance=self.balance(),
             history=self.history(),

@@ -2,7 +2,7 @@
 
 The files are never made anew: every later version must still read them. A new version of the format adds a folder:
 
-    python -m tests.helpers.golden tests/golden/version-4
+    python -m tests.helpers.golden tests/golden/version-5
 
 Rows come from formulas and not from a random generator, whose numbers might change.
 """
@@ -12,9 +12,11 @@ import tempfile
 import warnings
 from pathlib import Path
 from shutil import copytree
+from unittest import mock
 
 import numpy as np
 
+from shared_bottom.checkpoint import segments
 from shared_bottom.checkpoint.files import checkpoint_path
 from shared_bottom.run.metrics import UndefinedMetricWarning
 from spec import (
@@ -31,7 +33,7 @@ from spec import (
 )
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-FOLDERS = {1: GOLDEN, 2: GOLDEN / "version-2", 3: GOLDEN / "version-3"}
+FOLDERS = {1: GOLDEN, 2: GOLDEN / "version-2", 3: GOLDEN / "version-3", 4: GOLDEN / "version-4"}
 """By version of the format: the folder of its runs."""
 
 
@@ -95,11 +97,15 @@ RUNS = {
 """By backend and optimizer: the training, its validation rows, and the step of the checkpoint, of three an epoch."""
 
 
+SEGMENT = {"jax-adam": 2, "torch-sgd": 4}
+"""The length of a segment, so that the few steps fill some: all of them, or all but the last two."""
+
+
 def save(folder):
     """Trains the runs, and copies the checkpoint of each into `folder`."""
     warnings.simplefilter("ignore", UndefinedMetricWarning)
     for name, (train, validation, step) in RUNS.items():
-        with tempfile.TemporaryDirectory() as run:
+        with tempfile.TemporaryDirectory() as run, mock.patch.object(segments, "LENGTH", SEGMENT[name]):
             backend = load_backend(name.partition("-")[0])
             backend.fit(MODEL, train, DATA, validation, checkpoint=run, save_every=1, keep=9)
             copytree(checkpoint_path(Path(run), step), checkpoint_path(folder / name, step))
