@@ -160,7 +160,7 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
             run.auto[backend.name] = steps
         if cases[0].test is not None:
             say(f"{backend.name}: the whole training, for its test metrics")
-            run.metrics[backend.name] = _metrics(backend, cases[0], device)
+            run.metrics[backend.name] = _metrics(backend, cases[0], device, options.threads)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
         run.interrupted = True
@@ -193,8 +193,9 @@ def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...]
     return contestants
 
 
-def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:
+def _metrics(backend: SharedBackend, case: Case, device: Device, threads: int) -> dict[str, dict[str, float]]:
     assert case.test is not None
     train = dataclasses.replace(case.train, device=device)
-    fitted = backend.fit(case.model, train, case.read())
-    return evaluate(case.model, backend.predict(case.model, fitted.params, case.test, device=device), case.test)
+    fitted = backend.fit(case.model, train, case.read(), threads=threads)
+    predictions = backend.predict(case.model, fitted.params, case.test, device=device, threads=threads)
+    return evaluate(case.model, predictions, case.test)

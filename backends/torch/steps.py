@@ -63,12 +63,18 @@ def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: tor
         return functools.partial(loop_steps, make_step(model, step_spec, dtype, device, execution))
     with COMPILER:  # of two threads that come with equal arguments, one makes the function
         open_compile_cache()
-        return compiled_run(model, step_spec, dtype, device, execution)
+        return compiled_run(model, step_spec, dtype, device, execution, torch.get_num_threads())
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Run:
-    """The function of `make_run` where it is compiled: once for equal arguments."""
+def compiled_run(
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str, threads: int
+) -> Run:
+    """The function of `make_run` where it is compiled: once for equal arguments.
+
+    threads: what PyTorch compiles for, which is the number that the calling thread has. Called with another one, the
+    function would be compiled again, and PyTorch counts how often.
+    """
     step = make_step(model, step_spec, dtype, device, execution)
     if execution == "step":
         run: Run = functools.partial(loop_steps, compiled(step, device))

@@ -29,6 +29,7 @@ from shared_bottom.tables.training import read_table
 from shared_bottom.trained import Trained, choose_backend
 from spec.data import Dataset
 from spec.files import to_toml
+from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
@@ -50,6 +51,7 @@ def fit(options: FitExperiment) -> None:
     """
     experiment, out, backend = options.experiment, options.out, choose_backend(options.backend)
     checkpoints = out / CHECKPOINTS
+    check_threads(options.threads)
     check_options(checkpoints, options.save_every, 1, options.resume)
     if options.no_cache and options.cache is not None:
         raise ValueError(f"--cache: expected none with --no-cache, got {str(options.cache)!r}")
@@ -119,6 +121,7 @@ def fit(options: FitExperiment) -> None:
                 checkpoint=checkpoints,
                 save_every=options.save_every,
                 resume=options.resume,
+                threads=options.threads,
                 progress="none" if options.quiet else "lines",
             )
         except DivergenceError as error:
@@ -131,7 +134,9 @@ def fit(options: FitExperiment) -> None:
         save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
         with keeping(f"the trained model is kept: {out / MODEL}"):
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-            predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
+            predictions = backend.predict(
+                model, fitted.params, evaluated, device=experiment.train.device, threads=options.threads
+            )
             report(fitted.history, predictions)
     if not options.quiet:
         print()  # after the lines of progress
@@ -180,6 +185,6 @@ def outcome(model: ModelSpec, history: History) -> dict[str, str]:
     best_epoch = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
     return {
         "Parameters": f"{parameter_count(model):,}",
-        "Execution": f"{history.execution} on the {history.device}",
+        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}",
         "Epochs": f"{len(history.epochs)}{best_epoch}",
     }

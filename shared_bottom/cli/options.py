@@ -13,6 +13,12 @@ from spec.training import Device
 BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
 CACHE_HELP = "The folder in which encoded tables are kept; if not given, tables/ in the user's cache folder."
 
+THREADS = tyro.conf.arg(
+    metavar="N",
+    help="Threads of the processor that compute. If not given, those of a run that is resumed; otherwise one for a "
+    "small network, which more would slow down, and all for a large one. JAX takes all if it is not told.",
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
@@ -36,6 +42,7 @@ class FitFlags(CacheFolder):
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A folder that is not there yet or is empty; with --resume, that of the run."""
     backend: Annotated[str | None, tyro.conf.arg(metavar="NAME", help=BACKEND_HELP)] = None
+    threads: Annotated[int | None, THREADS] = None
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
@@ -106,6 +113,7 @@ class Apply(Common):
     ] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
+    threads: Annotated[int | None, THREADS] = None
     max_unknown: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """Fail if more than this share of a categorical column's values, from 0 to 1, is unknown to the model."""
     dialect: Annotated[Dialect, tyro.conf.arg(name="")] = Dialect()
