@@ -1,4 +1,4 @@
-"""The rows of a data set as training steps: gathered, padded and weighted in NumPy, once for every backend.
+"""The rows of a data set as training steps: gathered, padded and weighted in NumPy, the same for every backend.
 
 Missing labels, row weights and the padding of a short batch all come down to one number per row and task, the row's
 share of the task's mean loss:
@@ -9,14 +9,15 @@ with w_it = sample_weight_i · task_weight_it, so that a backend computes Σ_i s
 Shares are made in float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from backends.gather import gather
 from backends.layout import Layout
 from backends.lazy import touch
 from backends.stacks import TiedStack
-from spec.data import Dataset, label_present, label_shape
+from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
 from spec.model import TaskSpec
 from spec.training import Precision
 
@@ -29,62 +30,88 @@ Batches = dict[str, np.ndarray]
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
 What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
 
-MAX_CALL_BYTES = 256 * 2**20
-"""Most bytes of batches that one call hands to the device."""
+MAX_CALL_BYTES = 64 * 2**20
+"""Most bytes of batches that are gathered at once, and that one call hands to the device."""
 
 
 class BatchSource:
-    """Encodes a checked data set once, in the arrays' final types, and cuts it into steps of `batch_size` rows."""
+    """Cuts a checked data set into steps of `batch_size` rows, encoded in the arrays' final types.
+
+    Rows in memory are encoded once. Those mapped from a file are encoded whenever they are gathered, so that only the
+    rows of a call are in memory.
+    """
 
     def __init__(self, layout: Layout, data: Dataset, batch_size: int, precision: Precision) -> None:
         self.layout, self.rows = layout, data.rows
         self.batch_size = min(batch_size, data.rows)
-        self._dtype = np.dtype(precision)
-        self._columns: Batches = encode_inputs(layout, data, precision)
+        self._data, self._precision = data, precision
         self._tied = {
             f"{part}.{i}" for i, head in enumerate(layout.heads) if head.tied for part in ("labels", "shares")
         }
-        self._row_weights: list[np.ndarray] = []
-        for i, head in enumerate(layout.heads):
-            self._columns[f"labels.{i}"], weight = _encode_head(head, data, self._dtype)
-            self._row_weights.append(weight)
+        ranges = {task.name: _weight_range(task, data) for task in layout.tasks}
+        self._largest = {name: largest for name, (_, largest) in ranges.items()}
         # Where every row counts alike, shares depend on the number of rows alone: made once, not every epoch.
-        self._uniform = all(bool((weight == 1).all()) for weight in self._row_weights)
+        self._uniform = all(smallest == largest > 0 for smallest, largest in ranges.values())
         self._uniform_shares: dict[int, Batches] = {}
+        columns, _ = self._encode(data.take(slice(1)))
+        self._row_bytes = sum(column.nbytes for column in columns.values())
+        self._row_bytes += len(layout.tasks) * np.dtype(precision).itemsize  # the shares
+        self._row_bytes += 4 * sum(len(table.columns) for table in layout.tables if layout.lazy)  # what it names
+        self._encoded = None if data.mapped else self._encode(data)
 
     def steps_per_call(self) -> int:
         """How many steps' batches stay within MAX_CALL_BYTES; at least one."""
-        row_bytes = sum(column[:1].nbytes for column in self._columns.values())
-        row_bytes += sum(weight[:1].size * self._dtype.itemsize for weight in self._row_weights)
-        row_bytes += 4 * sum(len(table.columns) for table in self.layout.tables if self.layout.lazy)  # rows named
-        step_bytes = row_bytes * self.batch_size + 32  # what its number decides
+        step_bytes = self._row_bytes * self.batch_size + 32  # what its number decides
         return max(1, MAX_CALL_BYTES // step_bytes)
 
     def take(self, order: np.ndarray) -> Batches:
-        """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with its own rows, whose shares are 0."""
-        missing = -len(order) % self.batch_size
-        index = np.concatenate([order, np.resize(order[missing - self.batch_size :], missing)]) if missing else order
-        batches = {name: self._steps(name, column.take(index, axis=0)) for name, column in self._columns.items()}
+        """The rows `order` (n,) as ⌈n / batch_size⌉ steps. The last is padded with rows of its own, of share 0."""
+        padding = -len(order) % self.batch_size
+        last_step = order[len(order) + padding - self.batch_size :]
+        columns, weights = self._rows(np.concatenate([order, np.resize(last_step, padding)]))
+        batches = {name: self._steps(name, column) for name, column in columns.items()}
         if "categorical" in batches:
             batches |= touch(self.layout, batches["categorical"])
-        return batches | self._shares(order, index)
+        return batches | self._shares(len(order), weights)
+
+    def _rows(self, index: np.ndarray) -> tuple[Batches, list[np.ndarray]]:
+        """What `_encode` makes of the rows `index`."""
+        if self._encoded is None:
+            return self._encode(gather(self._data, index))
+        columns, weights = self._encoded
+        gathered = {name: column.take(index, axis=0) for name, column in columns.items()}
+        return gathered, [weight.take(index, axis=0) for weight in weights]
+
+    def _encode(self, rows: Dataset) -> tuple[Batches, list[np.ndarray]]:
+        """The rows' inputs and labels (rows, …), and their float64 weights (rows, tasks…) for each head.
+
+        Where every row counts alike there are no weights.
+        """
+        columns, weights = encode_inputs(self.layout, rows, self._precision), []
+        for i, head in enumerate(self.layout.heads):
+            columns[f"labels.{i}"], weight = _encode_head(head, rows, self._largest, np.dtype(self._precision))
+            weights.append(weight)
+        return columns, [] if self._uniform else weights
 
     def _steps(self, name: str, rows: np.ndarray) -> np.ndarray:
         steps = rows.reshape(-1, self.batch_size, *rows.shape[1:])  # (steps, rows, tasks…, …)
         return np.ascontiguousarray(steps.swapaxes(1, 2)) if name in self._tied else steps
 
-    def _shares(self, order: np.ndarray, index: np.ndarray) -> Batches:
-        if self._uniform and len(order) in self._uniform_shares:
-            return self._uniform_shares[len(order)]
-        shares: Batches = {}
-        for i, weight in enumerate(self._row_weights):
-            rows = weight.take(index, axis=0)
-            rows[len(order) :] = 0.0
-            rows = self._steps(f"shares.{i}", rows)
-            total = rows.sum(axis=-1, keepdims=True)
-            shares[f"shares.{i}"] = (rows / np.where(total > 0, total, 1.0)).astype(self._dtype)
+    def _shares(self, count: int, weights: list[np.ndarray]) -> Batches:
+        """Of rows with these weights, as `_encode` gives them, of which the first `count` are no padding."""
         if self._uniform:
-            self._uniform_shares[len(order)] = shares
+            if count in self._uniform_shares:
+                return self._uniform_shares[count]
+            rows = -(-count // self.batch_size) * self.batch_size
+            weights = [np.ones((rows, len(head.tasks)) if head.tied else rows) for head in self.layout.heads]
+        shares: Batches = {}
+        for i, weight in enumerate(weights):
+            weight[count:] = 0.0
+            of_steps = self._steps(f"shares.{i}", weight)
+            total = of_steps.sum(axis=-1, keepdims=True)
+            shares[f"shares.{i}"] = (of_steps / np.where(total > 0, total, 1.0)).astype(self._precision)
+        if self._uniform:
+            self._uniform_shares[count] = shares
         return shares
 
 
@@ -100,32 +127,44 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
     return inputs
 
 
-def row_chunks(rows: int, size: int) -> Iterator[np.ndarray]:
-    """The indices 0 … rows-1 in pieces of `size`; a last, shorter one repeats indices, so that all have one shape.
+def chunks_of_rows(data: Dataset, size: int) -> Iterator[Dataset]:
+    """Copies of the rows in pieces of `size`; a last, shorter one repeats rows, so that all have one shape.
 
     A backend may compile for each number of rows that it meets. Therefore a single piece is as long as a power of two.
     """
-    size = min(size, 1 << (rows - 1).bit_length())
-    for start in range(0, rows, size):
-        yield np.resize(np.arange(start, min(start + size, rows)), size)
+    size = min(size, 1 << (data.rows - 1).bit_length())
+    for rows in data.pieces(size):
+        yield rows.take(np.resize(np.arange(rows.rows), size))
 
 
-def _row_weight(task: TaskSpec, data: Dataset) -> np.ndarray:
-    """Of each row, as float64 (rows,). Shares are ratios: where the largest weight is 1, no sum overflows."""
-    weight = data.weight(task.name)
-    if weight is None:
-        return np.ones(data.rows)
-    weight = weight.astype(np.float64)
-    return weight / (weight.max() or 1.0)
+def _weight_range(task: TaskSpec, data: Dataset) -> tuple[float, float]:
+    """The smallest and the largest weight of all rows for the task; as smallest 0 if a row has no label of it."""
+    smallest, largest = np.inf, 0.0
+    for rows in data.pieces(PIECE_ROWS):
+        weight, complete = _row_weight(task, rows), label_present(rows.labels[task.name], task).all()
+        smallest = min(smallest, float(weight.min()) if complete else 0.0)
+        largest = max(largest, float(weight.max()))
+    return smallest, largest
 
 
-def _encode_head(head: TiedStack, data: Dataset, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…)."""
+def _row_weight(task: TaskSpec, rows: Dataset) -> np.ndarray:
+    """Of each row, as float64 (rows,)."""
+    weight = rows.weight(task.name)
+    return np.ones(rows.rows) if weight is None else weight.astype(np.float64)
+
+
+def _encode_head(
+    head: TiedStack, rows: Dataset, largest: Mapping[str, float], dtype: np.dtype
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…).
+
+    largest: the largest weight in the data set, by task. Shares are ratios: where it becomes 1, no sum overflows.
+    """
     labels, weights = [], []
     for task in head.tasks:
-        label = data.labels[task.name].reshape(label_shape(task, data.rows))
+        label = rows.labels[task.name].reshape(label_shape(task, rows.rows))
         present = label_present(label, task)
-        weights.append(_row_weight(task, data) * present)
+        weights.append(_row_weight(task, rows) / (largest[task.name] or 1.0) * present)
         present = present.reshape(-1, *(1,) * (label.ndim - 1))
         label_dtype = np.dtype(np.int32) if task.traits.label == "class" else dtype
         labels.append(np.where(present, np.ma.getdata(label), 0).astype(label_dtype))

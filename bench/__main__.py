@@ -39,7 +39,10 @@ def measure(options: Options, folder: Path) -> None:
         plans = prepare(options)
     except (ValueError, ImportError, OSError) as error:
         fail(error)
-    run = run_each(options, plans, caches) if len(plans) > 1 else run_one(options, plans[0], caches)
+    try:
+        run = run_each(options, plans, caches) if len(plans) > 1 else run_one(options, plans[0], caches)
+    except OSError as error:  # the rows of a large case are written when they are needed
+        fail(error)
 
     from bench.plots import plot_run
     from bench.report import compare, print_run

@@ -1,65 +1,35 @@
-"""What is timed: networks with their training runs and rows."""
+"""What is timed: the cases by name, and those of a TOML file."""
 
 import dataclasses
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from bench.case import CHECKED, STEPS, Case, random_case
 from bench.results import REFERENCES
+from bench.scale import rows, vocabulary
 from shared_bottom.tables import census_income
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.rows import fit_columns, has_table, read_table_experiment, stream_rows
-from spec import Dataset, ModelSpec, TaskSpec, TrainSpec, presets, read_experiment
+from spec import ModelSpec, TaskSpec, TrainSpec, presets, read_experiment
 
 TASKS = (1, 2, 4, 8, 16, 32, 64)
 BATCHES = (8, 32, 128, 512, 2048, 8192)
-STEPS = 32
-"""Steps per call, and per epoch if the rows are generated for the bench."""
 TABLE_ROWS = 2048
 """Rows of a table that are read at least, if it has so many. Vocabularies and means are those of all rows."""
-CHECKED = 8
-"""The step whose loss is compared. In float32 the losses of two frameworks differ by 1e-5 or less at this step, but by
-1e-3 some dozens of steps later, because Adam moves a weight whose gradient is only rounding error as far as any other.
-"""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A network and its training run."""
-
-    name: str
-    variant: str = ""
-    """Which network it is, if the case is a family of networks: "8 tasks"."""
-    rows_from: str
-    """Where the rows come from, in words for the report."""
-    model: ModelSpec
-    train: TrainSpec
-    data: Dataset
-    test: Dataset | None = None
-    """Rows for the evaluation at the end."""
-    steps: int = STEPS
-    """Steps per call."""
-    checked: int = CHECKED
-    """The step, counted from 1, at which every row of the table must have the same loss."""
-    reference: str = REFERENCES[1]
-    """The loop that the backends are compared with."""
-
-    @property
-    def epoch_steps(self) -> int:
-        """Steps per epoch."""
-        return self.train.steps_per_epoch(self.data.rows)
 
 
 def tutorial() -> list[Case]:
     """10 inputs, trunk 64-32-16, two regression heads, batches of 32: 320 steps."""
+    data = presets.tutorial_data()
     return [
         Case(
             name="tutorial",
             rows_from="1,000 rows of standard-normal numbers",
             model=presets.tutorial_model(),
             train=presets.tutorial_training(),
-            data=presets.tutorial_data(),
+            rows=data.rows,
+            read=lambda: data,
             reference=REFERENCES[0],
         )
     ]
@@ -67,15 +37,16 @@ def tutorial() -> list[Case]:
 
 def census(data_dir: Path | None = None) -> list[Case]:
     """Census-Income: the real rows in `data_dir`, or synthetic rows with the same columns and vocabularies."""
-    rows = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
+    census_rows = census_income.load(data_dir) if data_dir else census_income.synthetic(200_000)
     return [
         Case(
             name="census",
             rows_from=f"Census-Income in {data_dir}" if data_dir else "synthetic rows like Census-Income's",
-            model=presets.census_model(rows.vocabularies),
+            model=presets.census_model(census_rows.vocabularies),
             train=presets.census_training(),
-            data=rows.train,
-            test=rows.test,
+            rows=census_rows.train.rows,
+            read=lambda: census_rows.train,
+            test=census_rows.test,
             steps=64,
         )
     ]
@@ -83,7 +54,7 @@ def census(data_dir: Path | None = None) -> list[Case]:
 
 def wide() -> list[Case]:
     """512 inputs, trunk 1024-512-256, two heads of 128, batches of 4,096: matrix products and little else."""
-    return [_random(presets.wide_model(), presets.wide_training(), name="wide", steps=4)]
+    return [random_case(presets.wide_model(), presets.wide_training(), name="wide", steps=4)]
 
 
 def tasks() -> list[Case]:
@@ -94,7 +65,7 @@ def tasks() -> list[Case]:
         return dataclasses.replace(presets.tutorial_model(), tasks=heads)
 
     return [
-        _random(model(count), presets.tutorial_training(), name="tasks", variant=f"{count} task{'s'[: count > 1]}")
+        random_case(model(count), presets.tutorial_training(), name="tasks", variant=f"{count} task{'s'[: count > 1]}")
         for count in TASKS
     ]
 
@@ -105,7 +76,9 @@ def batch() -> list[Case]:
     def train(size: int) -> TrainSpec:
         return dataclasses.replace(presets.tutorial_training(), batch_size=size)
 
-    return [_random(presets.tutorial_model(), train(size), name="batch", variant=f"batch {size:,}") for size in BATCHES]
+    return [
+        random_case(presets.tutorial_model(), train(size), name="batch", variant=f"batch {size:,}") for size in BATCHES
+    ]
 
 
 def from_file(path: Path) -> list[Case]:
@@ -119,17 +92,17 @@ def from_file(path: Path) -> list[Case]:
         experiment = read_experiment(path)
     except OSError as error:
         raise ValueError(f"--case: expected a file that can be read, got {str(path)!r}: {error.strerror}") from error
-    return [_random(experiment.model, experiment.train, name=path.stem, seed=experiment.train.seed)]
+    return [random_case(experiment.model, experiment.train, name=path.stem, seed=experiment.train.seed)]
 
 
 def _from_table(path: Path) -> Case:
     experiment, folder = read_table_experiment(path), path.parent
     train, columns = experiment.train, fit_columns(experiment, folder)
-    wanted, blocks, rows = max(TABLE_ROWS, STEPS * train.batch_size), [], 0
+    wanted, blocks, count = max(TABLE_ROWS, STEPS * train.batch_size), [], 0
     for block in stream_rows(columns, folder, experiment.data.train, labels=True):
-        blocks.append(block.take(slice(wanted - rows)))
-        rows += blocks[-1].rows
-        if rows == wanted:
+        blocks.append(block.take(slice(wanted - count)))
+        count += blocks[-1].rows
+        if count == wanted:
             break
     data = joined(blocks)
     steps = min(STEPS, train.steps_per_epoch(data.rows))
@@ -138,23 +111,8 @@ def _from_table(path: Path) -> Case:
         rows_from=f"the first {data.rows:,} rows of {', '.join(experiment.data.train)}",
         model=columns.model(experiment.model),
         train=train,
-        data=data,
-        steps=steps,
-        checked=min(CHECKED, steps),
-    )
-
-
-def _random(
-    model: ModelSpec, train: TrainSpec, *, name: str, variant: str = "", steps: int = STEPS, seed: int = 0
-) -> Case:
-    data = presets.random_data(model, steps * train.batch_size, seed=seed)
-    return Case(
-        name=name,
-        variant=variant,
-        rows_from="random rows",
-        model=model,
-        train=train,
-        data=data,
+        rows=data.rows,
+        read=lambda: data,
         steps=steps,
         checked=min(CHECKED, steps),
     )
@@ -194,4 +152,6 @@ CASES: dict[str, Callable[[], list[Case]]] = {
     "wide": wide,
     "tasks": tasks,
     "batch": batch,
+    "vocabulary": vocabulary,
+    "rows": rows,
 }

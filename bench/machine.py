@@ -14,6 +14,8 @@ class PeakMemory:
         with contextlib.suppress(OSError):  # /proc is missing or not writable: then the peak is unknown
             CLEAR.write_text("5")  # resets the peak to the memory that is resident now: see proc(5)
             self._known = True
+        self.before = self.bytes()
+        """What was resident when this object was created, in bytes; None if the system does not report it."""
 
     def bytes(self) -> int | None:
         """The peak in bytes; None if the system does not report it."""

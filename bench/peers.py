@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from bench.cases import Case
+from bench.case import Case
 from bench.timing import Contestant
 from spec import Adam, ModelSpec, initial_params
 from spec.data import row_order
@@ -42,7 +42,7 @@ class KerasRunner:
     def __init__(self, case: Case, steps_per_execution: int) -> None:
         train, optimizer = case.train, case.train.optimizer
         assert isinstance(optimizer, Adam)
-        self.steps, self._case = EPOCHS * case.epoch_steps, case
+        self.steps, self._case, self._data = EPOCHS * case.epoch_steps, case, case.read()
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
         self._network = network(case.model, params)
         self._network.compile(
@@ -55,10 +55,10 @@ class KerasRunner:
         """See `bench.timing.Runner`. Tells the loss of the step that is checked, and NaN for others."""
         losses = np.full(steps, np.nan)
         if steps == self.steps:
-            self._fit(np.arange(self._case.data.rows), epochs=EPOCHS, shuffle=True)
+            self._fit(np.arange(self._case.rows), epochs=EPOCHS, shuffle=True)
             return losses
         size, checked = self._case.train.batch_size, self._case.checked
-        order = row_order(self._case.train.seed, 0, self._case.data.rows)
+        order = row_order(self._case.train.seed, 0, self._case.rows)
         before, last = order[: (checked - 1) * size], order[(checked - 1) * size : checked * size]
         self._fit(before, epochs=1, shuffle=False)
         self._network.reset_metrics()
@@ -72,7 +72,7 @@ class KerasRunner:
             self._network.fit(*self._rows(index), epochs=epochs, shuffle=shuffle, verbose=0, batch_size=size)
 
     def _rows(self, index: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        data, precision = self._case.data, self._case.train.precision
+        data, precision = self._data, self._case.train.precision
         assert data.numeric is not None
         labels = [data.labels[task.name].reshape(data.rows, -1) for task in self._case.model.tasks]
         return data.numeric[index].astype(precision), [label[index].astype(precision) for label in labels]

@@ -14,7 +14,7 @@ def plot_run(run: Run) -> bytes:
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
     rows = [row for row in run.rows if row.step_microseconds]
-    {"tasks": tasks, "batch": batches}.get(run.case, bars)(axes, rows)
+    FAMILIES.get(run.case, bars)(axes, rows)
     axes.set_title(f"{run.case}: {run.machine.processor}, threads: {run.threads}")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=120)
@@ -49,16 +49,43 @@ def batches(axes: Axes, rows: list[Row]) -> None:
     axes.set(xlabel="rows a step", ylabel="rows a second")
 
 
-def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float]) -> None:
-    """One line per backend and execution, against the number in the name of the variant."""
-    series: dict[str, list[tuple[int, float]]] = {}
+def vocabularies(axes: Axes, rows: list[Row]) -> None:
+    """µs per step against the ids of the largest embedding."""
+    lines(axes, rows, lambda row: row.median, dashed="dense")
+    axes.set(xlabel="ids", ylabel="µs a step")
+
+
+def places(axes: Axes, rows: list[Row]) -> None:
+    """Rows per second against the number of rows, in memory and mapped."""
+    lines(axes, rows, lambda row: row.rows_per_second, dashed="mapped")
+    axes.set(xlabel="rows", ylabel="rows a second")
+
+
+def size_of(row: Row) -> int:
+    """The number in the name of the row's variant."""
+    return int("".join(filter(str.isdigit, row.variant)))
+
+
+def lines(axes: Axes, rows: list[Row], value: Callable[[Row], float], dashed: str | None = None) -> None:
+    """One line per backend, execution and way, against the number in the name of the variant.
+
+    dashed: the way whose lines are dashed. An execution's lines have one colour.
+    """
+    series: dict[str, list[Row]] = {}
+    colours: dict[tuple[str, str, str], str] = {}
     for row in rows:
-        size = int("".join(filter(str.isdigit, row.variant)))
-        series.setdefault(row.name.removesuffix(f" {row.variant}"), []).append((size, value(row)))
-    for name, points in series.items():
-        axes.plot(*zip(*points, strict=True), marker="o", label=name)
-    sizes = sorted({size for points in series.values() for size, _ in points})
+        series.setdefault(row.name.removesuffix(f" {row.variant}"), []).append(row)
+    for name, (row, *others) in series.items():
+        colour = colours.setdefault((row.process, row.backend, row.execution), f"C{len(colours)}")
+        points = [(size_of(point), value(point)) for point in (row, *others)]
+        style = "--" if row.way == dashed else "-"
+        axes.plot(*zip(*points, strict=True), style, marker="o", color=colour, label=name)
+    sizes = sorted({size_of(row) for row in rows})
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.legend()
+
+
+FAMILIES = {"tasks": tasks, "batch": batches, "vocabulary": vocabularies, "rows": places}
+"""How a family of cases is drawn; any other case has a bar for each row."""

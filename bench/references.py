@@ -2,8 +2,9 @@
 
 tutorial's loop   DataLoader with shuffling, nn.Module, torch.optim, .item() at every step: the original script
 plain loop        the same without DataLoader and .item(): what one writes who cares for speed, and does not compile
+sparse loop       the plain loop for lazy updates: nn.Embedding(sparse=True), torch.optim.SparseAdam for the embeddings
 
-Both start from the spec's parameters and see its rows in its order, so that their loss is the backends'.
+All start from the spec's parameters and see its rows in its order, so that their loss is the backends'.
 """
 
 import functools
@@ -17,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from bench.cases import Case
+from bench.case import STEPS, Case
 from bench.results import REFERENCES
 from bench.timing import Contestant
-from spec import Fixed, ModelSpec, Schedule, initial_params, learning_rates
+from spec import Adam, Fixed, ModelSpec, Schedule, TrainSpec, initial_params, learning_rates
 from spec.data import label_shape, row_order
 from spec.model import TaskSpec
 
@@ -49,9 +50,12 @@ class Activation(nn.Module):
 class Network(nn.Module):
     """The Shared-Bottom network from PyTorch's own layers, one by one. Its parameters are in the spec's order."""
 
-    def __init__(self, model: ModelSpec) -> None:
+    def __init__(self, model: ModelSpec, *, sparse: bool) -> None:
+        """sparse: whether the gradient of an embedding has only the rows that the batch names."""
         super().__init__()
-        self.embeddings = nn.ModuleList(nn.Embedding(f.vocabulary, f.dimension) for f in model.categorical)
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(f.vocabulary, f.dimension, sparse=sparse) for f in model.categorical
+        )
         self.trunk = nn.Sequential(*self._hidden(model, model.input_width, model.trunk))
         self.heads = nn.ModuleList(
             nn.Sequential(
@@ -91,28 +95,38 @@ def task_loss(task: TaskSpec, output: Tensor, label: Tensor) -> Tensor:
     return loss if task.weight == 1 else loss * task.weight
 
 
+def make_optimizers(train: TrainSpec, network: Network) -> list[torch.optim.Optimizer]:
+    """The optimizer of torch.optim; by lazy updates, SparseAdam for the embeddings besides."""
+    settings = {NAMES.get(name, name): value for name, value in vars(train.optimizer).items() if name != "kind"}
+    if "beta1" in settings:
+        settings["betas"] = (settings.pop("beta1"), settings.pop("beta2"))
+    optimizer = getattr(torch.optim, type(train.optimizer).__name__)  # the spec's classes are called as PyTorch's
+    tables = list(network.embeddings.parameters())
+    if train.embedding_updates == "dense" or not tables:
+        return [optimizer(network.parameters(), **settings)]
+    others = [*network.trunk.parameters(), *network.heads.parameters()]
+    sparse = torch.optim.SparseAdam(tables, settings["lr"], settings["betas"], settings["eps"])
+    return [sparse, optimizer(others, **settings)]
+
+
 class Loop:
-    """Either of the loops, as a `bench.timing.Runner`."""
+    """Any of the loops, as a `bench.timing.Runner`."""
 
     def __init__(self, case: Case, *, loader: bool, device: str = "cpu") -> None:
-        self.steps, self._case, self._item = case.steps, case, loader
+        self.steps, self._case, self._item = min(case.steps, STEPS), case, loader
         train = case.train
         self._dtype = getattr(torch, train.precision)
         self._device = torch.device("cuda" if device == "gpu" else "cpu")
-        self._network = Network(case.model).to(self._device, self._dtype)
+        self._network = Network(case.model, sparse=train.embedding_updates == "lazy").to(self._device, self._dtype)
         self._network.load(initial_params(case.model, seed=train.seed, precision=train.precision))
-        settings = {NAMES.get(name, name): value for name, value in vars(train.optimizer).items() if name != "kind"}
-        if "beta1" in settings:
-            settings["betas"] = (settings.pop("beta1"), settings.pop("beta2"))
-        optimizer = getattr(torch.optim, type(train.optimizer).__name__)  # the spec's classes are called as PyTorch's
-        self._optimizer = optimizer(self._network.parameters(), **settings)
+        self._optimizers = make_optimizers(train, self._network)
         self._rates = itertools.cycle(learning_rates(train, train.epochs * case.epoch_steps).tolist())
         self._scheduled = train.schedule != Schedule()
         self._arrays = [tensor if loader else tensor.to(self._device) for tensor in self._tensors()]
         self._batches = self._loaded() if loader else self._sliced()
 
     def _tensors(self) -> list[Tensor]:
-        model, data, rows = self._case.model, self._case.data, self._case.data.rows
+        model, data, rows = self._case.model, self._case.read(), self._case.rows
         tensors = [torch.tensor(data.numeric, dtype=self._dtype)] if model.numeric else []
         tensors += [torch.tensor(data.categorical, dtype=torch.int64)] if model.categorical else []
         for task in self._case.model.tasks:
@@ -121,7 +135,7 @@ class Loop:
         return tensors
 
     def _orders(self) -> Iterator[np.ndarray]:
-        train, rows, epoch = self._case.train, self._case.data.rows, 0
+        train, rows, epoch = self._case.train, self._case.rows, 0
         while True:
             yield row_order(train.seed, epoch, rows) if train.shuffle else np.arange(rows)
             epoch += 1
@@ -146,16 +160,18 @@ class Loop:
             numeric = columns.pop(0) if model.numeric else None
             categorical = columns.pop(0) if model.categorical else None
             if self._scheduled:
-                for group in self._optimizer.param_groups:
-                    group["lr"] = next(self._rates)
-            self._optimizer.zero_grad()
+                rate = next(self._rates)
+                for group in (group for optimizer in self._optimizers for group in optimizer.param_groups):
+                    group["lr"] = rate
+            self._network.zero_grad()
             outputs = self._network(numeric, categorical)
             first, *others = map(task_loss, model.tasks, outputs, columns)
             loss = sum(others, first)
             loss.backward()
             if clip_norm is not None:
                 nn.utils.clip_grad_norm_(self._network.parameters(), clip_norm)
-            self._optimizer.step()
+            for optimizer in self._optimizers:
+                optimizer.step()
             losses.append(loss.item() if self._item else loss.detach())
         return np.array(losses) if self._item else torch.stack(losses).numpy(force=True)
 
@@ -169,14 +185,21 @@ def supports(case: Case) -> bool:
         and all(f.length == 1 and f.trainable and f.table in (None, f.name) for f in case.model.categorical)
         and isinstance(case.train.balancing, Fixed)
         and hasattr(torch.optim, type(case.train.optimizer).__name__)
+        and (case.train.embedding_updates == "dense" or _sparse_has(case.train))
         and all(task.loss in TASK_LOSSES for task in case.model.tasks)
     )
 
 
+def _sparse_has(train: TrainSpec) -> bool:
+    """Whether SparseAdam and PyTorch's clipping can do what the backends do by lazy updates."""
+    return isinstance(train.optimizer, Adam) and not train.optimizer.weight_decay and train.clip_norm is None
+
+
 def contestants(case: Case, device: str) -> list[Contestant]:
     """The loop that a case is compared with; none where the loop cannot train what the backends train."""
-    if not supports(case):
+    if case.reference is None or not supports(case):
         return []
     loader = case.reference == REFERENCES[0]
+    execution = REFERENCES[2] if case.train.embedding_updates == "lazy" else case.reference
     build = functools.partial(Loop, case, loader=loader, device=device)
-    return [Contestant(case=case, backend="torch", execution=case.reference, device=device, build=build)]
+    return [Contestant(case=case, backend="torch", execution=execution, device=device, build=build)]

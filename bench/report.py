@@ -28,6 +28,8 @@ def print_run(run: Run) -> None:
         ("backend", lambda row: row.backend if row.backend == row.process else f"({row.backend})"),
         ("execution", lambda row: row.execution),
     ]
+    if run.ways:
+        names.append(("", lambda row: row.way))
     if is_family:
         names.append(("", lambda row: row.variant))
     _print_table(
@@ -38,9 +40,7 @@ def print_run(run: Run) -> None:
         [
             ("µs/step", lambda row: f"{row.median:,.0f}"),
             ("10–90 %", lambda row: f"{row.percentile(10):,.0f}–{row.percentile(90):,.0f}"),
-            ("rows/s", lambda row: f"{row.rows_per_second:,.0f}"),
-            ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
-            ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
+            *_speed(run),
             ("× loop", lambda row: _optional(run.speed_up(row), "{:.2f}")),
         ],
     )
@@ -54,8 +54,7 @@ def print_run(run: Run) -> None:
             ("device", lambda row: row.device),
             ("build\ns", lambda row: f"{row.build_seconds:.2f}"),
             ("first\ncall s", lambda row: f"{row.first_call_seconds:.2f}"),
-            ("pays\nafter", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
-            ("peak\nMB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
+            *_start(run),
             ("steps", lambda row: str(row.steps)),
             (
                 f"loss of\nstep {run.rows[0].checked}" if run.rows else "loss",
@@ -65,6 +64,35 @@ def print_run(run: Run) -> None:
     )
     for line in conclusions(run):
         console.print(line)
+
+
+def _speed(run: Run) -> list[Column]:
+    """The columns that say how a row's speed is to be judged: in one way, by the arithmetic; in several, by the first.
+
+    A family of networks is judged by how its time grows, one of data by its rows a second.
+    """
+    rows_per_second: Column = ("rows/s", lambda row: f"{row.rows_per_second:,.0f}")
+    if not run.ways:
+        return [
+            rows_per_second,
+            ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
+            ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
+        ]
+    growth: Column = ("over\nfirst", lambda row: f"{run.growth(row):.2f}")
+    return [
+        rows_per_second if run.case == "rows" else growth,
+        (f"× {run.ways[0]}", lambda row: _optional(run.over_first_way(row), "{:.2f}")),
+    ]
+
+
+def _start(run: Run) -> list[Column]:
+    """In one way, when compiling pays, and the peak of memory; in several, what each adds to what was held before."""
+    if run.ways:
+        return [("adds\nMB", lambda row: _optional(row.added_bytes, "{:,.0f}", 1e-6))]
+    return [
+        ("pays\nafter", lambda row: _optional(run.pays_after(row), "{:,.0f}")),
+        ("peak\nMB", lambda row: _optional(row.device_bytes or row.host_bytes, "{:,.0f}", 1e-6)),
+    ]
 
 
 def conclusions(run: Run) -> Iterable[str]:
@@ -84,6 +112,8 @@ def conclusions(run: Run) -> Iterable[str]:
         )
     if not any(row.execution in REFERENCES for row in run.rows):
         yield "No loop to compare with: it needs PyTorch, fixed task weights, no dropout (its masks are the spec's)."
+    for reason in run.left_out:
+        yield f"Left out: {reason}."
     difference = run.backend_difference()
     if difference is not None:
         yield f"The backends' own losses differ by {difference:.1e}."

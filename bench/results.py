@@ -21,7 +21,7 @@ from spec.validation import one_line
 
 RECORD = ConfigDict(extra="forbid", use_attribute_docstrings=True, ser_json_inf_nan="strings")
 EXECUTIONS = ("eager", "step", "epoch")
-REFERENCES = ("tutorial's loop", "plain loop")
+REFERENCES = ("tutorial's loop", "plain loop", "sparse loop")
 """The loops that the backends are compared with: see `bench.references`."""
 LOSS_TOLERANCE = 1e-4
 """Largest relative difference between two losses. Rounding causes 1e-5; a forgotten term causes more than 1e-2."""
@@ -38,6 +38,10 @@ class Row:
     """eager, step, epoch, or the name of a reference loop."""
     variant: str = ""
     """Which network it is, if the case is a family of networks: "8 tasks", "batch 512"."""
+    way: str = ""
+    """How it was trained, if a variant is trained in several ways: "dense" and "lazy"."""
+    curve: str = ""
+    """Which loss curve it draws, if the ways draw different ones."""
     device: str
     batch_size: int
     """Rows per step."""
@@ -52,9 +56,11 @@ class Row:
     checked: int
     """The step of the first call, counted from 1, whose loss is compared."""
     loss: float
-    """The total loss at that step. It must be the same in all rows of a variant."""
+    """The total loss at that step. It must be the same in all rows of a variant and a curve."""
     host_bytes: int | None = None
     """Peak resident memory of the process during building and first call, including what it held before. Linux only."""
+    held_bytes: int | None = None
+    """Of the peak, what the process held before."""
     device_bytes: int | None = None
     """Peak memory of the device's allocator in the process so far, if the device has one."""
     step_microseconds: list[float] = Field(default_factory=list)
@@ -62,8 +68,8 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Process, backend if it is another one, execution and variant: "jax: torch plain loop 8 tasks"."""
-        return row_name(self.process, self.backend, self.execution, self.variant)
+        """Process, backend if it is another one, execution, way and variant: "jax: torch plain loop 8 tasks"."""
+        return row_name(self.process, self.backend, self.execution, self.way, self.variant)
 
     def percentile(self, q: float) -> float:
         """The q-th percentile of the µs per step; NaN before the first repetition."""
@@ -73,6 +79,11 @@ class Row:
     def median(self) -> float:
         """The median of the µs per step."""
         return self.percentile(50)
+
+    @property
+    def added_bytes(self) -> int | None:
+        """The peak without what the process held before."""
+        return None if self.host_bytes is None or self.held_bytes is None else self.host_bytes - self.held_bytes
 
     @property
     def rows_per_second(self) -> float:
@@ -101,6 +112,8 @@ class Run:
     interrupted: bool = False
     """Whether Ctrl-C ended the run. Then rows may be missing or have fewer repetitions."""
     machine: Machine
+    left_out: list[str] = Field(default_factory=list)
+    """What was not measured, and why."""
     rows: list[Row] = Field(default_factory=list)
     matmul_gflops: dict[str, list[float]] = Field(default_factory=dict)
     """By process: the speed of a large matrix product in that backend's library, once per repetition."""
@@ -117,12 +130,28 @@ class Run:
         """How many times faster the row is than the reference loop of its process; None if there is none."""
         return next((peer.median / row.median for peer in self.peers(row) if peer.execution in REFERENCES), None)
 
+    @property
+    def ways(self) -> list[str]:
+        """The ways in which variants were trained, the first of which the others are compared with."""
+        return list(dict.fromkeys(row.way for row in self.rows if row.way))
+
+    def over_first_way(self, row: Row) -> float | None:
+        """How many times faster the row is than the same execution in the first way; None if that was not measured."""
+        same = [peer for peer in self.peers(row) if (peer.backend, peer.execution) == (row.backend, row.execution)]
+        return next((peer.median / row.median for peer in same if [peer.way] == self.ways[:1]), None)
+
+    def growth(self, row: Row) -> float:
+        """A step's time, divided by that of the first variant in the same way and execution."""
+        series = (row.process, row.backend, row.execution, row.way)
+        rows = (other for other in self.rows if (other.process, other.backend, other.execution, other.way) == series)
+        return row.median / next(rows).median
+
     def pays_after(self, row: Row) -> float | None:
         """After how many steps compiling has paid for itself, compared with the backend's eager row.
 
         None if there is no eager row; infinite if compiling never pays.
         """
-        same_backend = [peer for peer in self.peers(row) if peer.backend == row.backend]
+        same_backend = [peer for peer in self.peers(row) if (peer.backend, peer.way) == (row.backend, row.way)]
         eager = next((peer for peer in same_backend if peer.execution == "eager"), None)
         if eager is None or row.execution not in EXECUTIONS[1:]:
             return None
@@ -140,12 +169,13 @@ class Run:
         return row.gflops / float(np.median(peak)) if peak and row.backend == row.process else None
 
     def disagreeing(self) -> list[Row]:
-        """The rows whose loss differs from that of the others of their variant. Their times do not count."""
+        """The rows whose loss differs from that of the others of their curve. Their times do not count."""
         return [row for row in self.rows if not self.loss_difference(row) <= LOSS_TOLERANCE]  # so that NaN disagrees
 
     def loss_difference(self, row: Row) -> float:
-        """The relative difference to the median (the lower one) of the finite losses of the variant."""
-        losses = [other.loss for other in self.rows if (other.variant, other.checked) == (row.variant, row.checked)]
+        """The relative difference to the median (the lower one) of the finite losses of the variant and the curve."""
+        curve = (row.variant, row.curve, row.checked)
+        losses = [other.loss for other in self.rows if (other.variant, other.curve, other.checked) == curve]
         finite = [loss for loss in losses if np.isfinite(loss)]
         middle = statistics.median_low(finite) if finite else float("nan")
         return abs(row.loss - middle) / (abs(middle) or 1.0)
@@ -158,7 +188,7 @@ class Run:
         differences = [
             abs(a.loss - b.loss) / (max(abs(a.loss), abs(b.loss)) or 1.0)
             for a, b in itertools.combinations(backend_rows, 2)
-            if a.variant == b.variant and a.backend != b.backend
+            if (a.variant, a.curve) == (b.variant, b.curve) and a.backend != b.backend
         ]
         return max(differences, default=None)
 
@@ -168,9 +198,9 @@ class Run:
         return min(backend_rows, key=lambda row: seconds_of(row, steps)).execution if backend_rows else None
 
 
-def row_name(process: str, backend: str, execution: str, variant: str) -> str:
+def row_name(process: str, backend: str, execution: str, way: str, variant: str) -> str:
     """The name of a row in the progress lines, plots and comparisons."""
-    words = ("" if backend == process else backend, execution, variant)
+    words = ("" if backend == process else backend, execution, way, variant)
     return f"{process}: {' '.join(filter(None, words))}"
 
 
@@ -190,6 +220,7 @@ def merge(runs: Iterable[Run]) -> Run:
     for other in others:
         first.rows += other.rows
         first.interrupted |= other.interrupted
+        first.left_out += [reason for reason in other.left_out if reason not in first.left_out]
         first.machine.versions |= other.machine.versions
         for name in ("matmul_gflops", "auto", "metrics"):
             getattr(first, name).update(getattr(other, name))

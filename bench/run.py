@@ -15,7 +15,8 @@ from typing import cast
 from rich.console import Console
 
 from backends.base import SharedBackend, UnsupportedError
-from bench.cases import Case, load_cases
+from bench.case import Case
+from bench.cases import load_cases
 from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import REFERENCES, Run, merge, read_run
@@ -38,6 +39,8 @@ class Plan:
     device: Device
     cases: list[Case]
     executions: tuple[str, ...]
+    left_out: list[str]
+    """What is not measured, and why."""
 
 
 def prepare(options: Options) -> list[Plan]:
@@ -68,11 +71,17 @@ def say(text: str) -> None:
 
 def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
-    executions = tuple(backend.costs) if options.execution == "all" else (options.execution,)
+    left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
+    if options.execution == "all":
+        executions = tuple(cases[0].executions(backend.costs))
+        others = [execution for execution in backend.costs if execution not in executions]
+        left_out += [f"{backend.name} {execution}, unless --execution asks for it" for execution in others]
+    else:
+        executions = (options.execution,)
     for case in cases:
         for execution in executions:
             backend.check_training(case.train, execution)
-    return Plan(backend, backend.resolve_device(options.device), cases, executions)
+    return Plan(backend, backend.resolve_device(options.device), cases, executions, left_out)
 
 
 def run_each(options: Options, plans: list[Plan], caches: str) -> Run:
@@ -138,6 +147,7 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
         threads=options.threads,
         caches=caches,
         machine=describe(backend.libraries),
+        left_out=plan.left_out,
     )
     try:
         if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
@@ -150,7 +160,7 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
             run.auto[backend.name] = steps
         if cases[0].test is not None:
             say(f"{backend.name}: the whole training, for its test metrics")
-            run.metrics[backend.name] = _metrics(backend, cases[0], device)
+            run.metrics[backend.name] = _metrics(backend, cases[0], device, options.threads)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
         run.interrupted = True
@@ -160,9 +170,10 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
 def warm_up(backend: SharedBackend, executions: tuple[str, ...], device: Device) -> None:
     """Train the smallest network once by each execution: the first compiling of a process also starts the compiler."""
     (case,) = load_cases("tutorial", None)
+    data = case.read()
     model = ModelSpec(numeric=10, trunk=(1,), tasks=(TaskSpec(name="task_a", kind="regression", outputs=3),))
-    labels = {"task_a": case.data.labels["task_a"]}
-    case = dataclasses.replace(case, model=model, data=Dataset(numeric=case.data.numeric, labels=labels))
+    small = Dataset(numeric=data.numeric, labels={"task_a": data.labels["task_a"]})
+    case = dataclasses.replace(case, model=model, read=lambda: small)
     for execution in executions:
         BackendRunner(backend, case, execution, device).run(1)
 
@@ -182,8 +193,9 @@ def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...]
     return contestants
 
 
-def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:
+def _metrics(backend: SharedBackend, case: Case, device: Device, threads: int) -> dict[str, dict[str, float]]:
     assert case.test is not None
     train = dataclasses.replace(case.train, device=device)
-    fitted = backend.fit(case.model, train, case.data)
-    return evaluate(case.model, backend.predict(case.model, fitted.params, case.test, device=device), case.test)
+    fitted = backend.fit(case.model, train, case.read(), threads=threads)
+    predictions = backend.predict(case.model, fitted.params, case.test, device=device, threads=threads)
+    return evaluate(case.model, predictions, case.test)

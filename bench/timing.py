@@ -1,5 +1,6 @@
 """How long training takes: building and the first call apart from the warm ones, and every call waited for."""
 
+import copy
 import functools
 import gc
 import itertools
@@ -13,10 +14,10 @@ import numpy as np
 from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.layout import layout_of
-from bench.cases import Case
+from bench.case import Case
 from bench.machine import PeakMemory
 from bench.results import Row, Run, row_name
-from shared_bottom.run.calls import epoch_calls
+from shared_bottom.run.calls import SHORT_CALL, epoch_calls
 from spec import initial_params, learning_rates
 from spec.flops import step_flops
 
@@ -49,15 +50,33 @@ class Contestant:
     build: Callable[[], Runner]
 
 
+class Portions(BatchSource):
+    """Rows that are gathered for one call of a runner at a time, so that each repetition has its share of that work.
+
+    The training loop gathers those of many short calls at once.
+    """
+
+    most: int
+    """Steps whose rows are gathered at once, at most."""
+
+    def steps_per_call(self) -> int:
+        """See `BatchSource`."""
+        return min(self.most, super().steps_per_call())
+
+
 class BackendRunner:
-    """One of the backends' executions. A call takes consecutive steps of one epoch, and gathers their rows itself."""
+    """One of the backends' executions. A call takes consecutive steps of one epoch, and gathers their rows itself.
+
+    Where the training loop would divide a call among several, so does this.
+    """
 
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
         train = case.train
         layout = layout_of(case.model, train.step_spec.lazy_batch)
         self.steps = min(SLOW_STEPS, case.steps) if backend.costs[execution].step > SLOW else case.steps
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
-        self._case, self._source = case, BatchSource(layout, case.data, train.batch_size, train.precision)
+        self._case, self._source = case, Portions(layout, case.read(), train.batch_size, train.precision)
+        self._longest = None if execution == "epoch" else SHORT_CALL
         self._trainer = backend.trainer(case.model, train, params, execution, device)
         self._rates = learning_rates(train, train.epochs * case.epoch_steps)
         self._calls: dict[int, Iterator[Batches]] = {}
@@ -66,16 +85,17 @@ class BackendRunner:
         """See `Runner`."""
         calls = self._calls.setdefault(steps, self._endless(steps))
         losses = [np.empty(0)]
-        while sum(map(len, losses)) < steps:  # several calls if so many steps' batches are too large for one
+        while sum(map(len, losses)) < steps:
             losses.append(self._trainer.run(next(calls))[:, 0])
         return np.concatenate(losses)
 
     def _endless(self, steps: int) -> Iterator[Batches]:
         """Calls that make up so many steps each time; an epoch's last steps that do not are left out."""
-        train = self._case.train
+        train, source = self._case.train, copy.copy(self._source)
+        source.most = steps
         for epoch in itertools.cycle(range(train.epochs)):
             left = self._case.epoch_steps // steps * steps
-            for batches in epoch_calls(train, self._source, epoch, self._rates, save_every=steps):
+            for batches in epoch_calls(train, source, epoch, self._rates, 0, steps, self._longest):
                 if (left := left - len(batches["learning_rate"])) < 0:
                     break
                 yield batches
@@ -106,7 +126,8 @@ def measure(
     """
     runners = []
     for contestant in contestants:
-        say(row_name(backend.name, contestant.backend, contestant.execution, contestant.case.variant))
+        case = contestant.case
+        say(row_name(backend.name, contestant.backend, contestant.execution, case.way, case.variant))
         runner, row = first_call(contestant, backend)
         runners.append(runner)
         run.rows.append(row)
@@ -124,7 +145,9 @@ def measure(
 
 def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, Row]:
     """Build the run and train its first steps."""
-    case, memory = contestant.case, PeakMemory()
+    case = contestant.case
+    case.read()  # the first time, they may have to be made: that is no part of building
+    memory = PeakMemory()
     start = time.perf_counter()
     runner = contestant.build()
     built = time.perf_counter()
@@ -135,6 +158,8 @@ def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, 
         backend=contestant.backend,
         execution=contestant.execution,
         variant=case.variant,
+        way=case.way,
+        curve=case.curve,
         device=contestant.device,
         batch_size=case.train.batch_size,
         flops=step_flops(case.model, case.train.batch_size),
@@ -144,6 +169,7 @@ def first_call(contestant: Contestant, backend: SharedBackend) -> tuple[Runner, 
         loss=float(losses[case.checked - 1]),
         checked=case.checked,
         host_bytes=memory.bytes(),
+        held_bytes=memory.before,
         device_bytes=backend.peak_memory(contestant.device) if contestant.backend == backend.name else None,
     )
     return runner, row

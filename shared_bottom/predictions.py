@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from shared_bottom.run.metrics import evaluate
+from shared_bottom.run.metrics import Evaluation
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.joined import joined, outcomes
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
@@ -41,30 +40,22 @@ def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) ->
     return {task: columns.restore(task, array) for task, array in values.items()}
 
 
-def metrics_in_column_units(
-    columns: FittedColumns, model: ModelSpec, predictions: Params, data: Dataset
-) -> dict[str, dict[str, float]]:
-    """The metrics by task and name, those of regression tasks in the units of their label columns.
+def evaluation_in_column_units(
+    columns: FittedColumns, model: ModelSpec, pieces: Iterable[tuple[Dataset, Params]]
+) -> Evaluation:
+    """The metrics, those of regression tasks in the units of their label columns.
 
     columns: what was learnt about the table's columns.
     model: the network.
-    predictions: its predictions for N rows by task, as `Backend.predict` returns them.
-    data: the labels and the weights of these rows.
+    pieces: encoded rows, a piece at a time, and the predictions for them by task, as `Backend.predict` returns them.
     """
-    labels = in_column_units(columns, data.labels)
-    return evaluate(model, in_column_units(columns, predictions), replace(data, labels=labels))
-
-
-def without_inputs(batches: Iterable[tuple[Dataset, Params]]) -> tuple[Dataset, Params]:
-    """The labels, weights and predictions of all rows, which a metric such as the AUC needs at once.
-
-    batches: rows, encoded, and their predictions by task.
-    """
-    labels, predictions = [], []
-    for rows, predicted in batches:
-        labels.append(outcomes(rows))
-        predictions.append(predicted)
-    return joined(labels), {task: np.concatenate([batch[task] for batch in predictions]) for task in predictions[0]}
+    return Evaluation(
+        model,
+        (
+            (replace(rows, labels=in_column_units(columns, rows.labels)), in_column_units(columns, predictions))
+            for rows, predictions in pieces
+        ),
+    )
 
 
 def _class_array(columns: FittedColumns, task_name: str) -> Any:

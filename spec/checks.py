@@ -1,11 +1,16 @@
 """Whether the arrays of a data set fit a ModelSpec: each function raises ValueError, with the array, the place and the
 value, if its array does not.
+
+An array is looked at a piece at a time, so that its check takes little memory besides.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from spec.mapped import pieces
 from spec.model import CategoricalFeature, ModelSpec, TaskSpec
 from spec.training import Precision
 
@@ -27,9 +32,8 @@ def check_numeric(numeric: np.ndarray | None, rows: int, width: int, precision: 
             raise ValueError(f"numeric: expected an array of shape ({rows}, {width}), got none")
         return
     _expect("numeric", numeric, [(rows, width)], "fiu", "floats or integers")
-    bad = ~np.isfinite(_rounded(numeric, precision))
-    if bad.any():
-        row, column = _first(bad)
+    if place := _first_where(numeric, lambda piece: ~np.isfinite(_rounded(piece, precision))):
+        row, column = place
         value = numeric[row, column]
         expected = f"values that fit {precision}" if np.isfinite(value) else "finite values"
         raise ValueError(f"numeric: expected {expected}, got {value} in column {column}, row {row}")
@@ -43,39 +47,53 @@ def check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSpe
             raise ValueError(f"categorical: expected an array of shape ({rows}, {width}), got none")
         return
     _expect("categorical", categorical, [(rows, width)], "iu", "integers")
-    for feature, columns in zip(model.categorical, model.id_columns, strict=True):
-        _check_ids(feature, categorical[:, columns], columns.start)
+    outside = [
+        functools.partial(_outside, feature, columns)
+        for feature, columns in zip(model.categorical, model.id_columns, strict=True)
+    ]
+    if not any(wrong(ids).any() for _, ids in pieces(categorical) for wrong in outside):
+        return
+    for wrong in outside:  # the first feature that has such an id is named
+        if place := _first_where(categorical, wrong):
+            feature, columns = wrong.args
+            row, column = place[0], columns.start + place[1]
+            expected = f"ids in [0, {feature.vocabulary})" + (", or -1 for none," if feature.length > 1 else "")
+            raise ValueError(
+                f"categorical: expected {expected} in column {column} ({feature.name}), got {categorical[row, column]} "
+                f"in row {row}"
+            )
 
 
 def check_label(name: str, label: np.ndarray, task: TaskSpec, shape: tuple[int, ...], precision: Precision) -> None:
     """Labels of the task's kind, in the shape of so many rows; what a mask hides is not looked at."""
     name, shapes = f"labels[{name!r}]", [shape]
-    masked, label = np.ma.getmaskarray(label), np.ma.getdata(label)
+    wrong: Callable[[np.ndarray], np.ndarray]
     match task.traits.label:
         case "class":
             _expect(name, label, shapes, "iu", "integer classes")
-            bad, expected = (label < -1) | (label >= task.outputs), f"classes in [0, {task.outputs}), or -1 for missing"
+            wrong, expected = (
+                lambda c: (c < -1) | (c >= task.outputs),
+                f"classes in [0, {task.outputs}), or -1 for missing",
+            )
         case "truth":
             _expect(name, label, shapes, "fiub", "numbers")
-            bad, expected = ~((label == 0) | (label == 1) | np.isnan(label)), "0, 1, or NaN for missing"
+            wrong, expected = lambda t: ~((t == 0) | (t == 1) | np.isnan(t)), "0, 1, or NaN for missing"
         case "number":
             _expect(name, label, [*shapes, shape[:1]] if task.outputs == 1 else shapes, "fiu", "numbers")
-            bad = np.isinf(_rounded(label, precision))
-            expected = f"finite values that fit {precision}, or NaN for missing"
-    bad = bad & ~masked
-    if bad.any():
-        where = _first(bad)
-        raise ValueError(f"{name}: expected {expected}, got {label[where]} in row {where[0]}")
+            wrong, expected = (
+                lambda x: np.isinf(_rounded(x, precision)),
+                f"finite values that fit {precision}, or NaN for missing",
+            )
+    if place := _first_where(label, lambda piece: wrong(np.ma.getdata(piece)) & ~np.ma.getmaskarray(piece)):
+        raise ValueError(f"{name}: expected {expected}, got {np.ma.getdata(label)[place]} in row {place[0]}")
 
 
 def check_weight(name: str, weight: np.ndarray, rows: int, *, some: bool = True) -> None:
     """Numbers (rows,), finite and not negative. some: whether one has to be above 0."""
     _expect(name, weight, [(rows,)], "fiu", "numbers")
-    bad = ~(np.isfinite(weight) & (weight >= 0))
-    if bad.any():
-        (row,) = _first(bad)
-        raise ValueError(f"{name}: expected finite values of 0 or more, got {weight[row]} in row {row}")
-    if some and not weight.any():
+    if place := _first_where(weight, lambda piece: ~(np.isfinite(piece) & (piece >= 0))):
+        raise ValueError(f"{name}: expected finite values of 0 or more, got {weight[place]} in row {place[0]}")
+    if some and not _first_where(weight, lambda piece: piece > 0):
         raise ValueError(f"{name}: expected at least one weight above 0, got all 0")
 
 
@@ -91,17 +109,21 @@ def _rounded(array: np.ndarray, precision: Precision) -> np.ndarray:
         return array.astype(precision)
 
 
+def _outside(feature: CategoricalFeature, columns: slice, ids: np.ndarray) -> np.ndarray:
+    """Which of a feature's ids lie outside its vocabulary, of ids (rows, columns of all features): (rows, columns)."""
+    own = ids[:, columns]
+    return (own < (-1 if feature.length > 1 else 0)) | (own >= feature.vocabulary)
+
+
+def _first_where(array: np.ndarray, condition: Callable[[np.ndarray], np.ndarray]) -> tuple[int, ...] | None:
+    """The first place, by rows, where a condition holds on the array (rows, …)."""
+    for start, piece in pieces(array):
+        holds = condition(piece)
+        if holds.any():
+            row, *rest = _first(holds)
+            return start + row, *rest
+    return None
+
+
 def _first(bad: np.ndarray) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argwhere(bad)[0])
-
-
-def _check_ids(feature: CategoricalFeature, ids: np.ndarray, start: int) -> None:
-    several = feature.length > 1
-    bad = (ids < (-1 if several else 0)) | (ids >= feature.vocabulary)
-    if bad.any():
-        row, place = _first(bad)
-        expected = f"ids in [0, {feature.vocabulary})" + (", or -1 for none," if several else "")
-        raise ValueError(
-            f"categorical: expected {expected} in column {start + place} ({feature.name}), got {ids[row, place]} in "
-            f"row {row}"
-        )

@@ -1,14 +1,19 @@
 """The rows: arrays checked against a ModelSpec before any work is done, and the order in which training draws them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from spec.checks import check_categorical, check_label, check_numeric, check_weight, unmasked
+from spec.mapped import mapping, pieces, release
 from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
+
+PIECE_ROWS = 2**16
+"""Rows whose labels and weights are looked at together, so that it takes little memory whatever the rows' number."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,6 +26,10 @@ class Dataset:
     counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
+    sha256, by the names of `arrays`: the SHA-256 of the bytes of those that are hashed already. See `hashed`.
+
+    Arrays that are mapped from files, as np.memmap and np.load(…, mmap_mode="r") map them, need not fit into memory:
+    they are read a piece at a time, and draw the same curve.
 
     Of a NumPy masked array, a masked label is a missing one and a masked id is -1. Raises ValueError, naming the array
     and the place, for a masked number or weight.
@@ -31,6 +40,7 @@ class Dataset:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_weight: np.ndarray | None = None
     task_weight: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict, init=False)  # so that a replaced array does not keep it
 
     def __post_init__(self) -> None:
         for name in ("numeric", "sample_weight"):
@@ -50,6 +60,23 @@ class Dataset:
             raise ValueError("data: expected a numeric or a categorical array of rows, got neither")
         return len(inputs)
 
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that there are: numeric, categorical, sample_weight, labels.<task> and task_weight.<task>."""
+        arrays = {name: getattr(self, name) for name in ("numeric", "categorical", "sample_weight")}
+        arrays |= {f"labels.{task}": label for task, label in self.labels.items()}
+        arrays |= {f"task_weight.{task}": weight for task, weight in self.task_weight.items()}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    def hashed(self, sha256: Mapping[str, str]) -> "Dataset":
+        """The same rows, of whose arrays the SHA-256 of the bytes in C order is known: no run has to compute it again.
+
+        sha256: by the names of `arrays`. Where a label is masked, its array may not be among them.
+        """
+        rows = copy(self)
+        object.__setattr__(rows, "sha256", dict(sha256))
+        return rows
+
     def weight(self, task: str) -> np.ndarray | None:
         """Each row's factor in the task's mean loss, sample_weight · task_weight: (N,); None if all count alike."""
         if self.sample_weight is None or task not in self.task_weight:
@@ -59,17 +86,36 @@ class Dataset:
 
     def take(self, rows: Any) -> "Dataset":
         """The rows that `rows` (a slice, indices or a mask) selects, in its order."""
+        return self.map(lambda array: array[rows])
+
+    def map(self, function: Callable[[np.ndarray], np.ndarray]) -> "Dataset":
+        """A data set with `function(array)` in the place of each array."""
 
         def some(array: np.ndarray | None) -> np.ndarray | None:
-            return None if array is None else array[rows]
+            return None if array is None else function(array)
 
         return Dataset(
             numeric=some(self.numeric),
             categorical=some(self.categorical),
-            labels={task: label[rows] for task, label in self.labels.items()},
+            labels={task: function(label) for task, label in self.labels.items()},
             sample_weight=some(self.sample_weight),
-            task_weight={task: weight[rows] for task, weight in self.task_weight.items()},
+            task_weight={task: function(weight) for task, weight in self.task_weight.items()},
         )
+
+    @property
+    def mapped(self) -> bool:
+        """Whether an array is mapped from a file: see `spec.mapped`."""
+        return any(mapping(array) for array in self.arrays.values())
+
+    def pieces(self, rows: int) -> Iterator["Dataset"]:
+        """The rows in order, at most `rows` at a time. A piece is to be done with when the next is asked for."""
+        for start in range(0, self.rows, rows):
+            piece = self.take(slice(start, start + rows))
+            try:
+                yield piece
+            finally:
+                for array in piece.arrays.values():
+                    release(array)
 
     def check(self, model: ModelSpec, *, labels: bool = True, precision: Precision = "float64") -> None:
         """Raises ValueError, naming the array, what was expected and what came, if the rows do not fit `model`.
@@ -95,10 +141,11 @@ class Dataset:
         if self.sample_weight is not None:
             check_weight("sample_weight", self.sample_weight, rows)
         for name, weight in self.task_weight.items():
-            labelled = name in self.labels and label_present(self.labels[name], tasks[name]).any()
-            check_weight(f"task_weight[{name!r}]", weight, rows, some=bool(labelled))
-            product = self.weight(name)
-            if product is not None and not np.isfinite(product).all():
+            labels_of_task = pieces(self.labels[name]) if name in self.labels else ()
+            labelled = any(label_present(label, tasks[name]).any() for _, label in labels_of_task)
+            check_weight(f"task_weight[{name!r}]", weight, rows, some=labelled)
+            products = (piece.weight(name) for piece in self.pieces(PIECE_ROWS))
+            if not all(product is None or np.isfinite(product).all() for product in products):
                 raise ValueError(f"task_weight[{name!r}]: expected finite products with sample_weight, got infinite")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends import batches
-from backends.batches import BatchSource, encode_inputs, row_chunks
+from backends.batches import BatchSource, chunks_of_rows, encode_inputs
 from backends.layout import layout_of
 from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, learning_rates, presets
@@ -102,6 +102,16 @@ def test_the_short_last_batch_is_padded_with_share_0(rows, batch_size):
     np.testing.assert_array_equal(shares[:-1], 1 / batch_size)
 
 
+@pytest.mark.parametrize("rows", [9, 13, 15, 16])
+def test_what_pads_a_step_are_rows_of_this_step(rows):
+    model = ModelSpec(numeric=1, trunk=(4,), tasks=tasks_of("binary", 1))
+    data = replace(presets.random_data(model, rows), numeric=np.arange(float(rows))[:, None])
+    order = np.random.default_rng(0).permutation(rows)
+    taken = BatchSource(layout_of(model), data, 8, "float64").take(order)
+    for step, numeric in enumerate(taken["numeric"]):
+        assert set(numeric[:, 0]) == set(order[8 * step : 8 * (step + 1)])
+
+
 @pytest.mark.parametrize(("rows", "batch_size"), [(3, 8), (1, 10**9)])
 def test_a_batch_larger_than_the_data_is_one_short_batch_without_padding(rows, batch_size):
     model = ModelSpec(numeric=2, trunk=(4,), tasks=tasks_of("regression", 2))
@@ -181,12 +191,12 @@ RATE_AND_KEY = 16
 """Bytes of a step's learning rate and dropout key, at most."""
 
 
-def test_a_call_stays_within_256_mib():
-    assert batches.MAX_CALL_BYTES == 256 * 2**20
+def test_a_call_stays_within_64_mib():
+    assert batches.MAX_CALL_BYTES == 64 * 2**20
     model = ModelSpec(numeric=4096, trunk=(2,), tasks=(*tasks_of("regression", 2), TaskSpec(name="b", kind="binary")))
     source = BatchSource(layout_of(model), presets.random_data(model, 8), 8, "float32")
     one_step = sum(array.nbytes for array in source.take(np.arange(8)).values()) + RATE_AND_KEY
-    assert source.steps_per_call() == 256 * 2**20 // one_step > 1
+    assert source.steps_per_call() == 64 * 2**20 // one_step > 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -238,5 +248,6 @@ def test_inputs_that_the_model_lacks_are_left_out():
         (8, 3, [[0, 1, 2], [3, 4, 5], [6, 7, 6]]),
     ],
 )
-def test_row_chunks(rows, size, expected):
-    assert [chunk.tolist() for chunk in row_chunks(rows, size)] == expected
+def test_chunks_of_rows(rows, size, expected):
+    data = Dataset(numeric=np.arange(rows)[:, None])
+    assert [chunk.numeric[:, 0].tolist() for chunk in chunks_of_rows(data, size)] == expected

@@ -36,16 +36,17 @@ def small(tmp_path):
     return path
 
 
-def bench(*arguments, **variables):
-    """Run the command; a variable that is None is taken out of its environment."""
-    command = [sys.executable, "-m", "bench", *map(str, arguments)]
+def bench(*arguments, code=None, **variables):
+    """Run the command, or `code` in its place; a variable that is None is taken out of its environment."""
+    command = [sys.executable, *(["-c", code] if code else ["-m", "bench"]), *map(str, arguments)]
     environment = {name: value for name, value in (os.environ | {"COLUMNS": "100"} | variables).items() if value}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
-def measured(tmp_path, *arguments, **variables):
+def measured(tmp_path, *arguments, code=None, **variables):
     """The run that a command wrote, its output and its picture looked at."""
-    done = bench(*arguments, *QUICK, "--json", tmp_path / "run.json", "--plot", tmp_path / "run.png", **variables)
+    outputs = ["--json", tmp_path / "run.json", "--plot", tmp_path / "run.png"]
+    done = bench(*arguments, *QUICK, *outputs, code=code, **variables)
     assert done.returncode == 0, done.stderr
     assert all(len(line.rstrip()) <= 100 for line in done.stdout.splitlines())
     run = read_run("--json", tmp_path / "run.json")
@@ -93,6 +94,54 @@ def test_a_family(tmp_path, case, variants):
     run, said = measured(tmp_path, "--backend", "jax", "--execution", "epoch", "--case", case, "--steps", "8")
     assert len(run.rows) == 2 * variants
     assert all(row.variant in said for row in run.rows)
+
+
+GROWN = """
+import bench.__main__ as main, bench.scale as scale
+scale.VOCABULARIES, scale.DENSE_UP_TO, scale.DRAWN_STEPS = (1_000, 2_000, 3_000), 2_000, 16
+scale.ROWS, scale.BLOCK = (9_000, 12_000), 5_000
+main.main()
+"""
+"""The command with sizes that take seconds."""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_dense_and_lazy_updates_of_growing_vocabularies(tmp_path, backend):
+    execution = {"jax": "epoch", "torch": "eager"}[backend]
+    options = ["--backend", backend, "--execution", execution, "--case", "vocabulary", "--steps", "8"]
+    run, said = measured(tmp_path, *options, code=GROWN)
+    assert [(row.execution, row.way, row.variant) for row in run.rows] == [
+        (execution, "dense", "1,000 ids"),
+        (execution, "lazy", "1,000 ids"),
+        ("sparse loop", "lazy", "1,000 ids"),
+        (execution, "dense", "2,000 ids"),
+        (execution, "lazy", "2,000 ids"),
+        ("sparse loop", "lazy", "2,000 ids"),
+        (execution, "lazy", "3,000 ids"),
+        ("sparse loop", "lazy", "3,000 ids"),
+    ]
+    assert "× dense" in said
+    assert "Left out: dense updates of more than 2,000 ids" in said
+
+
+def test_rows_in_memory_and_mapped(tmp_path):
+    options = ["--backend", "jax", "--case", "rows", "--steps", "8"]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    run, said = measured(tmp_path, *options, code=GROWN, TMPDIR=str(temporary))
+    of_one_size = [("epoch", "memory"), ("sparse loop", "memory"), ("epoch", "mapped")]
+    assert [(row.execution, row.way) for row in run.rows] == of_one_size * 2
+    assert run.rows[0].loss == run.rows[2].loss
+    assert "× memory" in said
+    assert "Left out: jax eager, unless --execution asks for it.\nLeft out: jax step, unless" in said
+    assert list(temporary.iterdir()) == []
+
+
+def test_rows_that_cannot_be_written_are_one_line_and_exit_code_2(tmp_path):
+    code = "import bench.scale as scale\nscale.tempfile = type('Full', (), {'mkdtemp': lambda: '/dev/null'})\n" + GROWN
+    done = bench("--backend", "torch", "--execution", "eager", "--case", "rows", *QUICK, code=code)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: [Errno 20] Not a directory: '/dev/null/")
 
 
 def test_wide(tmp_path):
@@ -144,7 +193,7 @@ def test_rows_that_disagree_are_marked_and_the_exit_code_is_1(small):
         "main.main()"
     )
     arguments = ["--backend", "torch", "--execution", "eager", "--case", small, *QUICK]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    done = bench(*arguments, code=code)
     assert done.returncode == 1, done.stderr
     assert "≠" in done.stdout
 
@@ -175,7 +224,7 @@ def test_ctrl_c_shows_what_was_measured(tmp_path, small, backend, line, everyone
 
 def test_a_missing_framework_is_said_before_anything_is_built(small):
     code = "import sys; sys.modules['flax'] = None\nimport bench.__main__ as main; main.main()"
-    done = subprocess.run([sys.executable, "-c", code, "--case", small], capture_output=True, text=True, check=False)
+    done = bench("--case", small, code=code)
     assert done.returncode == 2
     assert done.stderr.startswith("error: backend 'jax' needs flax")
     assert done.stdout == ""
@@ -192,7 +241,10 @@ def test_a_missing_framework_is_said_before_anything_is_built(small):
         (["--tolerance", "-1"], "--tolerance: expected a finite number of 0 or more, got -1.0"),
         (["--case", "census", "--data-dir", "nowhere"], "--data-dir: expected a folder, got 'nowhere'"),
         (["--data-dir", "."], "--data-dir: expected none with --case tutorial"),
-        (["--case", "narrow"], "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got"),
+        (
+            ["--case", "narrow"],
+            "--case: expected one of tutorial, census, wide, tasks, batch, vocabulary, rows or a FILE.toml, got",
+        ),
         (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml': No such file"),
         (["--case", "pyproject.toml"], "pyproject.toml: model: Field required"),
         (["--json", "."], "--json: expected a file in a folder that can be written"),

@@ -44,7 +44,23 @@ class TestPlots:
             assert line.get_xdata().tolist() == sizes
             assert line.get_ydata().tolist() == pytest.approx(values)
 
-    @pytest.mark.parametrize("case", ["tutorial", "tasks"])
+    @pytest.mark.parametrize(
+        ("draw", "solid", "broken", "values"),
+        [
+            (plots.vocabularies, "lazy", "dense", [40.0, 40.0]),
+            (plots.places, "memory", "mapped", [32 / 40e-6, 32 / 40e-6]),
+        ],
+    )
+    def test_two_ways_of_an_execution_are_a_solid_and_a_dashed_line_of_one_colour(self, draw, solid, broken, values):
+        rows = [row(way=way, variant=f"{size:,} ids") for size in (1_000, 10_000) for way in (broken, solid)]
+        dashed, line = self.axes(draw, [*rows, replace(LOOP, way=solid, variant="1,000 ids")]).get_lines()[:2]
+        assert [dashed.get_label(), line.get_label()] == [f"jax: epoch {broken}", f"jax: epoch {solid}"]
+        assert [dashed.get_linestyle(), line.get_linestyle()] == ["--", "-"]
+        assert dashed.get_color() == line.get_color()
+        assert line.get_xdata().tolist() == [1_000, 10_000]
+        assert line.get_ydata().tolist() == pytest.approx(values)
+
+    @pytest.mark.parametrize("case", ["tutorial", "tasks", "vocabulary", "rows"])
     def test_a_run_is_a_png(self, case):
         assert plots.plot_run(run(row(variant="1 task"), case=case)).startswith(b"\x89PNG")
 
@@ -73,6 +89,29 @@ def test_the_tables_fit_100_columns(capsys, monkeypatch):
     assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
     assert "…" not in said
     assert "Interrupted" in said
+
+
+@pytest.mark.parametrize(
+    ("case", "ways", "variant", "headed"),
+    [
+        ("vocabulary", ("dense", "lazy"), "10,000,000 ids", ("over", "× dense", "adds")),
+        ("rows", ("memory", "mapped"), "10,000,000 rows", ("rows/s", "× memory", "adds")),
+    ],
+)
+def test_the_tables_of_several_ways_fit_100_columns(capsys, case, ways, variant, headed):
+    loop = replace(LOOP, execution="sparse loop", loss=3.0)
+    rows = [
+        replace(each, way=way, variant=variant, held_bytes=1, host_bytes=12_345_000_001, step_microseconds=[1e5, 2e5])
+        for way in ways
+        for each in (loop, row("step"), row("epoch"))
+    ]
+    print_run(run(*rows, case=case, left_out=["what is too large"]))
+    said = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    assert "…" not in said
+    assert all(name in said for name in headed)
+    assert "12,345" in said
+    assert "Left out: what is too large." in said
 
 
 class TestConclusions:

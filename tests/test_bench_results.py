@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from backends.base import Cost
 from bench.cases import BATCHES, TASKS, load_cases
 from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json
 from shared_bottom.disk import write_whole
-from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets, to_toml
+from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, load_backend, presets, to_toml
 from spec.flops import step_flops
 from tests.helpers.bench_runs import EAGER, LOOP, row, run
 from tests.helpers.builders import rejection
@@ -110,14 +111,50 @@ class TestRun:
         one, other = row(variant="1 task", loss=1.0), row(variant="2 tasks", loss=9.0)
         assert run(one, other).disagreeing() == []
 
+    def test_losses_are_compared_within_a_curve_and_across_ways(self):
+        dense, lazy = row(way="dense", curve="dense", loss=1.0), row(way="lazy", curve="lazy", loss=9.0)
+        assert run(dense, lazy).disagreeing() == []
+        other = replace(dense, process="torch", backend="torch", loss=1.01)
+        assert run(dense, other, lazy).backend_difference() == pytest.approx(0.01, rel=0.1)
+        assert len(run(row(way="memory"), row(way="mapped", loss=2.1)).disagreeing()) == 1
+
+    def test_a_way_is_compared_with_the_first_way_of_the_same_execution(self):
+        dense, lazy = row(way="dense", microseconds=[80.0]), row(way="lazy", microseconds=[20.0])
+        found = run(dense, row("step", [10.0], way="dense"), lazy, row("step", [10.0], way="lazy"))
+        assert found.ways == ["dense", "lazy"]
+        assert [found.over_first_way(row) for row in found.rows] == [1.0, 1.0, 4.0, 1.0]
+        alone = replace(lazy, variant="large")
+        assert run(dense, lazy, alone).over_first_way(alone) is None
+        assert run(EAGER, row()).over_first_way(EAGER) is None
+
+    def test_growth_is_over_the_first_variant_of_the_same_way_and_execution(self):
+        def series(way, *times):
+            return [row(way=way, variant=f"{i} ids", microseconds=[time]) for i, time in enumerate(times)]
+
+        found = run(*series("dense", 10.0, 100.0), *series("lazy", 20.0, 22.0, 30.0))
+        assert [found.growth(row) for row in found.rows] == pytest.approx([1.0, 10.0, 1.0, 1.1, 1.5])
+
+    def test_compiling_is_compared_with_the_eager_row_of_the_same_way(self):
+        lazy = row(way="lazy")
+        assert run(EAGER, lazy).pays_after(lazy) is None
+        assert run(replace(EAGER, way="lazy"), lazy).pays_after(lazy) == run(EAGER, row()).pays_after(row())
+
+    def test_the_loop_of_one_way_is_that_of_the_variant(self):
+        assert run(row(way="mapped"), replace(LOOP, way="memory")).speed_up(row(way="mapped")) == 25.0
+
+    def test_memory_is_what_a_row_adds(self):
+        assert row(host_bytes=900, held_bytes=700).added_bytes == 200
+        assert row().added_bytes is None
+
     def test_processes_merge_into_one_run(self):
         one, other = (
-            run(row(), matmul_gflops={"jax": [1.0]}),
-            run(LOOP, matmul_gflops={"torch": [2.0]}, interrupted=True),
+            run(row(), matmul_gflops={"jax": [1.0]}, left_out=["dense"]),
+            run(LOOP, matmul_gflops={"torch": [2.0]}, left_out=["dense", "eager"], interrupted=True),
         )
         found = merge([one, other])
         assert found.rows == [row(), LOOP]
         assert found.matmul_gflops == {"jax": [1.0], "torch": [2.0]}
+        assert found.left_out == ["dense", "eager"]
         assert found.interrupted
 
 
@@ -162,6 +199,62 @@ class TestCases:
         assert [case.train.batch_size for case in load_cases("batch", None)] == list(BATCHES)
         assert (min(BATCHES), max(BATCHES)) == (8, 8192)
 
+    def test_vocabularies_are_trained_densely_up_to_a_size(self, monkeypatch):
+        monkeypatch.setattr("bench.scale.VOCABULARIES", (100, 1_000))
+        monkeypatch.setattr("bench.scale.DENSE_UP_TO", 100)
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
+        cases = load_cases("vocabulary", None)
+        assert [(case.variant, case.train.embedding_updates) for case in cases] == [
+            ("100 ids", "dense"),
+            ("100 ids", "lazy"),
+            ("1,000 ids", "lazy"),
+        ]
+        for case in cases:
+            case.read().check(case.model)
+            assert case.epoch_steps > case.steps
+
+    @pytest.mark.parametrize(
+        ("name", "jax", "torch"),
+        [
+            ("vocabulary", ["step", "epoch"], ["eager", "step", "epoch"]),
+            ("rows", ["epoch"], ["epoch"]),
+            ("tasks", ["eager", "step", "epoch"], ["eager", "step", "epoch"]),
+        ],
+    )
+    def test_which_executions_are_measured(self, monkeypatch, name, jax, torch):
+        monkeypatch.setattr("bench.scale.VOCABULARIES", (100,))
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
+        for case in load_cases(name, None):
+            assert [list(case.executions(load_backend(backend).costs)) for backend in ("jax", "torch")] == [jax, torch]
+            assert list(case.executions({"eager": Cost(0.0, 1.0, 1e9)})) == ["eager"]
+
+    def test_rows_in_memory_and_mapped_are_the_same(self, monkeypatch):
+        monkeypatch.setattr("bench.scale.ROWS", (2_500,))
+        monkeypatch.setattr("bench.scale.BLOCK", 1_000)
+        memory, mapped = load_cases("rows", None)
+        assert (memory.way, mapped.way, memory.variant) == ("memory", "mapped", "2,500 rows")
+        assert memory.steps == 2  # of full batches
+        rows, view = memory.read(), mapped.read()
+        assert rows.rows == memory.rows == 2_500
+        view.check(mapped.model)
+        arrays = [(rows.numeric, view.numeric), (rows.categorical, view.categorical)]
+        arrays += [(rows.labels[task], view.labels[task]) for task in rows.labels]
+        for array, mapping in arrays:
+            np.testing.assert_array_equal(array, mapping)
+            assert not isinstance(array.base, np.memmap)
+            assert isinstance(mapping if isinstance(mapping, np.memmap) else mapping.base, np.memmap)
+        assert len(np.unique(rows.numeric)) > 2_400 * 8  # blocks are drawn apart
+
+    def test_the_files_of_the_rows_go_with_the_cases(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("bench.scale.ROWS", (100,))
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        cases = load_cases("rows", None)
+        assert list(tmp_path.iterdir()) == []  # nothing is written before it is read
+        cases[0].read()
+        assert len(list(tmp_path.iterdir())) == 1
+        del cases
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_call_is_part_of_an_epoch(self):
         for name in ("tutorial", "tasks", "batch"):
             for case in load_cases(name, None):
@@ -180,14 +273,14 @@ class TestCases:
 
     def test_a_toml_with_a_table_gives_its_first_rows(self, file, monkeypatch):
         (case,) = load_cases(str(file), None)
-        assert (case.data.rows, case.steps, case.rows_from) == (60, 8, "the first 60 rows of train.csv")
-        case.data.check(case.model)
+        assert (case.rows, case.steps, case.rows_from) == (60, 8, "the first 60 rows of train.csv")
+        case.read().check(case.model)
         monkeypatch.setattr("bench.cases.TABLE_ROWS", 20)
         monkeypatch.setattr("bench.cases.STEPS", 3)
         (fewer,) = load_cases(str(file), None)
-        assert (fewer.data.rows, fewer.steps, fewer.checked) == (24, 3, 3)
+        assert (fewer.rows, fewer.steps, fewer.checked) == (24, 3, 3)
         assert fewer.model == case.model
-        np.testing.assert_array_equal(fewer.data.numeric, case.data.numeric[:24])
+        np.testing.assert_array_equal(fewer.read().numeric, case.read().numeric[:24])
 
     def test_a_table_with_an_error_names_its_file(self, tmp_path):
         path = tmp_path / "net.toml"

@@ -150,8 +150,12 @@ BAD = {
 }
 
 
+@pytest.mark.parametrize("piece", [1, None], ids=["row by row", "at once"])
 @pytest.mark.parametrize(("changes", "words"), BAD.values(), ids=BAD)
-def test_rows_that_do_not_fit_are_rejected(changes, words):
+def test_rows_that_do_not_fit_are_rejected(monkeypatch, changes, words, piece):
+    if piece:
+        monkeypatch.setattr("spec.mapped.PIECE_BYTES", piece)
+        monkeypatch.setattr("spec.data.PIECE_ROWS", piece)
     data = fitting(**changes)
     with pytest.raises(ValueError, match=r".") as caught:
         data.check(MODEL)
@@ -160,6 +164,36 @@ def test_rows_that_do_not_fit_are_rejected(changes, words):
     assert before.startswith(expected.split()[0])
     assert after.startswith(received.split()[0])
     assert [word for word in words.split() if word not in str(caught.value)] == []
+
+
+FIRST = {
+    "numeric": ({"numeric": changed(np.zeros((4, 2)), [2, 1], [[0, NAN], [np.inf, 0]])}, "inf in column 0, row 1"),
+    "ids of a feature": ({"categorical": changed(np.zeros((4, 2), int), [2, 1], [[3, 0], [4, 0]])}, "got 4 in row 1"),
+    "ids of features": ({"categorical": changed(np.zeros((4, 2), int), [0, 3], [[0, 5], [3, 0]])}, "got 3 in row 3"),
+    "classes": ({"labels": {"region": [0, 1, 4, 5]}}, "got 4 in row 2"),
+    "truths": ({"labels": {"click": np.ma.array([0, 3, 2, 4], mask=[0, 1, 0, 0])}}, "got 2 in row 2"),
+    "targets": ({"labels": {"span": changed(np.zeros((4, 2)), (slice(2, 4), 1), np.inf)}}, "got inf in row 2"),
+    "weights": ({"sample_weight": [1, 1, -1, -2]}, "got -1 in row 2"),
+    "the only weight above 0 is the last": ({"task_weight": {"click": [0, 0, 0, 1]}}, None),
+    "the only label is the last": (
+        {"task_weight": {"click": np.zeros(4)}, "labels": {"click": [NAN, NAN, NAN, 1]}},
+        "above 0, got all 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("piece", [1, 24, None])
+@pytest.mark.parametrize(("changes", "end"), FIRST.values(), ids=FIRST)
+def test_the_first_bad_place_is_named_however_the_rows_are_cut(monkeypatch, changes, end, piece):
+    if piece:
+        monkeypatch.setattr("spec.mapped.PIECE_BYTES", piece)
+        monkeypatch.setattr("spec.data.PIECE_ROWS", piece)
+    data = fitting(**changes)
+    if end is None:
+        return data.check(MODEL)
+    with pytest.raises(ValueError, match=f"{end}$"):
+        data.check(MODEL)
+    return None
 
 
 @pytest.mark.parametrize(

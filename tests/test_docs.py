@@ -30,7 +30,7 @@ SHORTENED: dict[str, tuple[str, ...]] = {
 """By command, what is put behind it."""
 ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "quick", "test", "lint", "setup")}
 """What would install an environment of its own: that make knows how."""
-CASES = ("tutorial", "census", "wide", "tasks", "batch")
+CASES = ("tutorial", "census", "wide", "tasks", "batch", "vocabulary", "rows")
 LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {
     "python -m bench --backend all --case tutorial --cold",
     "python -m bench --backend all --case census --data-dir census-income",

@@ -33,7 +33,7 @@ from tests.helpers.parity import (
     example_model,
     fit,
 )
-from tests.helpers.plain_balancing import train_plainly
+from tests.helpers.plain_training import train_plainly
 
 RULES = {
     "uncertainty": UncertaintyWeighting(initial_log_variance=0.3),
@@ -61,14 +61,14 @@ rules = pytest.mark.parametrize("rule", RULES)
 @each_backend
 def test_a_plain_numpy_version_of_the_paper_agrees(name, rule):
     train = replace(TRAIN, balancing=RULES[rule])
-    total, weights, params = train_plainly(THREE, train, DATA)
+    plain = train_plainly(THREE, train, DATA)
     fitted = fit(name, THREE, train, DATA)
-    np.testing.assert_allclose(fitted.history.step_loss, total, rtol=RTOL)
+    np.testing.assert_allclose(fitted.history.step_loss, plain.total, rtol=RTOL)
     own = [fitted.history.task_weight[task.name] for task in THREE.tasks]
-    np.testing.assert_allclose(np.stack(own, axis=1), weights, rtol=RTOL)
-    compare_params(fitted.params, params, PARAMS_RTOL)
-    plain = fit(name, THREE, TRAIN, DATA)
-    assert np.abs(fitted.history.step_loss / plain.history.step_loss - 1).max() > 1e-3  # the rule does something
+    np.testing.assert_allclose(np.stack(own, axis=1), plain.weights, rtol=RTOL)
+    compare_params(fitted.params, plain.params, PARAMS_RTOL)
+    unbalanced = fit(name, THREE, TRAIN, DATA)
+    assert np.abs(fitted.history.step_loss / unbalanced.history.step_loss - 1).max() > 1e-3  # the rule does something
 
 
 @rules
@@ -90,10 +90,10 @@ def test_whole_curves_of_all_kinds_of_parts_agree(pair, rule):
 def test_gradnorm_stops_at_its_floor_as_the_plain_version_does(name):
     """At so high a rate each step throws the factors from one end to the other."""
     train = replace(TRAIN, epochs=1, balancing=GradNorm(learning_rate=100.0))
-    _, weights, _ = train_plainly(THREE, train, DATA)
+    plain = train_plainly(THREE, train, DATA)
     fitted = fit(name, THREE, train, DATA)
     own = np.stack([fitted.history.task_weight[task.name] for task in THREE.tasks], axis=1)
-    np.testing.assert_allclose(own, weights, rtol=RTOL)
+    np.testing.assert_allclose(own, plain.weights, rtol=RTOL)
     factors = own / [task.weight for task in THREE.tasks]
     np.testing.assert_allclose(factors.sum(axis=1), 3.0)
     assert 0 < factors[1:].min() <= GRADNORM_FLOOR  # which is before they are scaled to that sum

@@ -9,8 +9,9 @@ import pytest
 from bench.cases import load_cases
 from bench.parity.__main__ import choose
 from bench.parity.compare import compare_backends
-from spec import Experiment, GradNorm, UncertaintyWeighting, load_backend, presets, to_toml
+from spec import Experiment, GradNorm, TrainSpec, UncertaintyWeighting, load_backend, presets, to_toml
 from tests.helpers.backends import BACKENDS
+from tests.helpers.parity import LISTS, example_model
 
 
 def parity(*arguments):
@@ -59,6 +60,18 @@ def test_it_takes_a_file_with_a_table(file):
     assert "beyond 1e-09: nothing" in done.stdout
 
 
+def test_it_compares_lazy_embedding_updates(tmp_path):
+    file, report = tmp_path / "lazy.toml", tmp_path / "report.json"
+    model = example_model("tied", categorical=LISTS)
+    train = TrainSpec(embedding_updates="lazy", batch_size=2)
+    file.write_text(to_toml(Experiment(model=model, train=train)))
+    done = parity("--case", str(file), "--steps", "10", "--json", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "beyond 1e-09: nothing" in done.stdout
+    found = json.loads(report.read_text())["largest"]
+    assert all(found[quantity]["difference"] < 1e-9 for quantity in ("loss total", "gradient", "parameter"))
+
+
 def test_a_balance_beyond_tolerance_is_named(monkeypatch):
     """One side's GradNorm lets no factor fall, which shows in no loss or parameter of the first step."""
     case = load_cases("tutorial", None)[0]
@@ -77,7 +90,7 @@ def test_a_balance_beyond_tolerance_is_named(monkeypatch):
         (["--case", "tasks"], "--case: expected one network, got tasks, a family of 7"),
         (
             ["--case", "narrow"],
-            "--case: expected one of tutorial, census, wide, tasks, batch or a FILE.toml, got 'narrow'",
+            "--case: expected one of tutorial, census, wide, tasks, batch, vocabulary, rows or a FILE.toml, got",
         ),
         (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml'"),
         (["--tolerance", "nan"], "--tolerance: expected a finite number above 0, got nan"),

@@ -46,6 +46,7 @@ OTHERS = {
         {"schedule": Schedule(kind="linear"), "epochs": 2},
         ["train.schedule.kind: constant saved, linear now", "train.epochs: 1 saved, 2 now"],
     ),
+    "the embedding updates": ({"embedding_updates": "lazy"}, ["train.embedding_updates: dense saved, lazy now"]),
     "the batch": ({"batch_size": 9}, ["train.batch_size: 8 saved, 9 now"]),
     "the precision": ({"precision": "float64"}, ["train.precision: float32 saved, float64 now"]),
     "the monitor": (

@@ -159,6 +159,7 @@ def test_a_bad_number_is_rejected(build, field, value):
         (model, "normalization", ("none", "layer")),
         (model, "initializer", ("torch_default", "he_normal", "lecun_normal", "glorot_uniform")),
         (Schedule, "kind", ("constant", "linear", "cosine")),
+        (TrainSpec, "embedding_updates", ("dense", "lazy")),
         (TrainSpec, "precision", ("float32", "float64")),
         (TrainSpec, "device", ("auto", "cpu", "gpu")),
         (TrainSpec, "execution", ("auto", "eager", "step", "epoch")),

@@ -70,6 +70,7 @@ def test_the_frameworks_have_everything_so_that_no_test_of_theirs_is_skipped(nam
     assert ("auto", *backend.costs) == get_args(Execution)
     assert "optimizers" not in vars(type(backend))
     assert "balancings" not in vars(type(backend))
+    assert "embedding_updates" not in vars(type(backend))
 
 
 TRAIN = """
@@ -94,7 +95,12 @@ predictions = backend.predict(model, fitted.params, data)
 assert predictions.keys() == {{task.name for task in model.tasks}}
 again = backend.fit(model, train, data, validation=data, checkpoint="run", resume=True)
 np.testing.assert_array_equal(again.history.step_loss, fitted.history.step_loss)
-for change in (dict(optimizer=spec.Adam()), dict(balancing=spec.PCGrad()), dict(execution="step")):
+for change in (
+    dict(optimizer=spec.Adam()),
+    dict(balancing=spec.PCGrad()),
+    dict(embedding_updates="lazy"),
+    dict(execution="step"),
+):
     try:
         backend.fit(model, replace(train, **change), data)
     except ValueError as error:
@@ -108,6 +114,7 @@ def test_it_trains_predicts_saves_and_says_what_it_has_not(project):
     assert said == [
         f"optimizer: expected one of sgd, which backend '{NAME}' has, got 'adam'",
         f"balancing: expected one of fixed, which backend '{NAME}' has, got 'pcgrad'",
+        f"embedding_updates: expected one of dense, which backend '{NAME}' has, got 'lazy'",
         f"execution: expected one of auto, eager, which backend '{NAME}' has, got 'step'",
         "[]",
     ]

@@ -15,7 +15,8 @@ from typing import Annotated, Literal, cast
 import tyro
 
 from backends.base import SharedBackend
-from bench.cases import Case, load_cases
+from bench.case import Case
+from bench.cases import load_cases
 from bench.options import fail
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report

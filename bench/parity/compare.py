@@ -10,7 +10,7 @@ from backends.base import SharedBackend
 from backends.batches import Batches, BatchSource
 from backends.layout import layout_of
 from backends.trainer import params_of
-from bench.cases import Case
+from bench.case import Case
 from bench.parity.report import Report
 from shared_bottom.run.calls import epoch_calls
 from spec import initial_params, learning_rates
@@ -51,7 +51,7 @@ def single_steps(case: Case, steps: int) -> Iterator[Batches]:
     """The first `steps` steps of the case's run, one at a time; its epochs go on as long as it takes."""
     train = case.train
     layout = layout_of(case.model, train.step_spec.lazy_batch)
-    source = BatchSource(layout, case.data, train.batch_size, train.precision)
+    source = BatchSource(layout, case.read(), train.batch_size, train.precision)
     per_epoch = train.steps_per_epoch(source.rows)
     train = dataclasses.replace(train, epochs=max(train.epochs, -(-steps // per_epoch)))
     rates = learning_rates(train, train.epochs * per_epoch)

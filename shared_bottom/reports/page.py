@@ -14,7 +14,7 @@ import numpy as np
 from shared_bottom.reports.classes import class_rows
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import TaskRows
-from shared_bottom.run.metrics import UndefinedMetricWarning, evaluate_rows
+from shared_bottom.run.metrics import TaskMetrics, UndefinedMetricWarning
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
@@ -116,7 +116,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
         "Balancing": train.balancing.kind,
-        "Execution": f"{history.execution} on {history.device}, {train.precision}",
+        "Execution": f"{history.execution} on {history.device}, threads: {history.threads}, {train.precision}",
         "Steps": f"{steps:,} of up to {train.batch_size:,} rows" + (f", {length:,} an epoch" if length else ""),
         "Epochs": f"{epochs} of {train.epochs}" + (f", the best {history.best_epoch}" if history.best_epoch else ""),
         "Time": str(timedelta(seconds=round(seconds))) if seconds >= 60 else f"{seconds:.1f} s",
@@ -135,7 +135,11 @@ def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
     entries = [entry for entry in history.epochs if "metrics" in entry]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedMetricWarning)  # the table shows a dash for such a metric
-        evaluated = {row.task.name: evaluate_rows(row.task, row.label, row.predicted, row.weight) for row in rows}
+        evaluated = {}
+        for row in rows:
+            of_task = TaskMetrics(row.task)
+            of_task.add(row.label, row.predicted, row.weight)
+            evaluated[row.task.name] = of_task.values()
     for task, metrics in (entries[-1]["metrics"] if entries else evaluated).items():
         for name in metrics:
             values = [entry["metrics"][task][name] for entry in entries]

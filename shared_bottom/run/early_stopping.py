@@ -1,12 +1,13 @@
 """What early stopping watches: one number an epoch, made of the validation rows' metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from shared_bottom.run.metrics import counted_labels
-from spec.data import Dataset
+from shared_bottom.run.metrics import WeightedMean, counted_labels, scaled
+from spec.data import PIECE_ROWS, Dataset
 from spec.model import ModelSpec, TaskSpec
 from spec.tasks import HIGHER_IS_BETTER, LOSSES
 from spec.training import EarlyStopping, TrainSpec
@@ -76,14 +77,13 @@ class Monitor:
         """Raises ValueError as `watched` does, and for rows that cannot give the value."""
         self.patience = stopping.patience
         self._tasks, self._metric, self._total, self.higher = watched(model.tasks, stopping)
-        labels = {task.name: counted_labels(task, validation) for task in self._tasks}
-        empty = [name for name, (label, _) in labels.items() if not len(label)]
+        empty = [task.name for task in self._tasks if not any(True for _ in _labels(task, validation))]
         if self._total:
             self._tasks = [task for task in self._tasks if task.name not in empty]
         elif empty:
             raise ValueError(f"early_stopping: expected a label of task {empty[0]!r} in a validation row, got none")
         self._variance = {
-            task.name: _variance(*labels[task.name]) for task in self._tasks if task.traits.label == "number"
+            task.name: _variance(task, validation) for task in self._tasks if task.traits.label == "number"
         }
 
     def value(self, metrics: Metrics) -> float:
@@ -111,9 +111,19 @@ class Monitor:
         return metrics[task.metrics[0]]
 
 
-def _variance(label: np.ndarray, weight: np.ndarray | None) -> float:
-    """The weighted variance of the labels (n, outputs), mean over the outputs; NaN without a row."""
-    if not len(label):
-        return float("nan")
-    label = label.astype(np.float64)
-    return float(np.average((label - np.average(label, axis=0, weights=weight)) ** 2, axis=0, weights=weight).mean())
+def _variance(task: TaskSpec, data: Dataset) -> float:
+    """The weighted variance of the labels (n, outputs) that count, mean over the outputs."""
+    mean, square = WeightedMean(), WeightedMean()
+    for label, weight, total in _labels(task, data):
+        mean.add(np.average(label, axis=0, weights=weight), total)
+    for label, weight, total in _labels(task, data):
+        square.add(np.average((label - mean.value) ** 2, axis=0, weights=weight), total)
+    return float(np.mean(square.value))
+
+
+def _labels(task: TaskSpec, data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray | None, Fraction]]:
+    """The labels that count, some rows at a time, with their weights and the sum of these, as `scaled` gives them."""
+    for rows in data.pieces(PIECE_ROWS):
+        label, weight = counted_labels(task, rows)
+        if len(label):
+            yield label.astype(np.float64), *scaled(weight, len(label))

@@ -59,6 +59,7 @@ class Record:
         frozen: Params,
         execution: str,
         device: str,
+        threads: int,
         backend: str,
     ) -> None:
         """frozen: the parameters that training does not move, by name."""
@@ -66,7 +67,7 @@ class Record:
         self.best: Best | None = None
         self.step = 0
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
-        self.execution, self._device, self._backend = execution, device, backend
+        self.execution, self.threads, self._device, self._backend = execution, threads, device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
         """Those of all steps, and behind them room for more."""
@@ -91,9 +92,9 @@ class Record:
             self._losses = room
         self._losses[done : self.step] = losses
 
-    def params(self) -> Params:
-        """The parameters so far."""
-        return params_of(self._trainer, self._layout, self._frozen)
+    def params(self, *, copy: bool = True) -> Params:
+        """The parameters so far. copy: whether they are new arrays, or may be views that the next call writes over."""
+        return params_of(self._trainer, self._layout, self._frozen, copy=copy)
 
     def balance(self) -> Params:
         """What balancing keeps, so far: see `backends.balancing`."""
@@ -116,6 +117,7 @@ class Record:
         return History(
             execution=self.execution,
             device=self._device,
+            threads=self.threads,
             step_loss=losses[:, 0],
             task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
             task_weight={
@@ -133,7 +135,7 @@ class Record:
         return Snapshot(
             backend=self._backend,
             step=self.step,
-            params=params_of(self._trainer, self._layout, self._frozen, copy=False),
+            params=self.params(copy=False),
             slots=slots_of(self._trainer, self._layout, copy=False),
             balance=self.balance(),
             history=self.history(),

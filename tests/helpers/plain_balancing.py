@@ -1,57 +1,18 @@
-"""The third judge of balancing: training in plain NumPy, each rule written from its paper, task by task.
-
-The network has tanh layers, no embeddings and no norm; the optimizer is Adam.
-"""
+"""The third judge of balancing: each rule written from its paper, task by task. `plain_training` trains by them."""
 
 import numpy as np
-from scipy.special import expit, softmax
 
-from spec.data import row_order
-from spec.params import initial_params, layers
 from spec.random import layer_key, mix, step_key
 
 
-def task_gradient(model, params, task, numeric, label):
-    """The task's mean loss over the rows that have a label, and its gradient by parameter: backpropagation."""
-    own = [layer for layer in layers(model) if layer.name.startswith(("trunk.", f"tasks.{task.name}."))]
-    inputs, x = [], numeric
-    for layer in own:
-        inputs.append(x)
-        x = x @ params[f"{layer.name}.kernel"] + params[f"{layer.name}.bias"]
-        x = np.tanh(x) if layer.hidden else x
-    present = label >= 0 if task.kind == "multiclass" else ~np.isnan(label.reshape(len(label), -1)).any(axis=1)
-    gradients = {name: np.zeros_like(value) for name, value in params.items()}
-    if not present.any():
-        return 0.0, gradients, False
-    slope, count = np.zeros_like(x), present.sum()
-    if task.kind == "regression":
-        error = (x - label)[present]
-        loss, slope[present] = np.mean(error**2), 2 * error / error.size
-    elif task.kind == "binary":
-        logit, y = x[present, 0], label[present]
-        loss, slope[present, 0] = np.mean(np.logaddexp(0, logit) - y * logit), (expit(logit) - y) / count
-    else:
-        p, chosen = softmax(x[present], axis=1), np.eye(task.outputs)[label[present]]
-        loss, slope[present] = -np.mean(np.log((p * chosen).sum(axis=1))), (p - chosen) / count
-    outputs = [*inputs[1:], None]
-    for layer, entered, left in zip(reversed(own), reversed(inputs), reversed(outputs), strict=True):
-        slope = slope * (1 - left**2) if layer.hidden else slope
-        gradients[f"{layer.name}.kernel"], gradients[f"{layer.name}.bias"] = entered.T @ slope, slope.sum(axis=0)
-        slope = slope @ params[f"{layer.name}.kernel"].T
-    return loss, gradients, True
+class Fixed:
+    """Every task by its weight in the spec."""
 
+    def __init__(self, model, train):
+        pass
 
-class Adam:
-    def __init__(self, optimizer):
-        self.o, self.mu, self.nu, self.t = optimizer, {}, {}, 0
-
-    def step(self, params, gradients):
-        self.t += 1
-        for name, g in gradients.items():
-            self.mu[name] = self.o.beta1 * self.mu.get(name, 0) + (1 - self.o.beta1) * g
-            self.nu[name] = self.o.beta2 * self.nu.get(name, 0) + (1 - self.o.beta2) * g**2
-            m, v = self.mu[name] / (1 - self.o.beta1**self.t), self.nu[name] / (1 - self.o.beta2**self.t)
-            params[name] = params[name] - self.o.learning_rate * m / (np.sqrt(v) + self.o.eps)
+    def weigh(self, tasks, found, **_):
+        return [task.weight for task in tasks], None
 
 
 class Uncertainty:
@@ -112,13 +73,13 @@ class GradNorm:
 
 
 class PCGrad:
-    """Yu et al., algorithm 1, on the trunk."""
+    """Yu et al., algorithm 1, on what all tasks share: the embedding tables and the trunk."""
 
     def __init__(self, model, train):
         self.seed = train.seed
 
     def weigh(self, tasks, found, *, step, **_):
-        shared = [name for name in found[tasks[0].name][1] if name.startswith("trunk.")]
+        shared = [name for name in found[tasks[0].name][1] if not name.startswith("tasks.")]
         own = {t.name: np.concatenate([t.weight * found[t.name][1][name].ravel() for name in shared]) for t in tasks}
         projected = {}
         for t in tasks:
@@ -143,32 +104,10 @@ class PCGrad:
             start += size
 
 
-RULES = {"uncertainty": Uncertainty, "dwa": DynamicWeightAverage, "gradnorm": GradNorm, "pcgrad": PCGrad}
-
-
-def train_plainly(model, train, data):
-    """The total loss of each step (steps,), each task's factors (steps, tasks), and the parameters at the end."""
-    params, adam = initial_params(model, seed=train.seed, precision="float64"), Adam(train.optimizer)
-    rule, totals, weights, step = RULES[train.balancing.kind](model, train), [], [], 0
-    for epoch in range(train.epochs):
-        order = row_order(train.seed, epoch, data.rows)
-        for start in range(0, data.rows, train.batch_size):
-            rows = data.take(order[start : start + train.batch_size])
-            found = {t.name: task_gradient(model, params, t, rows.numeric, rows.labels[t.name]) for t in model.tasks}
-            factors, total = rule.weigh(model.tasks, found, epoch=epoch, step=step)
-            pairs = [(factor, *found[task.name]) for factor, task in zip(factors, model.tasks, strict=True)]
-            totals.append(sum(factor * loss for factor, loss, *_ in pairs) if total is None else total)
-            gradient = {name: sum(factor * own[name] for factor, _, own, _ in pairs) for name in params}
-            if isinstance(rule, PCGrad):
-                rule.change(gradient)
-            own = params
-            if isinstance(rule, Uncertainty):
-                gradient |= rule.slopes
-                own = params | rule.log_variance
-            adam.step(own, gradient)
-            params = {name: own[name] for name in params}
-            if isinstance(rule, Uncertainty):
-                rule.log_variance = {name: own[name] for name in rule.log_variance}
-            weights.append(factors)
-            step += 1
-    return np.array(totals), np.array(weights), params
+RULES = {
+    "fixed": Fixed,
+    "uncertainty": Uncertainty,
+    "dwa": DynamicWeightAverage,
+    "gradnorm": GradNorm,
+    "pcgrad": PCGrad,
+}

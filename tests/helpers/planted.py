@@ -116,10 +116,10 @@ def row_order(change):
 def mean_over_padded_batch(patch):
     original = batches.BatchSource._shares
 
-    def shares(self, order, index):
-        found = {name: array.copy() for name, array in original(self, order, index).items()}
+    def shares(self, count, weights):
+        found = {name: array.copy() for name, array in original(self, count, weights).items()}
         for array in found.values():
-            array[-1] *= len(order) % self.batch_size / self.batch_size
+            array[-1] *= count % self.batch_size / self.batch_size
         return found
 
     patch.setattr(batches.BatchSource, "_shares", shares)

@@ -124,6 +124,7 @@ def train_specs(**fields):
             st.builds(GradNorm, alpha=st.floats(0.0, 3.0), learning_rate=st.floats(1e-4, 1.0)),
             st.just(PCGrad()),
         ),
+        "embedding_updates": st.sampled_from(["dense", "lazy"]),
         "batch_size": st.integers(1, 64),
         "epochs": st.integers(1, 3),
         "shuffle": st.booleans(),
