@@ -28,7 +28,7 @@ class Options:
     threads: int = 1
     """Processor cores to use."""
     steps: int | None = None
-    """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 2,048. All losses must agree at
+    """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 576. All losses must agree at
     the eighth."""
     repetitions: int = 9
     """How often every row is timed; fewer than 7 tell little of the spread."""

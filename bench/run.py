@@ -20,7 +20,7 @@ from bench.cases import load_cases
 from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import REFERENCES, Run, merge, read_run
-from bench.timing import SLOW, BackendRunner, Contestant, backend_contestant, measure
+from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from shared_bottom.run.metrics import evaluate
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.machine import describe
@@ -71,14 +71,13 @@ def say(text: str) -> None:
 
 def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
-    executions = tuple(backend.costs) if options.execution == "all" else (options.execution,)
     left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
-    if options.execution == "all" and cases[0].quick:
-        slow = tuple(execution for execution in executions if backend.costs[execution].step > SLOW)
-        executions = tuple(execution for execution in executions if execution not in slow)
-        left_out += [
-            f"{backend.name} {execution}, by which every step takes tens of milliseconds" for execution in slow
-        ]
+    if options.execution == "all":
+        executions = tuple(cases[0].executions(backend.costs))
+        others = [execution for execution in backend.costs if execution not in executions]
+        left_out += [f"{backend.name} {execution}, unless --execution asks for it" for execution in others]
+    else:
+        executions = (options.execution,)
     for case in cases:
         for execution in executions:
             backend.check_training(case.train, execution)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.paths import Name
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
@@ -109,6 +110,7 @@ def fit_table(
     resume: bool = False,
     threads: int | None = None,
     progress: ProgressMode = "auto",
+    cache: Name | None = None,
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
 
@@ -119,16 +121,17 @@ def fit_table(
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
     checkpoint, save_every, keep, resume, threads, progress: as for `spec.Backend.fit`.
+    cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
 
-    Nothing is written but checkpoints; `write_trained` saves the result. Raises ValueError, in one line, if the
-    experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
+    Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
+    if the experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
     DivergenceError as `spec.Backend.fit` does.
     """
     from shared_bottom.tables.embeddings import starting_params
     from shared_bottom.tables.training import read_table
 
     chosen = choose_backend(backend)
-    columns, training, validation_rows = read_table(experiment, source_of(rows), validation)
+    columns, training, validation_rows = read_table(experiment, source_of(rows), validation, cache=cache)
     model = columns.model(experiment.model)
     fitted = chosen.fit(
         model,

@@ -11,6 +11,7 @@ from spec.table import TableExperiment
 from spec.training import Device
 
 BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
+CACHE_HELP = "The folder in which encoded tables are kept; if not given, tables/ in the user's cache folder."
 
 THREADS = tyro.conf.arg(
     metavar="N",
@@ -28,7 +29,14 @@ class Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitFlags(Common):
+class CacheFolder(Common):
+    """Where encoded tables are kept."""
+
+    cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help=CACHE_HELP)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFlags(CacheFolder):
     """What `fit` takes besides the file and its fields."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -39,6 +47,8 @@ class FitFlags(Common):
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
+    no_cache: bool = False
+    """Keep no encoded rows, but hold them in memory."""
     tensorboard: bool = False
     """Write TensorBoard events to DIR, too."""
     quiet: bool = False
@@ -153,3 +163,15 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache(CacheFolder):
+    """List the tables whose encoded rows `fit` has kept, so that a run on the same rows need not read them again.
+
+    All together they may have as many GB as the variable SHARED_BOTTOM_CACHE_GB says, 20 without it. When they have
+    more, those that were not used for longest are removed.
+    """
+
+    clear: bool = False
+    """Remove them all. A run that uses one goes on."""
