@@ -32,8 +32,8 @@ ALONE = {
         "wide": {"eager": (1.25, 4, 223_485), "step": (5.84, 4, 209_581), "epoch": (8.86, 4, 214_422)},
     }
 }
-"""On an Intel Xeon, each execution in a process to itself, so that it also starts the compiler, which in the table above
-only the first one does. In seconds of the processor, because the server was busy."""
+"""On an Intel Xeon, each execution in a process to itself, so that it also starts the compiler, which in the table
+above only the first one does. In seconds of the processor, because the server was busy."""
 MEASURED = [
     pytest.param(name, case, figures, id=f"{name}-{case}-{kind}")
     for kind, tables in (("in turn", IN_TURN), ("alone", ALONE))
