@@ -47,7 +47,7 @@ def saved(backend, tmp_path, monkeypatch):
         peaks.append(peak.bytes)
 
     monkeypatch.setattr(CheckpointSaver, "after_epoch", after_epoch)
-    train = training(backend, execution="eager", embedding_updates="lazy")
+    train = training(backend, embedding_updates="lazy")
     backend.fit(MODEL, train, presets.random_data(MODEL, 8), checkpoint=tmp_path)
     return tmp_path, peaks
 
