@@ -89,7 +89,7 @@ def take(layout: Layout, tables: Tables, rows: Mapping[str, Tensor]) -> Tables:
     """Tables of these rows, which have one shape for all scans."""
     small = {}
     for name, table in tables.items():
-        size = steps_of_scan(layout) * layout.tensors[name].shape[0]
+        size = min(len(table), steps_of_scan(layout) * layout.tensors[name].shape[0])
         small[name] = table.new_zeros(size, table.shape[1])
         torch.index_select(table, 0, rows[name], out=small[name][: len(rows[name])])
     return small
