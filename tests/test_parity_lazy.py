@@ -13,6 +13,7 @@ from shared_bottom.checkpoint.folder import load_checkpoint
 from spec import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 from spec.data import row_order
 from tests.helpers.backends import each_pair
+from tests.helpers.checkpoints import as_of, assert_same_run, assert_same_state
 from tests.helpers.lazy import BATCH, DATA, MODEL, OPTIMIZERS, ROWS, STEPS, TRAIN
 from tests.helpers.parity import PARAMS_RTOL, RTOL, both, compare_params
 from tests.helpers.plain_training import named_rows, train_plainly
@@ -23,9 +24,10 @@ BALANCINGS = [UncertaintyWeighting(initial_log_variance=0.3), DynamicWeightAvera
 
 
 def agrees(backend, train, folder, execution=None):
-    """The run, after the whole of it was compared with the plain version."""
-    execution = execution or quickest(backend.name)
-    fitted = backend.fit(MODEL, replace(train, execution=execution), DATA, checkpoint=folder)
+    """The run, after the whole of it was compared with the plain version. It saves the end of each epoch."""
+    fitted = backend.fit(
+        MODEL, replace(train, execution=execution or quickest(backend.name)), DATA, checkpoint=folder, keep=100
+    )
     expected = plain(train)
     assert fitted.history.step_loss.shape == (STEPS,)
     np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
@@ -73,12 +75,23 @@ def test_every_balancing(backend, tmp_path, balancing):
 
 
 @executions
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_every_execution(backend, tmp_path, monkeypatch, optimizer, execution):
+def test_every_execution_and_one_that_is_resumed(backend, tmp_path, monkeypatch, execution):
     """PyTorch's scan takes three steps at a time here, so that one takes up what the one before it has moved."""
     monkeypatch.setattr("backends.torch.lazy.SCANNED_ROWS", 3 * (6 * BATCH + 2 * BATCH + 3))
-    train = replace(TRAIN, optimizer=replace(OPTIMIZERS[optimizer], weight_decay=0.1))
-    assert agrees(backend, train, tmp_path, execution).history.execution == execution
+    whole = agrees(backend, TRAIN, tmp_path / "alone", execution)
+    assert whole.history.execution == execution
+    folder, train = as_of(tmp_path / "alone", STEPS // 3, tmp_path / "resumed"), replace(TRAIN, execution=execution)
+    assert_same_run(backend.fit(MODEL, train, DATA, checkpoint=folder, resume=True), whole)
+    assert_same_state(load_checkpoint(folder), load_checkpoint(tmp_path / "alone"))
+
+
+@pytest.mark.parametrize("size", [1, ROWS, 100])
+def test_batches_of_one_row_of_all_and_of_more_than_there_are(backend, size):
+    train = replace(TRAIN, batch_size=size, epochs=2)
+    fitted = backend.fit(MODEL, replace(train, execution=quickest(backend.name)), DATA)
+    expected = plain(train)
+    np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
+    compare_params(fitted.params, expected.params, RTOL)
 
 
 @pytest.mark.slow
