@@ -3,6 +3,7 @@
 import abc
 import warnings
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -16,7 +17,8 @@ from backends.trainer import Trainer
 from spec.backend import Backend
 from spec.balancing import Balancing
 from spec.data import Dataset
-from spec.flops import step_flops
+from spec.flops import prediction_flops, step_flops
+from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
 from spec.tasks import Link
@@ -24,6 +26,10 @@ from spec.training import Device, EmbeddingUpdates, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
+MANY_FLOPS = 2e9
+"""From so many floating-point operations a step on, more threads are worth their cost. They wait for each other in each
+of a step's operations, and for milliseconds where other programs use the processor too.
+"""
 LOCK_STEPS = 320
 """Steps of a typical run in lock step with another backend: those of the tutorial."""
 
@@ -42,11 +48,15 @@ class UnsupportedError(ValueError):
 class Cost(NamedTuple):
     """What an execution takes, measured on one core of a server's CPU: good enough to choose by.
 
-    No GPU was measured: there the choice goes by the same figures.
+    tests/test_auto.py compares what is chosen with the times of whole runs. No GPU was measured: there the choice goes
+    by the same figures.
     """
 
     first: float
-    """Seconds to compile, with nothing in the caches."""
+    """Seconds to begin, with compiled code in the caches on disk, as every run of a network but its first has it.
+
+    Were it the time without, the first run would choose eager, and compile nothing that the next could take.
+    """
     step: float
     """Seconds of overhead a step."""
     flops: float
@@ -78,6 +88,14 @@ class SharedBackend(Backend):
         """cpu or gpu as the framework's device."""
 
     @abc.abstractmethod
+    def computing(self, threads: int | None, flops: int) -> AbstractContextManager[int]:
+        """A block in which the calling thread computes with so many threads, and which says with how many.
+
+        threads: the number that is wanted, as far as the framework can still be told; None: what suits calls of `flops`
+        floating-point operations.
+        """
+
+    @abc.abstractmethod
     def logits(self, network: Any, inputs: Batches) -> Params:
         """The native module's outputs for the rows of `inputs`, by task (rows, outputs)."""
 
@@ -101,6 +119,10 @@ class SharedBackend(Backend):
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
         return None
+
+    def check_threads(self, threads: int | None) -> None:
+        """Raises ValueError if the backend cannot compute with so many threads; it can choose if they are None."""
+        check_threads(threads)
 
     def best_execution(self, model: ModelSpec, train: TrainSpec, steps: int) -> str:
         """What "auto" means: the execution that ends a run of so many steps first, compiling included.
@@ -164,16 +186,26 @@ class SharedBackend(Backend):
         return self.trainer_type(model, train.step_spec, vector, native, execution, vectors, tables, balance, frozen)
 
     def predict(
-        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        data: Dataset,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
     ) -> Params:
         """Predict: see `spec.Backend.predict`."""
+        self.check_threads(threads)
         precision = check_params(model, params)
         data.check(model, labels=False, precision=precision)
         network = self.build(model, params, device=device)
         layout, inputs = layout_of(model), Dataset(numeric=data.numeric, categorical=data.categorical)
         row_bytes = sum(array.nbytes for array in encode_inputs(layout, inputs.take(slice(1)), precision).values())
         size = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes))
-        chunks = [self.logits(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)]
+        with self.computing(threads, prediction_flops(model, min(size, data.rows))):
+            chunks = [
+                self.logits(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)
+            ]
         predictions = {}
         for task in model.tasks:
             logits = np.concatenate([chunk[task.name] for chunk in chunks])[: data.rows]
@@ -181,15 +213,23 @@ class SharedBackend(Backend):
         return predictions
 
     def gradients(
-        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        data: Dataset,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
     ) -> tuple[float, Params]:
         """The loss and its gradient: see `spec.Backend.gradients`."""
+        self.check_threads(threads)
         precision = check_params(model, params)
         data.check(model, precision=precision)
         layout, resolved = layout_of(model), self.resolve_device(device)
         batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
         batch = {name: array[0] for name, array in batches.items()} | layout.frozen_tensors(params)
-        losses, gradient = self.loss_and_gradient(model, layout.to_vector(params), batch, resolved)
+        with self.computing(threads, step_flops(model, data.rows)):
+            losses, gradient = self.loss_and_gradient(model, layout.to_vector(params), batch, resolved)
         return float(losses[0]), layout.to_params(gradient, frozen_zeros(model, params))
 
     def resolve_device(self, device: Device) -> Literal["cpu", "gpu"]:

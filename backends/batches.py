@@ -128,13 +128,13 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
 
 
 def chunks_of_rows(data: Dataset, size: int) -> Iterator[Dataset]:
-    """The rows in pieces of `size`; a last, shorter one repeats rows, so that all have one shape.
+    """Copies of the rows in pieces of `size`; a last, shorter one repeats rows, so that all have one shape.
 
     A backend may compile for each number of rows that it meets. Therefore a single piece is as long as a power of two.
     """
     size = min(size, 1 << (data.rows - 1).bit_length())
     for rows in data.pieces(size):
-        yield rows if rows.rows == size else rows.take(np.resize(np.arange(rows.rows), size))
+        yield rows.take(np.resize(np.arange(rows.rows), size))
 
 
 def _weight_range(task: TaskSpec, data: Dataset) -> tuple[float, float]:

@@ -1,8 +1,9 @@
 """A network with its training run and rows: what the bench measures, as data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from backends.base import Cost
 from bench.results import REFERENCES
 from spec import Dataset, ModelSpec, TrainSpec, presets
 
@@ -41,8 +42,8 @@ class Case:
     """The step, counted from 1, at which every row of the table must have the same loss."""
     reference: str | None = REFERENCES[1]
     """The loop that the backends are compared with; None if another way of the variant has it."""
-    quick: bool = False
-    """Whether executions that take tens of milliseconds a step are left out, unless the user names one."""
+    executions: Callable[[Mapping[str, Cost]], Sequence[str]] = tuple
+    """Of the executions that a backend has, those that are measured unless the user names one."""
     left_out: str = ""
     """What the family leaves out and why, in words for the report."""
 

@@ -28,7 +28,7 @@ class Options:
     threads: int = 1
     """Processor cores to use."""
     steps: int | None = None
-    """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 2,048. All losses must agree at
+    """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 576. All losses must agree at
     the eighth."""
     repetitions: int = 9
     """How often every row is timed; fewer than 7 tell little of the spread."""
@@ -51,11 +51,12 @@ def check(options: Options) -> None:
     # Imported here, so that `--help` does not wait for them.
     from bench.cases import check_case
     from shared_bottom.disk import check_output
+    from spec.machine import check_threads
 
     names = [*backend_names(), "all"]
     if options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
-    check_threads(options.threads)
+    check_threads(options.threads, "--threads")
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
     if options.repetitions < 1:
@@ -65,18 +66,6 @@ def check(options: Options) -> None:
     check_case(options.case, options.data_dir)
     check_output("--json", options.json, [Path(options.case)])
     check_output("--plot", options.plot, [Path(options.case)])
-
-
-def cores() -> list[int]:
-    """The processor cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-
-
-def check_threads(threads: int) -> None:
-    """Raises ValueError if there are not 1 to as many threads as cores."""
-    available = len(cores())
-    if not 1 <= threads <= available:
-        raise ValueError(f"--threads: expected 1 to {available}, the cores of this machine, got {threads}")
 
 
 def fail(error: Exception) -> NoReturn:
@@ -89,11 +78,12 @@ def fail(error: Exception) -> NoReturn:
 
 
 def limit_threads(threads: int) -> None:
-    """Let this process use only so many cores.
+    """Let this process use only so many cores, in whatever framework, those that a backend is compared with included.
 
-    Must be called before a framework is imported: JAX counts the cores that it may use when it starts, and has no other
-    setting for it.
+    Must be called before a framework is imported.
     """
-    if hasattr(os, "sched_setaffinity"):  # only Linux has it; on other systems JAX uses all cores
+    from spec.machine import cores
+
+    if hasattr(os, "sched_setaffinity"):  # only Linux has it
         os.sched_setaffinity(0, cores()[:threads])
     os.environ["OMP_NUM_THREADS"] = str(threads)

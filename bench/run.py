@@ -20,7 +20,7 @@ from bench.cases import load_cases
 from bench.options import Options
 from bench.report import RUN_LENGTHS
 from bench.results import REFERENCES, Run, merge, read_run
-from bench.timing import SLOW, BackendRunner, Contestant, backend_contestant, measure
+from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from shared_bottom.run.metrics import evaluate
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.machine import describe
@@ -71,14 +71,13 @@ def say(text: str) -> None:
 
 def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
-    executions = tuple(backend.costs) if options.execution == "all" else (options.execution,)
     left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
-    if options.execution == "all" and cases[0].quick:
-        slow = tuple(execution for execution in executions if backend.costs[execution].step > SLOW)
-        executions = tuple(execution for execution in executions if execution not in slow)
-        left_out += [
-            f"{backend.name} {execution}, by which every step takes tens of milliseconds" for execution in slow
-        ]
+    if options.execution == "all":
+        executions = tuple(cases[0].executions(backend.costs))
+        others = [execution for execution in backend.costs if execution not in executions]
+        left_out += [f"{backend.name} {execution}, unless --execution asks for it" for execution in others]
+    else:
+        executions = (options.execution,)
     for case in cases:
         for execution in executions:
             backend.check_training(case.train, execution)
@@ -161,7 +160,7 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
             run.auto[backend.name] = steps
         if cases[0].test is not None:
             say(f"{backend.name}: the whole training, for its test metrics")
-            run.metrics[backend.name] = _metrics(backend, cases[0], device)
+            run.metrics[backend.name] = _metrics(backend, cases[0], device, options.threads)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what was measured is shown, however impatient the user
         run.interrupted = True
@@ -194,8 +193,9 @@ def _contestants(backend: SharedBackend, case: Case, executions: tuple[str, ...]
     return contestants
 
 
-def _metrics(backend: SharedBackend, case: Case, device: Device) -> dict[str, dict[str, float]]:
+def _metrics(backend: SharedBackend, case: Case, device: Device, threads: int) -> dict[str, dict[str, float]]:
     assert case.test is not None
     train = dataclasses.replace(case.train, device=device)
-    fitted = backend.fit(case.model, train, case.read())
-    return evaluate(case.model, backend.predict(case.model, fitted.params, case.test, device=device), case.test)
+    fitted = backend.fit(case.model, train, case.read(), threads=threads)
+    predictions = backend.predict(case.model, fitted.params, case.test, device=device, threads=threads)
+    return evaluate(case.model, predictions, case.test)

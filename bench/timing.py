@@ -1,5 +1,6 @@
 """How long training takes: building and the first call apart from the warm ones, and every call waited for."""
 
+import copy
 import functools
 import gc
 import itertools
@@ -49,6 +50,20 @@ class Contestant:
     build: Callable[[], Runner]
 
 
+class Portions(BatchSource):
+    """Rows that are gathered for one call of a runner at a time, so that each repetition has its share of that work.
+
+    The training loop gathers those of many short calls at once.
+    """
+
+    most: int
+    """Steps whose rows are gathered at once, at most."""
+
+    def steps_per_call(self) -> int:
+        """See `BatchSource`."""
+        return min(self.most, super().steps_per_call())
+
+
 class BackendRunner:
     """One of the backends' executions. A call takes consecutive steps of one epoch, and gathers their rows itself.
 
@@ -60,7 +75,7 @@ class BackendRunner:
         layout = layout_of(case.model, train.step_spec.lazy_batch)
         self.steps = min(SLOW_STEPS, case.steps) if backend.costs[execution].step > SLOW else case.steps
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
-        self._case, self._source = case, BatchSource(layout, case.read(), train.batch_size, train.precision)
+        self._case, self._source = case, Portions(layout, case.read(), train.batch_size, train.precision)
         self._longest = None if execution == "epoch" else SHORT_CALL
         self._trainer = backend.trainer(case.model, train, params, execution, device)
         self._rates = learning_rates(train, train.epochs * case.epoch_steps)
@@ -76,10 +91,11 @@ class BackendRunner:
 
     def _endless(self, steps: int) -> Iterator[Batches]:
         """Calls that make up so many steps each time; an epoch's last steps that do not are left out."""
-        train = self._case.train
+        train, source = self._case.train, copy.copy(self._source)
+        source.most = steps
         for epoch in itertools.cycle(range(train.epochs)):
             left = self._case.epoch_steps // steps * steps
-            for batches in epoch_calls(train, self._source, epoch, self._rates, 0, steps, self._longest):
+            for batches in epoch_calls(train, source, epoch, self._rates, 0, steps, self._longest):
                 if (left := left - len(batches["learning_rate"])) < 0:
                     break
                 yield batches

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.paths import Name
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
@@ -32,6 +33,8 @@ class Trained:
     """The backend that predicts, which need not be the one that trained; None: the first that is installed."""
     device: Device = "auto"
     """Where to predict."""
+    threads: int | None = None
+    """The processor's threads that predict, as for `spec.Backend.fit`."""
     history: History | None = None
     """How the training went, if it was in this process."""
 
@@ -54,7 +57,7 @@ class Trained:
 
         backend, tally = choose_backend(self.backend), Tally()
         batches = stream_rows(self.columns, rows, tally=tally)
-        predictions = (self.predict_encoded(backend, batch, self.device) for batch in batches)
+        predictions = (self.predict_encoded(backend, batch) for batch in batches)
         table = pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
         warn_of_unknown(tally, self.columns)
         return table
@@ -82,18 +85,17 @@ class Trained:
 
         backend = choose_backend(self.backend)
         batches = stream_rows(self.columns, rows, labels=True, tally=tally)
-        predicted = ((batch, self.predict_encoded(backend, batch, self.device)) for batch in batches)
+        predicted = ((batch, self.predict_encoded(backend, batch)) for batch in batches)
         return evaluation_in_column_units(self.columns, self.model, predicted)
 
-    def predict_encoded(self, backend: Backend, rows: Dataset, device: Device) -> Params:
+    def predict_encoded(self, backend: Backend, rows: Dataset) -> Params:
         """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
 
         backend: the backend that computes them.
         rows: the block, encoded. Labels and weights are not used.
-        device: where to compute.
         """
         inputs = Dataset(numeric=rows.numeric, categorical=rows.categorical)
-        return backend.predict(self.model, self.params, inputs, device=device)
+        return backend.predict(self.model, self.params, inputs, device=self.device, threads=self.threads)
 
 
 def fit_table(
@@ -106,7 +108,9 @@ def fit_table(
     save_every: int | None = None,
     keep: int = 3,
     resume: bool = False,
+    threads: int | None = None,
     progress: ProgressMode = "auto",
+    cache: Name | None = None,
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
 
@@ -116,17 +120,18 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, progress: as for `spec.Backend.fit`.
+    cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
 
-    Nothing is written but checkpoints; `write_trained` saves the result. Raises ValueError, in one line, if the
-    experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
+    Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
+    if the experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
     DivergenceError as `spec.Backend.fit` does.
     """
     from shared_bottom.tables.embeddings import starting_params
     from shared_bottom.tables.training import read_table
 
     chosen = choose_backend(backend)
-    columns, training, validation_rows = read_table(experiment, source_of(rows), validation)
+    columns, training, validation_rows = read_table(experiment, source_of(rows), validation, cache=cache)
     model = columns.model(experiment.model)
     fitted = chosen.fit(
         model,
@@ -138,6 +143,7 @@ def fit_table(
         save_every=save_every,
         keep=keep,
         resume=resume,
+        threads=threads,
         progress=progress,
     )
     return Trained(
@@ -146,6 +152,7 @@ def fit_table(
         params=fitted.params,
         backend=chosen.name,
         device=experiment.train.device,
+        threads=threads,
         history=fitted.history,
     )
 

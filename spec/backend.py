@@ -34,6 +34,7 @@ class FitRequest:
     save_every: int | None
     keep: int
     resume: bool
+    threads: int | None
     progress: ProgressMode
 
 
@@ -62,6 +63,7 @@ class Backend(abc.ABC):
         save_every: int | None = None,
         keep: int = 3,
         resume: bool = False,
+        threads: int | None = None,
         progress: ProgressMode = "auto",
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
@@ -71,7 +73,12 @@ class Backend(abc.ABC):
         the best by early stopping's monitor. In the main thread, SIGTERM and Ctrl-C then end the call in hand (of at
         most 32 steps; with execution "epoch", up to the next save), save, and exit with 143 and 130.
         resume: go on from the newest checkpoint of the folder, whichever backend saved it; start if there is none.
-        The end is then that of a run that never stopped, bit for bit if backend, device and execution are the same.
+        The end is then that of a run that never stopped, bit for bit if backend, device, execution and threads are the
+        same.
+        threads: how many threads of the processor compute, in this call and no longer. None: as many as the saved run
+        had, if it is resumed in the same backend; otherwise one for a small network, which more would slow down, and
+        as many as the framework has for a large one. JAX has one number as long as the process lives, and takes this
+        one only if it has not started yet.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
 
@@ -88,23 +95,40 @@ class Backend(abc.ABC):
             save_every=save_every,
             keep=keep,
             resume=resume,
+            threads=threads,
             progress=progress,
         )
         return self._loop(self, request)
 
     @abc.abstractmethod
     def predict(
-        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        data: Dataset,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
     ) -> Params:
-        """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities."""
+        """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities.
+
+        threads: as for `fit`.
+        """
 
     @abc.abstractmethod
     def gradients(
-        self, model: ModelSpec, params: Mapping[str, np.ndarray], data: Dataset, *, device: Device = "auto"
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        data: Dataset,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
     ) -> tuple[float, Params]:
         """The total loss over all rows as one batch, without dropout, and its gradient by parameter name.
 
         That of a frozen parameter is 0.
+        threads: as for `fit`.
         """
 
     @abc.abstractmethod

@@ -1,6 +1,7 @@
 """The rows: arrays checked against a ModelSpec before any work is done, and the order in which training draws them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,10 @@ class Dataset:
     counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
+    sha256, by the names of `arrays`: the SHA-256 of the bytes of those that are hashed already. See `hashed`.
+
+    Arrays that are mapped from files, as np.memmap and np.load(…, mmap_mode="r") map them, need not fit into memory:
+    they are read a piece at a time, and draw the same curve.
 
     Of a NumPy masked array, a masked label is a missing one and a masked id is -1. Raises ValueError, naming the array
     and the place, for a masked number or weight.
@@ -35,6 +40,7 @@ class Dataset:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_weight: np.ndarray | None = None
     task_weight: Mapping[str, np.ndarray] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict, init=False)  # so that a replaced array does not keep it
 
     def __post_init__(self) -> None:
         for name in ("numeric", "sample_weight"):
@@ -53,6 +59,23 @@ class Dataset:
         if inputs is None or inputs.ndim == 0:
             raise ValueError("data: expected a numeric or a categorical array of rows, got neither")
         return len(inputs)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Those that there are: numeric, categorical, sample_weight, labels.<task> and task_weight.<task>."""
+        arrays = {name: getattr(self, name) for name in ("numeric", "categorical", "sample_weight")}
+        arrays |= {f"labels.{task}": label for task, label in self.labels.items()}
+        arrays |= {f"task_weight.{task}": weight for task, weight in self.task_weight.items()}
+        return {name: array for name, array in arrays.items() if array is not None}
+
+    def hashed(self, sha256: Mapping[str, str]) -> "Dataset":
+        """The same rows, of whose arrays the SHA-256 of the bytes in C order is known: no run has to compute it again.
+
+        sha256: by the names of `arrays`. Where a label is masked, its array may not be among them.
+        """
+        rows = copy(self)
+        object.__setattr__(rows, "sha256", dict(sha256))
+        return rows
 
     def weight(self, task: str) -> np.ndarray | None:
         """Each row's factor in the task's mean loss, sample_weight · task_weight: (N,); None if all count alike."""
@@ -80,15 +103,9 @@ class Dataset:
         )
 
     @property
-    def arrays(self) -> list[np.ndarray]:
-        """All arrays that there are."""
-        named = (self.numeric, self.categorical, *self.labels.values(), self.sample_weight, *self.task_weight.values())
-        return [array for array in named if array is not None]
-
-    @property
     def mapped(self) -> bool:
         """Whether an array is mapped from a file: see `spec.mapped`."""
-        return any(mapping(array) for array in self.arrays)
+        return any(mapping(array) for array in self.arrays.values())
 
     def pieces(self, rows: int) -> Iterator["Dataset"]:
         """The rows in order, at most `rows` at a time. A piece is to be done with when the next is asked for."""
@@ -97,7 +114,7 @@ class Dataset:
             try:
                 yield piece
             finally:
-                for array in piece.arrays:
+                for array in piece.arrays.values():
                     release(array)
 
     def check(self, model: ModelSpec, *, labels: bool = True, precision: Precision = "float64") -> None:

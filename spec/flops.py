@@ -1,4 +1,4 @@
-"""The arithmetic of a training step, counted from the spec."""
+"""The arithmetic of a training step and of predictions, counted from the spec."""
 
 from spec.model import ModelSpec
 from spec.params import stacks
@@ -24,3 +24,8 @@ def layer_flops(model: ModelSpec, rows: int) -> dict[str, int]:
 def step_flops(model: ModelSpec, rows: int) -> int:
     """Floating-point operations of the matrix products of one training step on `rows` rows."""
     return sum(layer_flops(model, rows).values())
+
+
+def prediction_flops(model: ModelSpec, rows: int) -> int:
+    """Floating-point operations of the matrix products that predict `rows` rows."""
+    return sum(2 * rows * layer.outputs * layer.inputs for stack in stacks(model) for layer in stack.layers)

@@ -44,6 +44,18 @@ def describe(libraries: Iterable[str] = ()) -> Machine:
     )
 
 
+def cores() -> list[int]:
+    """The processor cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def check_threads(threads: int | None, name: str = "threads") -> None:
+    """Raises ValueError, which begins with `name`, if this is neither None nor 1 to as many as there are cores."""
+    most = len(cores())
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= most):
+        raise ValueError(f"{name}: expected 1 to {most}, the cores that this process may use, got {threads!r}")
+
+
 def memory_bytes() -> int | None:
     """The size of the memory; None where the system does not tell."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if sys.platform != "win32" else None

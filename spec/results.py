@@ -36,6 +36,8 @@ class History:
     """What ran: eager, step or epoch."""
     device: str
     """What it ran on: cpu or gpu."""
+    threads: int | None
+    """The processor's threads that it computed with; None if it was saved by a version that took no note of them."""
     step_loss: np.ndarray
     """float64 (steps,): the total loss of every optimizer step."""
     task_loss: dict[str, np.ndarray]

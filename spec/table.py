@@ -56,8 +56,8 @@ class TableSpec:
     around a text are no part of it. A text that is a number or a time also stands for the number or the time in all
     their spellings and types, so -999 for -999.0."""
     memory_mb: Width = 256
-    """Memory, in MiB, that reading keeps within. Vocabularies, the encoded rows that training holds, and 4 MiB for each
-    numeric column with quantiles or bins come on top."""
+    """Memory, in MiB, that reading keeps within. Vocabularies, the encoded rows where no cache keeps them in files, and
+    4 MiB for each numeric column with quantiles or bins come on top."""
 
     @model_validator(mode="after")
     def _columns(self) -> "TableSpec":

@@ -133,6 +133,7 @@ def trained(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         without_plots(patch)
+        patch.setenv("SHARED_BOTTOM_CACHE", str(folder / "cache"))
         return fit(write_experiment(folder), folder / "run", request.param, "--quiet")
 
 

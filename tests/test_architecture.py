@@ -14,14 +14,23 @@ ONLY_TORCH = {
     "__init__": ["Backend.missing"],
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
     "lazy": ["scan_few_steps", "few_steps", "steps_of_scan", "distinct_rows", "take", "put"],
-    "settings": ["use_full_precision", "open_compile_cache", "missing_compiler", "is_default", "default_folder"],
+    "settings": [
+        "set_thread_count",
+        "use_full_precision",
+        "open_compile_cache",
+        "missing_compiler",
+        "is_default",
+        "default_folder",
+    ],
     "state": ["with_room"],
     "steps": ["in_place", "compiled"],
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {
     "layers": ["Frozen"],
+    "__init__": ["Backend.check_threads"],
     "optimizers": ["transformation", "AdamState", "AdagradState"],
+    "settings": ["start", "has_started"],
     "training": ["as_arguments"],
 }
 """By file: what only JAX needs."""

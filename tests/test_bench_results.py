@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from backends.base import Cost
 from bench.cases import BATCHES, TASKS, load_cases
 from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json
 from shared_bottom.disk import write_whole
-from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, presets, to_toml
+from spec import CategoricalFeature, ModelSpec, TaskSpec, json_schema, load_backend, presets, to_toml
 from spec.flops import step_flops
 from tests.helpers.bench_runs import EAGER, LOOP, row, run
 from tests.helpers.builders import rejection
@@ -201,6 +202,7 @@ class TestCases:
     def test_vocabularies_are_trained_densely_up_to_a_size(self, monkeypatch):
         monkeypatch.setattr("bench.scale.VOCABULARIES", (100, 1_000))
         monkeypatch.setattr("bench.scale.DENSE_UP_TO", 100)
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
         cases = load_cases("vocabulary", None)
         assert [(case.variant, case.train.embedding_updates) for case in cases] == [
             ("100 ids", "dense"),
@@ -210,6 +212,21 @@ class TestCases:
         for case in cases:
             case.read().check(case.model)
             assert case.epoch_steps > case.steps
+
+    @pytest.mark.parametrize(
+        ("name", "jax", "torch"),
+        [
+            ("vocabulary", ["step", "epoch"], ["eager", "step", "epoch"]),
+            ("rows", ["epoch"], ["epoch"]),
+            ("tasks", ["eager", "step", "epoch"], ["eager", "step", "epoch"]),
+        ],
+    )
+    def test_which_executions_are_measured(self, monkeypatch, name, jax, torch):
+        monkeypatch.setattr("bench.scale.VOCABULARIES", (100,))
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 40)
+        for case in load_cases(name, None):
+            assert [list(case.executions(load_backend(backend).costs)) for backend in ("jax", "torch")] == [jax, torch]
+            assert list(case.executions({"eager": Cost(0.0, 1.0, 1e9)})) == ["eager"]
 
     def test_rows_in_memory_and_mapped_are_the_same(self, monkeypatch):
         monkeypatch.setattr("bench.scale.ROWS", (2_500,))

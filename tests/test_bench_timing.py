@@ -69,6 +69,20 @@ def test_first_calls_come_first_and_repetitions_are_interleaved(monkeypatch):
     assert len(run.matmul_gflops["fake"]) == 3
 
 
+def test_every_call_gathers_its_rows(monkeypatch):
+    take, gathered = timing.BatchSource.take, []
+
+    def noted(self, order):
+        gathered.append(len(order))
+        return take(self, order)
+
+    monkeypatch.setattr(timing.BatchSource, "take", noted)
+    runner = BackendRunner(load_backend("torch"), CASE, "eager", "cpu")
+    for calls in range(1, 7):  # more than the epoch has
+        runner.run(2)
+        assert gathered == [2 * 32] * calls
+
+
 @pytest.mark.parametrize(("execution", "calls"), [("eager", [32, 8]), ("epoch", [40])])
 def test_calls_are_cut_as_those_of_the_training_loop(monkeypatch, execution, calls):
     backend, lengths = load_backend("torch"), []

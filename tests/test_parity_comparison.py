@@ -12,7 +12,12 @@ from tests.helpers.parity import compare_curves, compare_params
 def history(total, **tasks):
     arrays = {name: np.array(curve, dtype=float) for name, curve in tasks.items()}
     return History(
-        execution="eager", device="cpu", step_loss=np.array(total, dtype=float), task_loss=arrays, task_weight={}
+        execution="eager",
+        device="cpu",
+        threads=1,
+        step_loss=np.array(total, dtype=float),
+        task_loss=arrays,
+        task_weight={},
     )
 
 

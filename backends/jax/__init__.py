@@ -1,6 +1,7 @@
 """The JAX backend: Flax's nnx for the network, optax for the optimizers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 import jax
@@ -11,7 +12,7 @@ from flax import nnx
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
-from backends.jax.settings import scope
+from backends.jax.settings import scope, start, thread_count
 from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
@@ -27,9 +28,9 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("jax", "jaxlib", "flax", "optax")
     costs: ClassVar = {
-        "eager": Cost(first=0.0, step=80e-3, flops=60e9),
-        "step": Cost(first=0.7, step=80e-6, flops=75e9),
-        "epoch": Cost(first=0.7, step=30e-6, flops=80e9),
+        "eager": Cost(first=3.0, step=50e-3, flops=60e9),
+        "step": Cost(first=0.1, step=90e-6, flops=75e9),
+        "epoch": Cost(first=0.1, step=40e-6, flops=80e9),
     }
 
     def has_gpu(self) -> bool:
@@ -39,6 +40,20 @@ class Backend(SharedBackend):
     def native_device(self, device: str) -> jax.Device:
         """cpu or gpu as JAX's device."""
         return jax.devices(device)[0]
+
+    @contextmanager
+    def computing(self, threads: int | None, flops: int) -> Iterator[int]:
+        """A block of which is said with how many threads JAX computes: as many as it has started with."""
+        yield thread_count()
+
+    def check_threads(self, threads: int | None) -> None:
+        """Starts JAX with so many threads if it has not started yet. Raises ValueError if it has, with others."""
+        super().check_threads(threads)
+        if threads is not None:
+            start(threads)
+            if threads != thread_count():
+                expected = f"{thread_count()}, which JAX has started with and keeps until the process ends"
+                raise ValueError(f"threads: expected {expected}, got {threads}")
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A flax.nnx.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

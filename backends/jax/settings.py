@@ -2,6 +2,9 @@
 cache of compiled code.
 """
 
+import functools
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +16,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from backends.caches import open_cache
 from backends.settings import Undo, WhileComputing, memory_errors
 from spec.files import cache_folder
+from spec.machine import cores
 
 CACHE = str(cache_folder() / "jax")
 """Where compiled code outlives the process, if the user has not said where."""
@@ -36,6 +40,42 @@ def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
         yield
 
 
+@functools.cache
+def thread_count() -> int:
+    """How many threads JAX computes with on the CPU. It makes them when it starts, if not before then now."""
+    named = [os.environ.get(name, "") for name in (THREADS, "NPROC")]
+    number = next((int(text) for text in named if text.isdecimal()), len(cores()))
+    jax.devices()
+    return number
+
+
+def start(threads: int) -> None:
+    """Start JAX with so many threads, unless it has started."""
+    with STARTING:
+        if has_started():
+            return
+        users = os.environ.get(THREADS)
+        os.environ[THREADS] = str(threads)
+        try:
+            thread_count()
+        finally:
+            del os.environ[THREADS]
+            if users is not None:
+                os.environ[THREADS] = users
+
+
+def has_started() -> bool:
+    """Whether JAX has made its threads. It then refuses another value of a setting that it reads when it starts."""
+    setting = "jax_num_cpu_devices"
+    users: int = getattr(jax.config, setting)
+    try:
+        jax.config.update(setting, users + 1)
+    except RuntimeError:
+        return True
+    jax.config.update(setting, users)
+    return False
+
+
 def use_compile_cache() -> Undo:
     """JAX looks for the folder when it first compiles, and keeps to it until it is told to look again."""
     names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
@@ -52,4 +92,7 @@ def use_compile_cache() -> Undo:
     return lambda: change(None, users_seconds)
 
 
+THREADS = "PJRT_NPROC"
+"""The environment variable that JAX reads, before NPROC, for the number of its threads when it starts."""
+STARTING = threading.Lock()
 COMPILE_CACHE = WhileComputing(use_compile_cache)

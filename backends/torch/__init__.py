@@ -1,18 +1,20 @@
 """The PyTorch backend."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 import numpy as np
 import torch
 
-from backends.base import Cost, SharedBackend
+from backends.base import MANY_FLOPS, Cost, SharedBackend
 from backends.batches import Batches
 from backends.layout import native_arrays
 from backends.torch.model import Network
-from backends.torch.settings import missing_compiler, scope
+from backends.torch.settings import missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
+from spec.machine import cores
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device
@@ -25,9 +27,9 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("torch",)
     costs: ClassVar = {
-        "eager": Cost(first=0.0, step=500e-6, flops=70e9),
-        "step": Cost(first=10.0, step=110e-6, flops=80e9),
-        "epoch": Cost(first=14.0, step=50e-6, flops=80e9),
+        "eager": Cost(first=0.0, step=580e-6, flops=60e9),
+        "step": Cost(first=3.5, step=120e-6, flops=80e9),
+        "epoch": Cost(first=5.0, step=70e-6, flops=82e9),
     }
 
     def has_gpu(self) -> bool:
@@ -41,6 +43,17 @@ class Backend(SharedBackend):
     def native_device(self, device: str) -> torch.device:
         """cpu or gpu as PyTorch's device."""
         return torch.device("cuda" if device == "gpu" else "cpu")
+
+    @contextmanager
+    def computing(self, threads: int | None, flops: int) -> Iterator[int]:
+        """A block in which the calling thread computes with so many threads, and which says with how many.
+
+        By itself it takes no more than PyTorch has here: all cores, unless OMP_NUM_THREADS or torch.set_num_threads
+        says otherwise.
+        """
+        number = threads or (1 if flops < MANY_FLOPS else min(torch.get_num_threads(), len(cores())))
+        with thread_count(number):
+            yield number
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A torch.nn.Module; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

@@ -6,7 +6,9 @@ import functools
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,29 @@ def scope() -> Iterator[None]:
         memory_errors(),
     ):
         yield
+
+
+@contextmanager
+def thread_count(number: int) -> Iterator[None]:
+    """Within the block, operations that the calling thread asks for are computed by so many threads."""
+    users = torch.get_num_threads()
+    set_thread_count(number)
+    try:
+        yield
+    finally:
+        set_thread_count(users)
+
+
+def set_thread_count(number: int) -> None:
+    """Sets it for the calling thread alone. PyTorch's own function also sets what new threads begin with, which a new
+    thread can read and set back.
+    """
+    if number == torch.get_num_threads():
+        return
+    with THREAD_COUNTS, ThreadPoolExecutor(1) as new_thread:
+        of_new_threads = new_thread.submit(torch.get_num_threads).result()
+        torch.set_num_threads(number)
+        new_thread.submit(torch.set_num_threads, of_new_threads).result()
 
 
 def use_full_precision() -> Undo:
@@ -114,5 +139,7 @@ def default_folder() -> str:
     return folder
 
 
+THREAD_COUNTS = threading.Lock()
+"""Held while the number that new threads begin with is another one than the user's."""
 PRECISION = WhileComputing(use_full_precision)
 COMPILE_CACHE = WhileComputing(use_compile_cache)

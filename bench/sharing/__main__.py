@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
-from bench.options import check_threads, fail, limit_threads
+from bench.options import fail, limit_threads
 from shared_bottom.cli.printing import standard_streams
 from spec import backend_names
 
@@ -56,6 +56,7 @@ def check(options: Options) -> None:
     """Raises a ValueError that names the option, before anything is read."""
     # Imported here, so that `--help` does not wait for them.
     from shared_bottom.disk import check_output
+    from spec.machine import check_threads
 
     names = backend_names()
     if options.backend is not None and options.backend not in names:
@@ -63,7 +64,7 @@ def check(options: Options) -> None:
     for option, number in (("--seeds", options.seeds), ("--gradient-rows", options.gradient_rows)):
         if number < 1:
             raise ValueError(f"{option}: expected 1 or more, got {number}")
-    check_threads(options.threads)
+    check_threads(options.threads, "--threads")
     if options.file != "census" and not options.file.endswith(".toml"):
         raise ValueError(f"FILE: expected a FILE.toml or census, got {options.file!r}")
     if options.file == "census" and (options.data_dir is None or not options.data_dir.is_dir()):

@@ -61,6 +61,7 @@ def write(folder: Path, checkpoint: Checkpoint, written: WrittenSegments) -> dic
         backend=checkpoint.backend,
         execution=history.execution,
         device=history.device,
+        threads=history.threads,
         libraries=checkpoint.libraries,
         step=checkpoint.step,
         epoch=checkpoint.epoch,
@@ -170,6 +171,7 @@ def _checkpoint(manifest: Manifest, tensors: Params) -> Checkpoint:
         history=History(
             execution=manifest.execution,
             device=manifest.device,
+            threads=manifest.threads,
             step_loss=tensors["history.step_loss"],
             task_loss={task.name: tensors[f"history.task_loss.{task.name}"] for task in run.model.tasks},
             task_weight={

@@ -62,7 +62,7 @@ class Run:
 def identify(
     model: ModelSpec, train: TrainSpec, data: Dataset, validation: Dataset | None, params: Mapping[str, np.ndarray]
 ) -> Run:
-    """The identity of a run. Takes as long as reading all rows once."""
+    """The identity of a run. Takes as long as reading all rows once that are not hashed already."""
     start = hashlib.sha256()
     for name in parameter_shapes(model):
         start.update(np.ascontiguousarray(params[name], dtype=train.precision).data)
@@ -82,21 +82,18 @@ def order_fingerprint(seed: int, rows: int) -> str:
 
 
 def fingerprints(data: Dataset) -> dict[str, Fingerprint]:
-    """Those of the data set's arrays."""
-    arrays = {name: getattr(data, name) for name in ("numeric", "categorical", "sample_weight")}
-    for task, label in data.labels.items():
-        arrays[f"labels.{task}"] = np.ma.filled(label, 0)
-        if isinstance(label, np.ma.MaskedArray):
-            arrays[f"labels.{task}.mask"] = np.ma.getmaskarray(label)
-    arrays |= {f"task_weight.{task}": weight for task, weight in data.task_weight.items()}
+    """Those of the data set's arrays, of which only those are hashed that have not been before."""
+    arrays = data.arrays
+    for name, array in data.arrays.items():
+        if isinstance(array, np.ma.MaskedArray):
+            arrays |= {name: np.ma.filled(array, 0), f"{name}.mask": np.ma.getmaskarray(array)}
     return {
         name: Fingerprint(
             dtype=array.dtype.str,
             shape=array.shape,
-            sha256=hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
+            sha256=data.sha256.get(name) or hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
         )
         for name, array in arrays.items()
-        if array is not None
     }
 
 

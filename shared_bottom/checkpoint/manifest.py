@@ -28,6 +28,7 @@ class Manifest:
     backend: str
     execution: Annotated[str, Field(pattern="^(eager|step|epoch)$")]
     device: Annotated[str, Field(pattern="^(cpu|gpu)$")]
+    threads: Width | None = None
     libraries: dict[str, str]
     step: Width
     epoch: Count

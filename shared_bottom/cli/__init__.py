@@ -1,4 +1,4 @@
-"""The command line, with the commands fit, evaluate, predict and describe."""
+"""The command line, with the commands fit, evaluate, predict, describe and cache."""
 
 import signal
 import sys
@@ -54,13 +54,14 @@ def function_of(command: "Common") -> Callable[[Any], None]:
 
     The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
     """
-    from shared_bottom.cli import describe, evaluate, fit, options, predict
+    from shared_bottom.cli import cache, describe, evaluate, fit, options, predict
 
     functions: dict[type[options.Common], Callable[[Any], None]] = {
         options.FitExperiment: fit.fit,
         options.Evaluate: evaluate.evaluate,
         options.Predict: predict.predict,
         options.Describe: describe.describe,
+        options.Cache: cache.cache,
     }
     return functions[type(command)]
 

@@ -15,6 +15,7 @@ from shared_bottom.run.metrics import Evaluation
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
 from shared_bottom.trained import choose_backend
+from spec.machine import check_threads
 
 
 def evaluate(options: Evaluate) -> None:
@@ -23,10 +24,11 @@ def evaluate(options: Evaluate) -> None:
     The rows are read, predicted and evaluated a batch at a time.
     """
     check_output("--json", options.json, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
+    check_threads(options.threads)
     check_max_unknown(options.max_unknown)
     trained, backend = read_trained(options.folder), choose_backend(options.backend)
     columns = in_dialect(trained.columns, options.dialect)
-    trained = replace(trained, columns=columns, backend=backend.name, device=options.device)
+    trained = replace(trained, columns=columns, backend=backend.name, device=options.device, threads=options.threads)
     source = source_of(options.data or columns.data.test)
     if not source.files:
         raise ValueError("--data: expected files, since the experiment names no test files, got none")

@@ -22,11 +22,14 @@ from shared_bottom.folder import (
 )
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
+from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.tables.training import read_table
 from shared_bottom.trained import Trained, choose_backend
+from spec.data import Dataset
 from spec.files import to_toml
+from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
 from spec.results import DivergenceError, History
@@ -34,6 +37,10 @@ from spec.validation import one_line
 
 WORKING_FOLDER = Path()
 """The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
+
+MOST = 1_000_000
+"""The most training rows that are evaluated when there are no validation rows, and the most rows of a report. The AUC
+and the plots need these rows' labels and predictions in memory at once."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -44,14 +51,18 @@ def fit(options: FitExperiment) -> None:
     """
     experiment, out, backend = options.experiment, options.out, choose_backend(options.backend)
     checkpoints = out / CHECKPOINTS
+    check_threads(options.threads)
     check_options(checkpoints, options.save_every, 1, options.resume)
+    if options.no_cache and options.cache is not None:
+        raise ValueError(f"--cache: expected none with --no-cache, got {str(options.cache)!r}")
     if options.tensorboard:
         check_events()
     with run_folder(out, resume=options.resume):
         # A run that goes on starts from parameters that are saved, so that it needs no file of embeddings.
         goes_on = bool(checkpoint_paths(checkpoints))
         given = given_values(experiment.data, WORKING_FOLDER, known=read_given(out) if goes_on else {})
-        columns, training, validation = read_table(experiment, given=given)
+        cache = None if options.no_cache else options.cache or default_folder()
+        columns, training, validation = read_table(experiment, given=given, cache=cache)
         model = columns.model(experiment.model)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
@@ -62,8 +73,8 @@ def fit(options: FitExperiment) -> None:
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
         if given and not goes_on:
             write_given(out, given)
-        evaluated = training if validation is None else validation
-        evaluated_on = "training rows" if validation is None else "validation rows"
+        evaluated, evaluated_on = (validation, "validation rows") if validation else spaced(training, "training rows")
+        reported, reported_on = spaced(evaluated, evaluated_on)
         facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
@@ -83,12 +94,14 @@ def fit(options: FitExperiment) -> None:
                 model=model,
                 train=experiment.train,
                 history=history,
-                labels=in_column_units(columns, evaluated.labels) if predictions else {},
-                predictions=in_column_units(columns, predictions),
-                sample_weight=evaluated.sample_weight if predictions else None,
-                task_weight=evaluated.task_weight if predictions else None,
+                labels=in_column_units(columns, reported.labels) if predictions else {},
+                predictions=in_column_units(
+                    columns, {task: p[:: spacing(evaluated)] for task, p in predictions.items()}
+                ),
+                sample_weight=reported.sample_weight if predictions else None,
+                task_weight=reported.task_weight if predictions else None,
                 classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
-                evaluated_on=evaluated_on,
+                evaluated_on=reported_on,
                 extra=facts,
                 columns=[HEADER, *map(cells, columns.summary)],
             )
@@ -108,6 +121,7 @@ def fit(options: FitExperiment) -> None:
                 checkpoint=checkpoints,
                 save_every=options.save_every,
                 resume=options.resume,
+                threads=options.threads,
                 progress="none" if options.quiet else "lines",
             )
         except DivergenceError as error:
@@ -120,7 +134,9 @@ def fit(options: FitExperiment) -> None:
         save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
         with keeping(f"the trained model is kept: {out / MODEL}"):
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-            predictions = backend.predict(model, fitted.params, evaluated, device=experiment.train.device)
+            predictions = backend.predict(
+                model, fitted.params, evaluated, device=experiment.train.device, threads=options.threads
+            )
             report(fitted.history, predictions)
     if not options.quiet:
         print()  # after the lines of progress
@@ -131,6 +147,17 @@ def fit(options: FitExperiment) -> None:
     if not end.exists():
         say("error", f"{end}: expected the checkpoint of the run's end, which could not be saved; the rest is complete")
         raise SystemExit(1)
+
+
+def spacing(rows: Dataset) -> int:
+    """Every how manyth row is to be taken, so that they are at most MOST."""
+    return -(-rows.rows // MOST)
+
+
+def spaced(rows: Dataset, called: str) -> tuple[Dataset, str]:
+    """Rows, or as many of them as are looked at, from the first to the last; and what they are called."""
+    every = spacing(rows)
+    return (rows, called) if every == 1 else (rows.take(slice(None, None, every)), f"{called}, one in {every}")
 
 
 def save_model(out: Path, trained: Trained, end: Path) -> None:
@@ -158,6 +185,6 @@ def outcome(model: ModelSpec, history: History) -> dict[str, str]:
     best_epoch = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
     return {
         "Parameters": f"{parameter_count(model):,}",
-        "Execution": f"{history.execution} on the {history.device}",
+        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}",
         "Epochs": f"{len(history.epochs)}{best_epoch}",
     }

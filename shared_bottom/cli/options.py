@@ -11,6 +11,13 @@ from spec.table import TableExperiment
 from spec.training import Device
 
 BACKEND_HELP = f"One of {', '.join(backend_names())}; if not given, the first of them that is installed."
+CACHE_HELP = "The folder in which encoded tables are kept; if not given, tables/ in the user's cache folder."
+
+THREADS = tyro.conf.arg(
+    metavar="N",
+    help="Threads of the processor that compute. If not given, those of a run that is resumed; otherwise one for a "
+    "small network, which more would slow down, and all for a large one. JAX takes all if it is not told.",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +29,26 @@ class Common:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FitFlags(Common):
+class CacheFolder(Common):
+    """Where encoded tables are kept."""
+
+    cache: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help=CACHE_HELP)] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitFlags(CacheFolder):
     """What `fit` takes besides the file and its fields."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A folder that is not there yet or is empty; with --resume, that of the run."""
     backend: Annotated[str | None, tyro.conf.arg(metavar="NAME", help=BACKEND_HELP)] = None
+    threads: Annotated[int | None, THREADS] = None
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
+    no_cache: bool = False
+    """Keep no encoded rows, but hold them in memory."""
     tensorboard: bool = False
     """Write TensorBoard events to DIR, too."""
     quiet: bool = False
@@ -96,6 +113,7 @@ class Apply(Common):
     ] = None
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
+    threads: Annotated[int | None, THREADS] = None
     max_unknown: Annotated[float | None, tyro.conf.arg(metavar="SHARE")] = None
     """Fail if more than this share of a categorical column's values, from 0 to 1, is unknown to the model."""
     dialect: Annotated[Dialect, tyro.conf.arg(name="")] = Dialect()
@@ -145,3 +163,15 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache(CacheFolder):
+    """List the tables whose encoded rows `fit` has kept, so that a run on the same rows need not read them again.
+
+    All together they may have as many GB as the variable SHARED_BOTTOM_CACHE_GB says, 20 without it. When they have
+    more, those that were not used for longest are removed.
+    """
+
+    clear: bool = False
+    """Remove them all. A run that uses one goes on."""

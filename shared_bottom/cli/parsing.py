@@ -17,7 +17,7 @@ import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
-from shared_bottom.cli.options import Common, Describe, Evaluate, Fit, FitExperiment, FitFlags, Predict
+from shared_bottom.cli.options import Cache, Common, Describe, Evaluate, Fit, FitExperiment, FitFlags, Predict
 from shared_bottom.tables.paths import absolute_name
 from spec.balancing import Balancing
 from spec.table import TableExperiment
@@ -29,7 +29,13 @@ PROG = "python -m shared_bottom"
 
 def parse(arguments: Sequence[str]) -> Common:
     """The command that the arguments give. Raises ValueError in one line; SystemExit(0) once help is printed."""
-    commands: dict[str, Any] = {"fit": Fit, "evaluate": Evaluate, "predict": Predict, "describe": Describe}
+    commands: dict[str, Any] = {
+        "fit": Fit,
+        "evaluate": Evaluate,
+        "predict": Predict,
+        "describe": Describe,
+        "cache": Cache,
+    }
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
     if file is not None:

@@ -20,6 +20,7 @@ from shared_bottom.tables.rows import check_some
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
 from shared_bottom.trained import choose_backend
+from spec.machine import check_threads
 from spec.validation import one_line
 
 WRITERS: dict[str, Any] = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}
@@ -35,11 +36,13 @@ def predict(options: Predict) -> None:
         raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
     source = source_of(options.files)
     check_output("--out", options.out, [*source.files, *map(options.folder.joinpath, READ_AGAIN)])
+    check_threads(options.threads)
     check_max_unknown(options.max_unknown)
     if not options.files:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
-    trained = replace(trained, columns=in_dialect(trained.columns, options.dialect))
+    columns = in_dialect(trained.columns, options.dialect)
+    trained = replace(trained, columns=columns, device=options.device, threads=options.threads)
     data = trained.columns.data
     needed = tuple(dict.fromkeys([*column_names(data, labels=False), *options.keep]))
     names = trained.columns.prediction_columns()
@@ -55,7 +58,7 @@ def predict(options: Predict) -> None:
     ):
         writer, rows = None, 0
         for block in source.blocks(data, needed):
-            predictions = trained.predict_encoded(backend, encode(block), options.device)
+            predictions = trained.predict_encoded(backend, encode(block))
             kept = {name: block.columns[column] for column, name in kept_names.items()}
             if options.out.suffix == ".csv":
                 check_single_values(kept)

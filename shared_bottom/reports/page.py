@@ -116,7 +116,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
         "Balancing": train.balancing.kind,
-        "Execution": f"{history.execution} on {history.device}, {train.precision}",
+        "Execution": f"{history.execution} on {history.device}, threads: {history.threads}, {train.precision}",
         "Steps": f"{steps:,} of up to {train.batch_size:,} rows" + (f", {length:,} an epoch" if length else ""),
         "Epochs": f"{epochs} of {train.epochs}" + (f", the best {history.best_epoch}" if history.best_epoch else ""),
         "Time": str(timedelta(seconds=round(seconds))) if seconds >= 60 else f"{seconds:.1f} s",

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from contextlib import ExitStack
 
 from backends.batches import BatchSource
 from backends.trainer import Trainer
@@ -11,14 +12,45 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record, Snapshot
 from shared_bottom.run.saver import Saver
+from spec.flops import step_flops
 from spec.params import frozen_parameters
 from spec.results import Epoch, Fitted
 
 
 def run_loop(plan: Plan, saver: Saver) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
+    with ExitStack() as computing:
+        trainer, record = begin(plan, saver.start(), computing)
+        return run_epochs(plan, saver, trainer, record)
+
+
+def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Trainer, Record]:
+    """The trainer and the record at the run's beginning, or where `start` was taken, of which they keep no array.
+
+    computing: what ends when the run does: that this thread computes with the run's number of threads.
+    """
+    flops = step_flops(plan.model, plan.train.batch_size)
+    threads = computing.enter_context(plan.backend.computing(plan.threads_of(start), flops))
+    execution, params = plan.execution(start), plan.parameters(start)
+    trainer = plan.trainer(execution, params, start)
+    record = Record(
+        plan.layout,
+        plan.train,
+        trainer,
+        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
+        execution=execution,
+        device=plan.device,
+        threads=threads,
+        backend=plan.backend.name,
+    )
+    if start is not None:
+        record.restore(start)
+    return trainer, record
+
+
+def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fitted:
+    """Train the epochs that are left."""
     train = plan.train
-    trainer, record = begin(plan, saver.start())
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
     longest = None if record.execution == "epoch" else SHORT_CALL
     with saver:
@@ -44,24 +76,6 @@ def run_loop(plan: Plan, saver: Saver) -> Fitted:
     return Fitted(params=params, history=record.history(), balance=record.balance())
 
 
-def begin(plan: Plan, start: Snapshot | None) -> tuple[Trainer, Record]:
-    """The trainer and the record at the run's beginning, or where `start` was taken, of which they keep no array."""
-    execution, params = plan.execution(start), plan.parameters(start)
-    trainer = plan.trainer(execution, params, start)
-    record = Record(
-        plan.layout,
-        plan.train,
-        trainer,
-        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
-        execution=execution,
-        device=plan.device,
-        backend=plan.backend.name,
-    )
-    if start is not None:
-        record.restore(start)
-    return trainer, record
-
-
 def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
     """Whether early stopping ends the run before `epoch` (from 0)."""
     best_epoch = record.best.epoch if record.best else 0
@@ -69,10 +83,13 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
 
 
 def validate(plan: Plan, record: Record, entry: Epoch) -> None:
-    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far."""
+    """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far.
+
+    They are computed with the run's number of threads, so that a resumed run ends like one that never stopped.
+    """
     assert plan.validation is not None
     params = record.params(copy=False)
-    pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device)
+    pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device, record.threads)
     with warnings.catch_warnings():
         if entry["epoch"] > 1:  # an undefined metric says so once a run
             warnings.simplefilter("ignore", UndefinedMetricWarning)

@@ -159,7 +159,7 @@ def evaluate(model: ModelSpec, predictions: dict[str, np.ndarray], data: Dataset
 
 
 def predicted(
-    backend: Backend, model: ModelSpec, params: Params, data: Dataset, device: Device
+    backend: Backend, model: ModelSpec, params: Params, data: Dataset, device: Device, threads: int | None
 ) -> Iterator[tuple[Dataset, Params]]:
     """The rows of a data set, a piece at a time, and the network's predictions for them.
 
@@ -167,7 +167,7 @@ def predicted(
     """
     most = max(PREDICT_ROWS, PREDICTED // sum(task.outputs for task in model.tasks))
     for rows in data.pieces(math.ceil(data.rows / math.ceil(data.rows / most))):
-        yield rows, backend.predict(model, params, rows, device=device)
+        yield rows, backend.predict(model, params, rows, device=device, threads=threads)
 
 
 def counted(task: TaskSpec, data: Dataset) -> np.ndarray:

@@ -13,7 +13,7 @@ from backends.trainer import Trainer
 from shared_bottom.run.early_stopping import Monitor, check_stopping
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
-from spec.machine import memory_bytes
+from spec.machine import cores, memory_bytes
 from spec.params import check_params, initial_params
 from spec.training import TrainSpec, learning_rates
 
@@ -56,6 +56,12 @@ class Plan(FitRequest):
             return start.history.execution  # so that the run ends as if it had never stopped
         return self.backend.best_execution(self.model, self.train, len(self.learning_rates))
 
+    def threads_of(self, start: Snapshot | None) -> int | None:
+        """Those that were asked for, or those of the run that goes on; None: the backend chooses."""
+        if self.threads is None and start is not None and start.backend == self.backend.name and start.history.threads:
+            return min(start.history.threads, len(cores()))
+        return self.threads
+
     def parameters(self, start: Snapshot | None) -> Mapping[str, np.ndarray]:
         """Those at the run's beginning, or where `start` was taken."""
         return start.params if start else self.initial
@@ -70,6 +76,7 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
+    backend.check_threads(request.threads)
     check_stopping(train, model.tasks, validation=validation is not None)
     backend.check_training(train, train.execution)
     data.check(model, precision=train.precision)

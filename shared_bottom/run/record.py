@@ -59,6 +59,7 @@ class Record:
         frozen: Params,
         execution: str,
         device: str,
+        threads: int,
         backend: str,
     ) -> None:
         """frozen: the parameters that training does not move, by name."""
@@ -66,7 +67,7 @@ class Record:
         self.best: Best | None = None
         self.step = 0
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
-        self.execution, self._device, self._backend = execution, device, backend
+        self.execution, self.threads, self._device, self._backend = execution, threads, device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
         """Those of all steps, and behind them room for more."""
@@ -116,6 +117,7 @@ class Record:
         return History(
             execution=self.execution,
             device=self._device,
+            threads=self.threads,
             step_loss=losses[:, 0],
             task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
             task_weight={

@@ -1,7 +1,6 @@
 """Learns scales, quantiles, vocabularies and classes from the training rows, in one pass over their blocks."""
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
-from shared_bottom.tables.tally import DataWarning, listed
+from shared_bottom.tables.tally import listed
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
 from spec.model import TaskSpec
@@ -25,7 +24,7 @@ WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 
 def fit_blocks(
     experiment: TableExperiment, blocks: Iterable[Block], source: str, given: Mapping[str, Sequence[str]]
-) -> FittedColumns:
+) -> tuple[FittedColumns, list[str]]:
     """Learn all columns of an experiment from the training rows.
 
     experiment: the columns and the tasks whose labels they are.
@@ -33,9 +32,10 @@ def fit_blocks(
     source: what error messages call the training rows.
     given: by the name of the embedding table, the values of given embeddings, which are in its vocabulary too.
 
-    Raises ValueError if the rows do not suffice for a column: if it has no number or no label, if a value that the
-    experiment names does not occur, if the number of classes is not that of the task's outputs, or if two
-    columns of the predictions would have one name.
+    Returns what is learnt, and a line for each column or task that is most likely not meant as it is. Raises ValueError
+    if the rows do not suffice for a column: if it has no number or no label, if a value that the experiment names does
+    not occur, if the number of classes is not that of the task's outputs, or if two columns of the predictions would
+    have one name.
     """
     data = experiment.data
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
@@ -98,9 +98,8 @@ def fit_blocks(
     )
     columns = with_given_values(columns, given)
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
-    for doubt in doubts(columns, seen):
-        warnings.warn(f"training rows: {doubt}", DataWarning, stacklevel=3)
-    return replace(columns, summary=tuple(seen.summaries(columns)))
+    lines = [f"training rows: {doubt}" for doubt in doubts(columns, seen)]
+    return replace(columns, summary=tuple(seen.summaries(columns))), lines
 
 
 def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.joined import joined
 from shared_bottom.tables.paths import Name
 from shared_bottom.tables.sources import Rows, Source, source_of
-from shared_bottom.tables.tally import Tally
+from shared_bottom.tables.tally import Tally, warn
 from spec.data import Dataset
 from spec.files import from_toml
 from spec.random import MASK, keep, layer_key, step_key
@@ -69,25 +69,17 @@ def fit_columns(
     memory, has something wrong.
     """
     check_columns(experiment.data, experiment.model.tasks)
-    from shared_bottom.tables.encoding import column_names
-
-    data, source = experiment.data, training_source(experiment.data, rows)
-    names = column_names(data, labels=True)
-    return learn(experiment, source, _blocks(data, source, names, experiment.train.seed, "training"), given)
-
-
-def learn(
-    experiment: TableExperiment,
-    source: Source,
-    blocks: Iterable["Block"],
-    given: Mapping[str, Sequence[str]] | None,
-) -> FittedColumns:
-    """What `fit_columns` learns from the training rows of a source, which come in blocks."""
     from shared_bottom.tables.embeddings import given_values
+    from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
 
-    data = experiment.data
-    return fit_blocks(experiment, blocks, source.name, given_values(data, source.folder) if given is None else given)
+    data, source = experiment.data, training_source(experiment.data, rows)
+    if given is None:
+        given = given_values(data, source.folder)
+    blocks = _blocks(data, source, column_names(data, labels=True), experiment.train.seed, "training")
+    columns, lines = fit_blocks(experiment, blocks, source.name, given)
+    warn(lines)
+    return columns
 
 
 def read_rows(
@@ -138,6 +130,16 @@ def training_source(data: TableSpec, rows: Rows) -> Source:
     if isinstance(rows, str | os.PathLike) and Path(rows) == Path():
         raise ValueError("data.train: expected the names of files, got none")
     return source_of(rows)
+
+
+def validation_source(data: TableSpec, rows: Rows, validation: Rows | None) -> Source | None:
+    """The validation rows, if they are no share of the training rows.
+
+    validation: rows that a user names in place of the files of `data`; None: these files, if `rows` is their folder.
+    """
+    if validation is not None:
+        return source_of(validation)
+    return source_of(data.validation, rows) if data.validation and is_folder_of(data, rows) else None
 
 
 def is_folder_of(data: TableSpec, rows: Rows) -> bool:

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared_bottom.tables.columns import FittedColumns
@@ -93,8 +93,13 @@ def warn_of_unknown(tally: Tally, columns: FittedColumns, rows: str = "") -> Non
     columns: what was learnt from the training rows.
     rows: what the rows are, as the beginning of each line.
     """
-    for line in tally.lines(columns):
-        warnings.warn(f"{rows}{line}", DataWarning, stacklevel=2)
+    warn(f"{rows}{line}" for line in tally.lines(columns))
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Warn of what a reader must know of a table's rows, a line each."""
+    for line in lines:
+        warnings.warn(line, DataWarning, stacklevel=3)
 
 
 def with_validation(columns: FittedColumns, tally: Tally) -> FittedColumns:

@@ -1,27 +1,24 @@
-"""Reads the rows that a network is trained on, and learns from them, in one pass over the table's files."""
+"""The rows that a network is trained on, and what is learnt from them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from shared_bottom.run.early_stopping import Monitor, check_stopping
-from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.encoding import Encoder, column_names
-from shared_bottom.tables.joined import Joined, joined, outcomes
-from shared_bottom.tables.paths import check_file
+from shared_bottom.tables.embeddings import given_values
+from shared_bottom.tables.encoded import encode_table, read_cached
+from shared_bottom.tables.joined import joined, outcomes
+from shared_bottom.tables.paths import Name, check_file
 from shared_bottom.tables.rows import (
     Subset,
-    check_some,
-    divided,
     fit_columns,
     is_folder_of,
-    learn,
-    read_rows,
     stream_rows,
     training_source,
+    validation_source,
 )
 from shared_bottom.tables.sources import Rows, source_of
-from shared_bottom.tables.spool import Spool
 from shared_bottom.tables.tally import Tally, warn_of_unknown, with_validation
 from spec.data import Dataset
 from spec.table import TableExperiment
@@ -32,6 +29,8 @@ def read_table(
     rows: Rows = "",
     validation: Rows | None = None,
     given: Mapping[str, Sequence[str]] | None = None,
+    *,
+    cache: Name | None = None,
 ) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """What is learnt from the training rows of an experiment; these rows, encoded; and the validation rows or None.
 
@@ -40,53 +39,27 @@ def read_table(
     validation: the validation rows, if they are other than the experiment says: the files that it names, or the share
     `validation_fraction` of the training rows.
     given: as in `fit_columns`.
+    cache: a folder in which the encoded rows of files are kept, so that they need not be read again as long as neither
+    the files nor what decides the encoding have changed. The arrays are then memory maps, and the rows need no memory.
+    None: they are in memory, as are all rows of which some come from a table in memory.
 
     The results are those of `fit_columns` and `read_rows`, but each file is parsed once. In the meantime its rows are
-    in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and the encoded rows. A table in memory
-    is read where it is; a pyarrow reader is first read to its end. The columns' summary also says how many values of
-    the validation rows are unknown, and a DataWarning names the columns of which far more are than of the training
-    rows', and the labels that are no class.
+    in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and, without a cache, the encoded rows.
+    A table in memory is read where it is; a pyarrow reader is first read to its end. The columns' summary also says how
+    many values of the validation rows are unknown, and a DataWarning names the columns of which far more are than of
+    the training rows', and the labels that are no class.
 
     Raises ValueError as `fit_columns` and `read_rows` do, before the rows are read as `check_before_reading` does, and
-    OSError if the temporary file cannot be written.
+    OSError if the temporary file or the cache cannot be written. Into a folder where nothing can be made, nothing is
+    written: a RowCacheWarning says so.
     """
     check_before_reading(experiment, rows, validation)
-    data, seed, source = experiment.data, experiment.train.seed, training_source(experiment.data, rows)
-    subsets: tuple[Subset, ...] = ("training", "validation") if data.validation_fraction else ("training",)
-    counts = dict.fromkeys(subsets, 0)
-
-    def training_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
-        for parts in divided(data, seed, blocks):
-            for subset, part in zip(subsets, parts, strict=True):
-                counts[subset] += part.rows
-            if parts[0].rows:
-                yield parts[0]
-        check_some(source, "training", counts["training"])
-
-    with Spool(text_columns(experiment)) as spool:
-        blocks = source.blocks(data, column_names(data, labels=True))
-        first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
-        columns = learn(experiment, source, training_blocks(first), given)
-        tally = Tally()
-        encoders = [
-            Encoder(columns, labels=True, tally=tally if subset == "validation" else None) for subset in subsets
-        ]
-        parts_of_table = [Joined(counts[subset]) for subset in subsets]
-        for parts in divided(data, seed, again):
-            for whole, encode, part in zip(parts_of_table, encoders, parts, strict=True):
-                if part.rows:
-                    whole.add(encode(part))
-    for subset in subsets:
-        check_some(source, subset, counts[subset])
-    training, *aside = (whole.dataset() for whole in parts_of_table)
-    if validation is not None:
-        aside = [read_rows(columns, validation, tally=tally)]
-    elif data.validation and is_folder_of(data, rows):
-        aside = [read_rows(columns, rows, data.validation, tally=tally)]
-    if not aside:
-        return columns, training, None
-    warn_of_unknown(tally, columns, "validation rows: ")
-    return with_validation(columns, tally), training, aside[0]
+    sources = training_source(experiment.data, rows), validation_source(experiment.data, rows, validation)
+    if given is None:
+        given = given_values(experiment.data, sources[0].folder)
+    if cache is None or any(source is not None and source.table is not None for source in sources):
+        return encode_table(experiment, *sources, given)[:3]
+    return read_cached(experiment, *sources, given, Path(cache).absolute())
 
 
 def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:
@@ -127,23 +100,10 @@ def check_before_reading(experiment: TableExperiment, rows: Rows, validation: Ro
     check_columns(data, experiment.model.tasks)
     if validation is not None and data.validation_fraction:
         raise ValueError(f"data.validation_fraction: expected 0 with validation rows, got {data.validation_fraction}")
-    in_folder = is_folder_of(data, rows)
-    validated = validation is not None or data.validation_fraction > 0 or (in_folder and bool(data.validation))
+    aside = validation_source(data, rows, validation)
+    validated = aside is not None or data.validation_fraction > 0
     check_stopping(experiment.train, experiment.model.tasks, validation=validated)
-    sources = [training_source(data, rows)]
-    if validation is not None:
-        sources.append(source_of(validation))
-    elif in_folder:
-        sources.append(source_of(data.validation, rows))
-    if in_folder:
-        sources.append(source_of(data.test, rows))
+    sources = [training_source(data, rows), aside, source_of(data.test, rows) if is_folder_of(data, rows) else None]
     for source in sources:
-        for path in source.files:
+        for path in source.files if source is not None else ():
             check_file(path)
-
-
-def text_columns(experiment: TableExperiment) -> set[str]:
-    """The columns whose values are texts that many rows have in common."""
-    labels = experiment.data.labels
-    tasks = [task.name for task in experiment.model.tasks if task.traits.label != "number"]
-    return {column.name for column in experiment.data.categorical}.union(*(labels[task].columns for task in tasks))

@@ -28,6 +28,7 @@ def history_of(model, *, steps=6, epochs=2, more=0, metrics=None, best_epoch=Non
     return History(
         execution="epoch",
         device="cpu",
+        threads=1,
         step_loss=step_loss,
         task_loss=task_loss,
         task_weight=task_weight,

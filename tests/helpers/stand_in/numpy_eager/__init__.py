@@ -1,16 +1,19 @@
 """The NumPy backend: no framework, no compiler, gradients written out. It trains by SGD with fixed task weights."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import ClassVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from backends.base import Cost, SharedBackend
+from backends.base import MANY_FLOPS, Cost, SharedBackend
 from backends.batches import Batches
 from backends.layout import layout_of
 from backends.numpy_eager.gradients import loss_and_gradient, task_weights
 from backends.numpy_eager.model import Network
 from backends.numpy_eager.training import Trainer
+from spec.machine import cores
 from spec.model import ModelSpec
 from spec.params import Params, check_params
 from spec.training import Device
@@ -34,6 +37,13 @@ class Backend(SharedBackend):
     def native_device(self, device: str) -> str:
         """NumPy has no device of its own."""
         return device
+
+    @contextmanager
+    def computing(self, threads: int | None, flops: int) -> Iterator[int]:
+        """A block in which NumPy's matrix products use so many threads."""
+        number = threads or (1 if flops < MANY_FLOPS else len(cores()))
+        with threadpool_limits(number):
+            yield number
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""

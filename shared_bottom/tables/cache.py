@@ -1,0 +1,231 @@
+"""Tables that are encoded once: a folder of entries, which later runs on the same rows read in place of the files.
+
+An entry is a folder as `shared_bottom.tables.stored` writes it. Its name is a key: the SHA-256 of all that decides what
+the rows become. It is written under another name and then renamed, so that it is whole; of two processes that make the
+same one, the first to end keeps it. Whoever reads an entry has mapped its files, and keeps them if it is removed.
+"""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from pydantic import TypeAdapter
+
+from shared_bottom.disk import UNFINISHED, clear_unfinished, remove
+from shared_bottom.lock import LOCK
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.stored import ENTRY, Entry, Part, read_stored
+from spec.data import Dataset
+from spec.files import cache_folder, from_json
+from spec.table import TableExperiment, TableSpec
+from spec.validation import one_line
+
+VERSION = 1
+"""Increased whenever the same rows come to be encoded otherwise, so that no earlier entry is read."""
+LIMIT, LIMIT_GB = "SHARED_BOTTOM_CACHE_GB", 20.0
+"""The variable of the environment that says how many GB all entries may have together, and what holds without it."""
+FREE = {
+    "": ("train", "validation", "test"),
+    "categorical": ("dimension", "pooling", "embeddings"),
+    "time": ("dimension",),
+}
+"""The fields of a table, and of its columns, that do not decide what its rows become. The files that the first ones
+name do, and the values of given embeddings, but by what they contain."""
+
+FileState = tuple[str, int, int]
+"""A file's absolute path, its size in bytes, and when it was modified, in ns; the size is -1 where there is none."""
+
+
+class RowCacheWarning(UserWarning):
+    """An entry is damaged, or rows are not kept."""
+
+
+class Found(NamedTuple):
+    """What an entry has."""
+
+    entry: Entry
+    columns: FittedColumns
+    parts: dict[Part, Dataset]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """An entry for a reader."""
+
+    path: Path
+    entry: Entry | None
+    """None if it is damaged."""
+    size: int
+    """Bytes."""
+    used: float
+    """When it was last used, in seconds since 1970."""
+
+
+def default_folder() -> Path:
+    """The folder of entries in the user's cache."""
+    return cache_folder() / "tables"
+
+
+def limit_bytes() -> int:
+    """How many bytes all entries may have together. Raises ValueError if the environment has no number for it."""
+    text = os.environ.get(LIMIT) or str(LIMIT_GB)
+    try:
+        if 0 < float(text) < np.inf:
+            return int(float(text) * 1e9)
+    except ValueError:
+        pass
+    raise ValueError(f"{LIMIT}: expected a number of GB above 0, got {text!r}")
+
+
+def state_of(path: Path) -> FileState:
+    """What tells whether a file is the same as before. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return str(path.absolute()), -1, 0
+    return str(path.absolute()), found.st_size, found.st_mtime_ns
+
+
+def key_of(
+    experiment: TableExperiment, files: Sequence[Sequence[FileState]], given: Mapping[str, Sequence[str]]
+) -> str:
+    """The name of the entry of an experiment's rows.
+
+    files: those of the training rows, and those of the validation rows.
+    given: the values of given embeddings by the name of the embedding table.
+    """
+    data, train = experiment.data, experiment.train
+    described: dict[str, Any] = TypeAdapter(TableSpec).dump_python(data, mode="json")
+    for field, names in FREE.items():
+        for part in described[field] if field else [described]:
+            for name in names:
+                del part[name]
+    decisive = {
+        "versions": [VERSION, np.__version__, pa.__version__],
+        "data": described,
+        "tasks": [(task.name, task.kind, task.outputs) for task in experiment.model.tasks],
+        "seed": train.seed if data.validation_fraction else None,
+        "files": files,
+        "given": given,
+    }
+    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
+
+
+def look_up(path: Path) -> Found | None:
+    """The entry of this path, which is used now; None if there is none.
+
+    A damaged one is removed, with a warning.
+    """
+    try:
+        found = Found(*read_stored(path))
+    except (OSError, ValueError) as error:
+        if path.exists():  # else it has never been there, or another process removed it
+            message = f"cache of tables: {one_line(error)}; the table is read anew"
+            warnings.warn(message, RowCacheWarning, stacklevel=2)
+            with suppress(OSError):  # where it cannot be removed, none can be made either, which is said then
+                discard(path)
+        return None
+    with suppress(OSError):  # it may be another user's, who lets everybody read it
+        os.utime(path)
+    return found
+
+
+@contextmanager
+def unfinished_entry(folder: Path) -> Iterator[Path]:
+    """An empty folder to write an entry into, which `keep` puts in its place; otherwise it is removed at the end.
+
+    folder: that of the entries. It is made where it is missing, and what killed processes left there is removed.
+
+    Raises OSError if nothing can be written there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("a") as lock:
+        with suppress(BlockingIOError):  # as long as anyone writes, nobody can have it alone
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            clear_unfinished(folder)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        path = Path(tempfile.mkdtemp(dir=folder, prefix=UNFINISHED))
+        try:
+            yield path
+        finally:
+            remove(path)
+
+
+def keep(unfinished: Path, path: Path, limit: int) -> None:
+    """Make a folder that is written the entry `path`, and remove those that were not used for longest.
+
+    limit: how many bytes all entries may have together. One that is larger alone is not kept.
+
+    If it cannot be kept, a warning says so.
+    """
+    size = _size(unfinished)
+    if size > limit:
+        reason = f"{size / 1e9:.3g} GB are more than all entries may have together, {limit / 1e9:g} GB (${LIMIT})"
+        warnings.warn(f"cache of tables: the rows are not kept: {reason}", RowCacheWarning, stacklevel=2)
+        return
+    try:
+        with suppress(FileExistsError):  # another process made the same entry meanwhile
+            _place(unfinished, path)
+        others = [listed for listed in entries(path.parent) if listed.path != path]
+        while others and size + sum(listed.size for listed in others) > limit:
+            discard(others.pop().path)
+    except OSError as error:  # the rows are there all the same
+        message = f"cache of tables: {path}: {error.strerror}; the rows may not be kept"
+        warnings.warn(message, RowCacheWarning, stacklevel=2)
+
+
+def entries(folder: Path) -> list[Listed]:
+    """The entries of a folder, the last used first."""
+    listed = []
+    for path in folder.glob("[0-9a-f]" * 64):
+        with suppress(FileNotFoundError):  # another process removes it
+            used, entry = path.stat().st_mtime, None
+            with suppress(ValueError, OSError):
+                entry = from_json(Entry, (path / ENTRY).read_text("utf-8"))
+            listed.append(Listed(path=path, entry=entry, size=_size(path), used=used))
+    return sorted(listed, key=lambda entry: entry.used, reverse=True)
+
+
+def clear(folder: Path) -> list[Listed]:
+    """Removes all entries of a folder, and what killed processes left there. Returns the entries. Raises OSError."""
+    removed = entries(folder)
+    for listed in removed:
+        discard(listed.path)
+    if folder.is_dir():
+        with unfinished_entry(folder):
+            pass
+    return removed
+
+
+def discard(path: Path) -> None:
+    """Removes an entry; renamed first, so that no process finds half of it. Raises OSError."""
+    with suppress(FileNotFoundError):  # another process was faster
+        unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
+        path.rename(unfinished)
+        remove(unfinished)
+
+
+def _place(unfinished: Path, path: Path) -> None:
+    """Renames a folder. Raises FileExistsError if there is one already, which POSIX calls by either of two errors."""
+    try:
+        unfinished.rename(path)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise FileExistsError(*error.args) from error
+        raise
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
