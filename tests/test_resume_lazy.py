@@ -10,7 +10,7 @@ from tests.helpers.backends import each_way
 from tests.helpers.checkpoints import as_of, assert_same_run, assert_same_state
 from tests.helpers.lazy import DATA, MODEL, OPTIMIZERS, STEPS, TRAIN
 from tests.helpers.parity import PARAMS_RTOL, RTOL, compare_curves, compare_params
-from tests.helpers.runs import executions, quickest
+from tests.helpers.runs import quickest
 
 NETWORK = replace(MODEL, dropout=0.2)
 MIDDLE, END = 8, 12
@@ -18,17 +18,16 @@ MIDDLE, END = 8, 12
 
 
 def fit(backend, train, folder, **options):
+    train = replace(train, execution=quickest(backend.name))
     # Calls of two steps, so that one scan is compiled.
     return backend.fit(NETWORK, train, DATA, checkpoint=folder, save_every=2, keep=100, **options)
 
 
-@executions
-def test_the_same_framework_goes_on_bit_for_bit(backend, tmp_path, execution):
-    train = replace(TRAIN, execution=execution)
-    alone = fit(backend, train, tmp_path / "alone")
+def test_the_same_framework_goes_on_bit_for_bit(backend, tmp_path):
+    alone = fit(backend, TRAIN, tmp_path / "alone")
     for step in (MIDDLE, END, STEPS):
         own = as_of(tmp_path / "alone", step, tmp_path / f"from-{step}")
-        assert_same_run(fit(backend, train, own, resume=True), alone)
+        assert_same_run(fit(backend, TRAIN, own, resume=True), alone)
         assert_same_state(load_checkpoint(own), load_checkpoint(tmp_path / "alone"))
 
 
@@ -36,15 +35,13 @@ def test_the_same_framework_goes_on_bit_for_bit(backend, tmp_path, execution):
 @each_way
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop with momentum"])
 def test_the_other_framework_goes_on_with_the_curve(tmp_path, first, then, optimizer):
-    optimizer = replace(OPTIMIZERS[optimizer], weight_decay=0.1)
-    whole, folder = {}, {name: tmp_path / name for name in (first, then)}
-    trains = {name: replace(TRAIN, optimizer=optimizer, execution=quickest(name)) for name in folder}
-    for name in folder:
-        whole[name] = fit(load_backend(name), trains[name], folder[name])
+    train = replace(TRAIN, optimizer=replace(OPTIMIZERS[optimizer], weight_decay=0.1))
+    folder = {name: tmp_path / name for name in (first, then)}
+    whole = [fit(load_backend(name), train, folder[name]) for name in folder]
     for step in (MIDDLE, END):
         own = as_of(folder[first], step, tmp_path / f"from-{step}")
-        moved = fit(load_backend(then), trains[then], own, resume=True)
-        for expected in whole.values():
+        moved = fit(load_backend(then), train, own, resume=True)
+        for expected in whole:
             compare_curves(moved.history, expected.history, RTOL)
             compare_params(moved.params, expected.params, PARAMS_RTOL)
         for name, slot in load_checkpoint(own).slots.items():

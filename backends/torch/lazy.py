@@ -42,7 +42,7 @@ def gather(
 def scatter(
     layout: Layout, tables: Tables, vector: Float[Tensor, " parameters"], batch: Batch, *, in_place: bool
 ) -> Tables:
-    """The tables, with these rows as they are at the vector's front now. in_place: whether the tables are new ones."""
+    """The tables, with these rows as they are at the vector's front now. in_place: write to them; else to new ones."""
     rows, write = layout.to_tensors(vector), Tensor.index_copy_ if in_place else Tensor.index_copy
     return {name: write(tables[name], 0, batch[TOUCHED + name].long(), rows[name]) for name in layout.lazy}
 
