@@ -164,11 +164,13 @@ def test_what_does_not_decide_the_encoding_takes_the_same_entry(tmp_path, folder
     assert read[0].model(network) == expected[0].model(network)
 
 
-def test_a_file_that_changed_is_read_anew(tmp_path, folder, small):
+@pytest.mark.parametrize("later", [0, 1])
+def test_a_file_that_changed_is_read_anew(tmp_path, folder, small, later):
+    """Also where it has as many bytes and the old time of modification, as an unpacked archive may give it."""
     read_table(small, tmp_path, cache=folder)
     before = (tmp_path / "train.csv").stat()
-    write(tmp_path, "train.csv", COLUMNS | {"age": [32.0, None, 58.0, 44.5, 23.0, 39.0]})  # as many bytes
-    os.utime(tmp_path / "train.csv", ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    write(tmp_path, "train.csv", COLUMNS | {"age": [32.0, None, 58.0, 44.5, 23.0, 39.0]})
+    os.utime(tmp_path / "train.csv", ns=(before.st_atime_ns, before.st_mtime_ns + later))
     assert (tmp_path / "train.csv").stat().st_size == before.st_size
     assert_same(read_table(small, tmp_path, cache=folder), read_table(small, tmp_path))
     assert len(names(folder)) == 2

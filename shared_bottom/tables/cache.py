@@ -44,8 +44,9 @@ FREE = {
 """The fields of a table, and of its columns, that do not decide what its rows become. The files that the first ones
 name do, and the values of given embeddings, but by what they contain."""
 
-FileState = tuple[str, int, int]
-"""A file's absolute path, its size in bytes, and when it was modified, in ns; the size is -1 where there is none."""
+FileState = tuple[str, int, int, int]
+"""A file's absolute path, its size in bytes, and when it was modified and changed, in ns; the size is -1 where there is
+none. A copy may keep the time of modification of what it is a copy of, but no program can set the time of change."""
 
 
 class RowCacheWarning(UserWarning):
@@ -94,8 +95,8 @@ def state_of(path: Path) -> FileState:
     try:
         found = path.stat()
     except FileNotFoundError:
-        return str(path.absolute()), -1, 0
-    return str(path.absolute()), found.st_size, found.st_mtime_ns
+        return str(path.absolute()), -1, 0, 0
+    return str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def key_of(

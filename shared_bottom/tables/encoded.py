@@ -132,7 +132,7 @@ def read_cached(
             return encode_table(experiment, source, aside, given)[:3]
         with _errors_name(folder), StoredRows(unfinished) as stored:
             encoded = encode_table(experiment, source, aside, given, stored.part)
-            tables = [os.fsencode(name).decode("utf-8", "replace") for files in states for name, _, _ in files]
+            tables = [os.fsencode(name).decode("utf-8", "replace") for files in states for name, *_ in files]
             stored.finish(encoded.columns, tables, encoded.warnings)
         if _states(source, aside) == states:
             keep(unfinished, path, limit)
