@@ -16,6 +16,8 @@ from typing import BinaryIO
 UNFINISHED, _SET_ASIDE, _PARTIAL = ".saving-", ".replaced-", ".partial"
 """What stands before the name of a folder that is being written or removed, and of one that is being replaced; and what
 stands after the name of a file that is being written."""
+DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
+"""What reading a file that is not as it was written can raise. Any other OSError is the disk's or the permissions'."""
 
 
 class UnflushedError(OSError):

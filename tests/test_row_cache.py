@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import time
 import warnings
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from pyarrow import parquet
 
 from shared_bottom.checkpoint.identity import fingerprints
-from shared_bottom.tables import encoded, stored
+from shared_bottom.tables import cache, encoded, stored
 from shared_bottom.tables.cache import LIMIT, RowCacheWarning, entries, limit_bytes, unfinished_entry
 from shared_bottom.tables.tally import DataWarning
 from shared_bottom.tables.training import read_table
@@ -270,6 +271,34 @@ def test_damage_is_noticed_and_the_table_read_anew(small, tmp_path, folder, monk
     assert str(entry.path) in str(caught[0].message)
     no_reading(monkeypatch)
     assert_same(read_table(small, tmp_path, cache=folder), expected)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EMFILE])
+def test_an_entry_that_cannot_be_read_now_is_not_damaged_and_stays(small, tmp_path, folder, monkeypatch, number):
+    expected = read_table(small, tmp_path, cache=folder)
+
+    def fail(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "read_stored", fail)
+        with pytest.warns(RowCacheWarning, match=rf"cache of tables: .*{os.strerror(number)}; the table is read anew"):
+            assert_same(read_table(small, tmp_path, cache=folder), expected)
+    assert len(names(folder)) == 1
+    no_reading(monkeypatch)
+    assert_same(read_table(small, tmp_path, cache=folder), expected)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_who_may_read_an_entry_is_as_the_process_says(small, tmp_path, folder, mask):
+    before = os.umask(mask)
+    try:
+        read_table(small, tmp_path, cache=folder)
+    finally:
+        os.umask(before)
+    (entry,) = entries(folder)
+    assert stat.S_IMODE(entry.path.stat().st_mode) == 0o777 & ~mask
+    assert {stat.S_IMODE(path.stat().st_mode) for path in entry.path.iterdir()} == {0o666 & ~mask}
 
 
 @pytest.mark.parametrize("change", ["rewritten", "removed"])

@@ -35,7 +35,7 @@ from shared_bottom.checkpoint.manifest import BestMark, Manifest
 from shared_bottom.checkpoint.records import from_arrays
 from shared_bottom.checkpoint.segments import WrittenSegments, segments_of
 from shared_bottom.checkpoint.versions import FORMAT, check_version, read_manifest, record_arrays
-from shared_bottom.disk import write_flushed
+from shared_bottom.disk import DAMAGE, write_flushed
 from shared_bottom.run.record import Best
 from spec.files import to_json
 from spec.params import Params
@@ -44,8 +44,6 @@ from spec.results import History
 from spec.validation import one_line
 
 TENSORS, MANIFEST, CHECKSUM = "tensors.safetensors", "checkpoint.json", "checkpoint.sha256"
-DAMAGE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-"""What a file that is not as it was written can raise. Any other OSError is the disk's or the permissions'."""
 
 
 class CheckpointError(ValueError):

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import secrets
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from shared_bottom.disk import UNFINISHED, clear_unfinished, remove
+from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
 from shared_bottom.lock import LOCK
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.stored import ENTRY, Entry, Part, read_stored
@@ -33,7 +32,8 @@ from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line
 
 VERSION = 1
-"""Increased whenever the same rows come to be encoded otherwise, so that no earlier entry is read."""
+"""Increased whenever the same rows come to be encoded otherwise, or other things to be learnt or warned of, so that no
+earlier entry is read."""
 LIMIT, LIMIT_GB = "SHARED_BOTTOM_CACHE_GB", 20.0
 """The variable of the environment that says how many GB all entries may have together, and what holds without it."""
 FREE = {
@@ -127,7 +127,8 @@ def key_of(
 def look_up(path: Path) -> Found | None:
     """The entry of this path, which is used now; None if there is none.
 
-    A damaged one is removed, with a warning.
+    A damaged one is removed, with a warning. One that cannot be read because of its permissions or of the disk stays,
+    also with a warning.
     """
     try:
         found = Found(*read_stored(path))
@@ -135,8 +136,9 @@ def look_up(path: Path) -> Found | None:
         if path.exists():  # else it has never been there, or another process removed it
             message = f"cache of tables: {one_line(error)}; the table is read anew"
             warnings.warn(message, RowCacheWarning, stacklevel=2)
-            with suppress(OSError):  # where it cannot be removed, none can be made either, which is said then
-                discard(path)
+            if isinstance(error, (ValueError, *DAMAGE)):
+                with suppress(OSError):  # where it cannot be removed, none can be made either, which is said then
+                    discard(path)
         return None
     with suppress(OSError):  # it may be another user's, who lets everybody read it
         os.utime(path)
@@ -157,7 +159,8 @@ def unfinished_entry(folder: Path) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clear_unfinished(folder)
         fcntl.flock(lock, fcntl.LOCK_SH)
-        path = Path(tempfile.mkdtemp(dir=folder, prefix=UNFINISHED))
+        path = _unused_name(folder)
+        path.mkdir()  # with the permissions that the process gives to folders: several users may share the entries
         try:
             yield path
         finally:
@@ -213,9 +216,13 @@ def clear(folder: Path) -> list[Listed]:
 def discard(path: Path) -> None:
     """Removes an entry; renamed first, so that no process finds half of it. Raises OSError."""
     with suppress(FileNotFoundError):  # another process was faster
-        unfinished = path.with_name(f"{UNFINISHED}{secrets.token_hex(8)}")
+        unfinished = _unused_name(path.parent)
         path.rename(unfinished)
         remove(unfinished)
+
+
+def _unused_name(folder: Path) -> Path:
+    return folder / f"{UNFINISHED}{secrets.token_hex(8)}"
 
 
 def _place(unfinished: Path, path: Path) -> None:
