@@ -135,3 +135,10 @@ def test_what_is_wrong_is_one_line(file, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "run").exists()
     both = error(capsys, "fit", file, "--out", tmp_path / "run", "--no-cache", "--cache", tmp_path)
     assert both.startswith("--cache: expected none with --no-cache, got ")
+
+
+@pytest.mark.parametrize("place", ["run", "run/checkpoints", "data/../run"])
+def test_the_folder_of_the_run_which_it_locks_cannot_be_that_of_the_cache(file, tmp_path, capsys, place):
+    line = error(capsys, "fit", file, "--out", tmp_path / "run", "--backend", "jax", "--cache", tmp_path / place)
+    assert line == f"--cache: expected another folder than those of the run, got '{tmp_path / place}'"
+    assert not (tmp_path / "run").exists()
