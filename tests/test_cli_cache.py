@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
-from shared_bottom.tables import encoded
 from shared_bottom.tables.cache import entries
 from tests.helpers.cli import EXPERIMENT, changed, contents, error, fit, run, without_plots, write_experiment
+from tests.helpers.row_cache import no_reading
 
 QUIET = ("--quiet", "--train.epochs", "2")
 
@@ -23,11 +23,6 @@ def undrawn(monkeypatch):
 @pytest.fixture
 def file(tmp_path):
     return write_experiment(tmp_path / "data")
-
-
-def no_reading(monkeypatch):
-    """Fail where a table's rows are read."""
-    monkeypatch.setattr(encoded, "encode_table", lambda *_: pytest.fail("the table was read"))
 
 
 def losses(out):
