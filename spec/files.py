@@ -75,7 +75,15 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def cache_folder() -> Path:
-    """Where downloads, parsed arrays and compiled code are kept: $SHARED_BOTTOM_CACHE, or the user's cache folder."""
+    """Where downloads, rows and compiled code are kept: $SHARED_BOTTOM_CACHE, or the user's cache folder.
+
+    Raises ValueError if there is neither, since the user has no home folder.
+    """
     import platformdirs
 
-    return Path(os.environ.get("SHARED_BOTTOM_CACHE") or platformdirs.user_cache_dir("shared-bottom"))
+    if named := os.environ.get("SHARED_BOTTOM_CACHE"):
+        return Path(named)
+    try:
+        return Path(platformdirs.user_cache_dir("shared-bottom"))
+    except RuntimeError as error:
+        raise ValueError(f"SHARED_BOTTOM_CACHE: expected a folder, got none, and {one_line(error)}") from error

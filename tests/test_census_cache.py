@@ -184,3 +184,15 @@ def test_the_cache_is_the_users_unless_the_environment_says_otherwise(
     assert cache_folder() == cache
     monkeypatch.delenv("SHARED_BOTTOM_CACHE")
     assert "shared-bottom" in cache_folder().parts
+
+
+def test_who_has_no_home_folder_is_asked_to_name_a_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_: str) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr("platformdirs.user_cache_dir", homeless)
+    monkeypatch.delenv("SHARED_BOTTOM_CACHE")
+    with pytest.raises(ValueError, match=r"^SHARED_BOTTOM_CACHE: expected a folder, got none, and could"):
+        cache_folder()
+    monkeypatch.setenv("SHARED_BOTTOM_CACHE", "named")
+    assert cache_folder() == Path("named")

@@ -152,7 +152,7 @@ def fit(options: FitExperiment) -> None:
 
 
 def spacing(rows: Dataset) -> int:
-    """Every how manyth row is to be taken, so that they are at most MOST."""
+    """The n of which every n-th row is taken, so that there are at most MOST."""
     return -(-rows.rows // MOST)
 
 
