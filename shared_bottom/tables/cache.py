@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +24,7 @@ from pydantic import TypeAdapter
 
 from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
 from shared_bottom.lock import LOCK
-from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.stored import ENTRY, Entry, Part, read_stored
-from spec.data import Dataset
+from shared_bottom.tables.stored import ENTRY, Entry, Stored, read_stored
 from spec.files import cache_folder, from_json
 from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line
@@ -51,14 +49,6 @@ none. A copy may keep the time of modification of what it is a copy of, but no p
 
 class RowCacheWarning(UserWarning):
     """An entry is damaged, or rows are not kept."""
-
-
-class Found(NamedTuple):
-    """What an entry has."""
-
-    entry: Entry
-    columns: FittedColumns
-    parts: dict[Part, Dataset]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,10 +83,10 @@ def limit_bytes() -> int:
 def state_of(path: Path) -> FileState:
     """What tells whether a file is the same as before. Raises OSError."""
     try:
-        found = path.stat()
+        state = path.stat()
     except FileNotFoundError:
         return str(path.absolute()), -1, 0, 0
-    return str(path.absolute()), found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def key_of(
@@ -124,14 +114,14 @@ def key_of(
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
-def look_up(path: Path) -> Found | None:
+def look_up(path: Path) -> Stored | None:
     """The entry of this path, which is used now; None if there is none.
 
     A damaged one is removed, with a warning. One that cannot be read because of its permissions or of the disk stays,
     also with a warning.
     """
     try:
-        found = Found(*read_stored(path))
+        stored = read_stored(path)
     except (OSError, ValueError) as error:
         if path.exists():  # else it has never been there, or another process removed it
             message = f"cache of tables: {one_line(error)}; the table is read anew"
@@ -142,7 +132,7 @@ def look_up(path: Path) -> Found | None:
         return None
     with suppress(OSError):  # it may be another user's, who lets everybody read it
         os.utime(path)
-    return found
+    return stored
 
 
 @contextmanager

@@ -113,16 +113,16 @@ def read_cached(
     """
     limit, states = limit_bytes(), _states(source, aside)
     path = folder / key_of(experiment, states, given)
-    if (found := look_up(path)) is not None:
-        warn(found.entry.warnings)
-        outputs = [task.outputs for task in found.columns.tasks]
+    if (kept := look_up(path)) is not None:
+        warn(kept.entry.warnings)
+        outputs = [task.outputs for task in kept.columns.tasks]
         columns = replace(  # what does not decide how the rows are encoded may have changed
-            found.columns,
+            kept.columns,
             data=experiment.data,
             seed=experiment.train.seed,
             tasks=tuple(replace(task, outputs=n) for task, n in zip(experiment.model.tasks, outputs, strict=True)),
         )
-        return columns, found.parts["training"], found.parts.get("validation")
+        return columns, kept.parts["training"], kept.parts.get("validation")
     with ExitStack() as stack:
         try:
             unfinished = stack.enter_context(unfinished_entry(folder))

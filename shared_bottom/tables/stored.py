@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -54,6 +54,16 @@ class Entry:
     def rows(self, part: Part) -> int:
         """How many rows a data set has; 0 if there is none."""
         return next((array.shape[0] for array in self.arrays.get(part, {}).values()), 0)
+
+
+class Stored(NamedTuple):
+    """What the folder has."""
+
+    entry: Entry
+    columns: FittedColumns
+    """What was learnt from the training rows."""
+    parts: dict[Part, Dataset]
+    """The data sets, whose arrays are memory maps."""
 
 
 class StoredRows:
@@ -152,8 +162,8 @@ class ArrayFile:
         return self._hash.hexdigest()
 
 
-def read_stored(folder: Path) -> tuple[Entry, FittedColumns, dict[Part, Dataset]]:
-    """What `StoredRows` wrote: the entry, what was learnt, and the data sets, whose arrays are memory maps.
+def read_stored(folder: Path) -> Stored:
+    """What `StoredRows` wrote.
 
     Raises ValueError in one line if a file is not as it was written, and OSError if one is missing.
     """
@@ -171,7 +181,7 @@ def read_stored(folder: Path) -> tuple[Entry, FittedColumns, dict[Part, Dataset]
         part: mapped(folder, arrays).hashed({name: sums[array.file] for name, array in arrays.items()})
         for part, arrays in entry.arrays.items()
     }
-    return entry, from_json(FittedColumns, (folder / COLUMNS).read_text("utf-8")), parts
+    return Stored(entry, from_json(FittedColumns, (folder / COLUMNS).read_text("utf-8")), parts)
 
 
 def mapped(folder: Path, arrays: dict[str, StoredArray]) -> Dataset:
