@@ -1,50 +1,29 @@
 """Tables that are encoded once: a folder of entries, which later runs on the same rows read in place of the files.
 
-An entry is a folder as `shared_bottom.tables.stored` writes it. Its name is a key: the SHA-256 of all that decides what
-the rows become. It is written under another name and then renamed, so that it is whole; of two processes that make the
-same one, the first to end keeps it. Whoever reads an entry has mapped its files, and keeps them if it is removed.
+An entry is a folder as `shared_bottom.tables.stored` writes it. Its name is its key: see `shared_bottom.tables.key`. It
+is written under another name and then renamed, so that it is whole; of two processes that make the same one, the first
+to end keeps it. Whoever reads an entry has mapped its files, and keeps them if it is removed.
 """
 
 import errno
 import fcntl
-import hashlib
-import json
+import math
 import os
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pyarrow as pa
-from pydantic import TypeAdapter
 
 from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
 from shared_bottom.lock import LOCK
 from shared_bottom.tables.stored import ENTRY, Entry, Stored, read_stored
 from spec.files import cache_folder, from_json
-from spec.table import TableExperiment, TableSpec
 from spec.validation import one_line
 
-VERSION = 1
-"""Increased whenever the same rows come to be encoded otherwise, or other things to be learnt or warned of, so that no
-earlier entry is read."""
 LIMIT, LIMIT_GB = "SHARED_BOTTOM_CACHE_GB", 20.0
 """The variable of the environment that says how many GB all entries may have together, and what holds without it."""
-FREE = {
-    "": ("train", "validation", "test"),
-    "categorical": ("dimension", "pooling", "embeddings"),
-    "time": ("dimension",),
-}
-"""The fields of a table, and of its columns, that do not decide what its rows become. The files that the first ones
-name do, and the values of given embeddings, but by what they contain."""
-
-FileState = tuple[str, int, int, int]
-"""A file's absolute path, its size in bytes, and when it was modified and changed, in ns; the size is -1 where there is
-none. A copy may keep the time of modification of what it is a copy of, but no program can set the time of change."""
 
 
 class RowCacheWarning(UserWarning):
@@ -73,45 +52,11 @@ def limit_bytes() -> int:
     """How many bytes all entries may have together. Raises ValueError if the environment has no number for it."""
     text = os.environ.get(LIMIT) or str(LIMIT_GB)
     try:
-        if 0 < float(text) < np.inf:
+        if 0 < float(text) < math.inf:
             return int(float(text) * 1e9)
     except ValueError:
         pass
     raise ValueError(f"{LIMIT}: expected a number of GB above 0, got {text!r}")
-
-
-def state_of(path: Path) -> FileState:
-    """What tells whether a file is the same as before. Raises OSError."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return str(path.absolute()), -1, 0, 0
-    return str(path.absolute()), state.st_size, state.st_mtime_ns, state.st_ctime_ns
-
-
-def key_of(
-    experiment: TableExperiment, files: Sequence[Sequence[FileState]], given: Mapping[str, Sequence[str]]
-) -> str:
-    """The name of the entry of an experiment's rows.
-
-    files: those of the training rows, and those of the validation rows.
-    given: the values of given embeddings by the name of the embedding table.
-    """
-    data, train = experiment.data, experiment.train
-    described: dict[str, Any] = TypeAdapter(TableSpec).dump_python(data, mode="json")
-    for field, names in FREE.items():
-        for part in described[field] if field else [described]:
-            for name in names:
-                del part[name]
-    decisive = {
-        "versions": [VERSION, np.__version__, pa.__version__],
-        "data": described,
-        "tasks": [(task.name, task.kind, task.outputs) for task in experiment.model.tasks],
-        "seed": train.seed if data.validation_fraction else None,
-        "files": files,
-        "given": given,
-    }
-    return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
 def look_up(path: Path) -> Stored | None:

@@ -10,19 +10,17 @@ from typing import NamedTuple
 
 from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.cache import (
-    FileState,
     RowCacheWarning,
     keep,
-    key_of,
     limit_bytes,
     look_up,
-    state_of,
     unfinished_entry,
 )
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.fitting import fit_blocks
 from shared_bottom.tables.joined import Joined, Whole, joined
+from shared_bottom.tables.key import FileState, key_of, state_of
 from shared_bottom.tables.rows import check_some, divided, stream_rows
 from shared_bottom.tables.sources import Source
 from shared_bottom.tables.spool import Spool
