@@ -20,8 +20,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": jax.nn.silu,
     "tanh": jnp.tanh,
 }
-WIDE = 256
-"""Outputs from which a kernel's gradient is no faster with a transpose in memory."""
+SMALL = 2**16
+"""Numbers of a layer's input, at most, whose transpose costs less to make in memory than it saves: see `transposed`."""
 
 
 class Frozen(nnx.Variable[Any]):
@@ -104,13 +104,13 @@ def product(
 def product_derivative(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
     """Backwards, this gives the kernel's gradient as a product whose first factor is `transposed(x)`."""
     (x, kernel), (x_tangent, kernel_tangent) = primals, tangents
-    first = x if kernel.shape[-1] >= WIDE else transposed(x).mT
+    first = transposed(x).mT if x.size <= SMALL else x
     return product(x, kernel), x_tangent @ kernel + first @ kernel_tangent
 
 
 def transposed(x: Float[Array, "*members rows inputs"]) -> Float[Array, "*members inputs rows"]:
     """The transpose; on the CPU it is made in memory before a product takes it. XLA passes a product to its fast
-    kernels only if the first factor need not be transposed; otherwise narrow products take up to twice as long. The
+    kernels only if the first factor need not be transposed; otherwise small products take up to twice as long. The
     barrier keeps XLA from moving the transpose into the product.
     """
     return jax.lax.platform_dependent(x, cpu=lambda x: jax.lax.optimization_barrier(x.mT), default=lambda x: x.mT)
