@@ -87,11 +87,9 @@ class BatchSource:
 
         Where every row counts alike there are no weights.
         """
-        columns, weights = encode_inputs(self.layout, rows, self._precision), []
-        for i, head in enumerate(self.layout.heads):
-            columns[f"labels.{i}"], weight = _encode_head(head, rows, self._largest, np.dtype(self._precision))
-            weights.append(weight)
-        return columns, [] if self._uniform else weights
+        columns, heads = encode_inputs(self.layout, rows, self._precision), self.layout.heads
+        columns |= {f"labels.{i}": _labels(head, rows, self._precision) for i, head in enumerate(heads)}
+        return columns, [] if self._uniform else [_weights(head, rows, self._largest) for head in heads]
 
     def _steps(self, name: str, rows: np.ndarray) -> np.ndarray:
         steps = rows.reshape(-1, self.batch_size, *rows.shape[1:])  # (steps, rows, tasks…, …)
@@ -153,21 +151,24 @@ def _row_weight(task: TaskSpec, rows: Dataset) -> np.ndarray:
     return np.ones(rows.rows) if weight is None else weight.astype(np.float64)
 
 
-def _encode_head(
-    head: TiedStack, rows: Dataset, largest: Mapping[str, float], dtype: np.dtype
-) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (rows, tasks…, outputs if each has one), 0 where one is missing, and float64 weights (rows, tasks…).
+def _labels(head: TiedStack, rows: Dataset, precision: Precision) -> np.ndarray:
+    """Of a head's tasks: (rows, tasks…, outputs if each has one), 0 where one is missing."""
+    labels = []
+    for task in head.tasks:
+        label = rows.labels[task.name].reshape(label_shape(task, rows.rows))
+        present = label_present(label, task).reshape(-1, *(1,) * (label.ndim - 1))
+        labels.append(np.where(present, np.ma.getdata(label), 0))
+    dtype = np.int32 if head.tasks[0].traits.label == "class" else np.dtype(precision)  # tied tasks are of one kind
+    return np.stack(labels, axis=1, dtype=dtype, casting="unsafe") if head.tied else labels[0].astype(dtype)
+
+
+def _weights(head: TiedStack, rows: Dataset, largest: Mapping[str, float]) -> np.ndarray:
+    """Of the rows for a head's tasks: float64 (rows, tasks…), 0 where a label is missing.
 
     largest: the largest weight in the data set, by task. Shares are ratios: where it becomes 1, no sum overflows.
     """
-    labels, weights = [], []
-    for task in head.tasks:
-        label = rows.labels[task.name].reshape(label_shape(task, rows.rows))
-        present = label_present(label, task)
-        weights.append(_row_weight(task, rows) / (largest[task.name] or 1.0) * present)
-        present = present.reshape(-1, *(1,) * (label.ndim - 1))
-        label_dtype = np.dtype(np.int32) if task.traits.label == "class" else dtype
-        labels.append(np.where(present, np.ma.getdata(label), 0).astype(label_dtype))
-    if not head.tied:
-        return labels[0], weights[0]
-    return np.stack(labels, axis=1), np.stack(weights, axis=1)
+    weights = [
+        _row_weight(task, rows) / (largest[task.name] or 1.0) * label_present(rows.labels[task.name], task)
+        for task in head.tasks
+    ]
+    return np.stack(weights, axis=1) if head.tied else weights[0]

@@ -78,10 +78,10 @@ def _speed(run: Run) -> list[Column]:
             ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
             ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
         ]
-    growth: Column = ("over\nfirst", lambda row: f"{run.growth(row):.2f}")
+    growth: Column = ("over\nfirst", lambda row: _ratio(run.growth(row)))
     return [
         rows_per_second if run.case == "rows" else growth,
-        (f"× {run.ways[0]}", lambda row: _optional(run.over_first_way(row), "{:.2f}")),
+        (f"× {run.ways[0]}", lambda row: _ratio(run.over_first_way(row))),
     ]
 
 
@@ -142,6 +142,10 @@ def _print_table(console: Console, title: str, rows: list[Row], names: list[Colu
     for row in rows:
         table.add_row(*(cell(row) for _, cell in [*names, *figures]))
     console.print(table)
+
+
+def _ratio(value: float | None) -> str:
+    return _optional(value, "{:.2f}" if value is None or value < 100 else "{:,.0f}")
 
 
 def _optional(value: float | None, form: str, scale: float = 1.0) -> str:

@@ -37,6 +37,7 @@ SLOW = (
     "test_cli_property",
     "test_parity_curves",
     "test_parity_features",
+    "test_parity_lazy_executions",
     "test_parity_initial",
     "test_parity_optimizers",
     "test_parity_handover",

@@ -3,13 +3,12 @@
 import pytest
 
 from spec import presets
-from spec.presets import census_model
 from tests.helpers.backends import installed
 
 LENGTHS = (100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 CASES = {
     "tutorial": (presets.tutorial_model(), presets.tutorial_training()),
-    "census": (census_model({f"column_{i}": 17 for i in range(31)}), presets.census_training()),
+    "census": (presets.census_model({f"column_{i}": 17 for i in range(31)}), presets.census_training()),
     "wide": (presets.wide_model(), presets.wide_training()),
 }
 IN_TURN = {
@@ -27,23 +26,30 @@ IN_TURN = {
 """From docs/results.md: by backend, case and execution, the seconds of building and of the first call, with filled
 caches; the steps of that call; and the microseconds of a later step. One thread of an AMD EPYC server's two cores."""
 
+ALONE = {
+    "torch": {
+        "tutorial": {"eager": (0.04, 32, 771), "step": (4.81, 32, 166), "epoch": (8.01, 32, 83)},
+        "wide": {"eager": (1.25, 4, 223_485), "step": (5.84, 4, 209_581), "epoch": (8.86, 4, 214_422)},
+    }
+}
+"""On an Intel Xeon, each execution in a process to itself, so that it also starts the compiler, which in the table
+above only the first one does. In seconds of the processor, because the server was busy."""
+MEASURED = [
+    pytest.param(name, case, figures, id=f"{name}-{case}-{kind}")
+    for kind, tables in (("in turn", IN_TURN), ("alone", ALONE))
+    for name, cases in tables.items()
+    for case, figures in cases.items()
+]
+
 
 def seconds(measured, steps):
     first, done, microseconds = measured
     return first + (steps - done) * microseconds * 1e-6
 
 
-def loss_of_time(name, case, steps, measured):
-    """How long the chosen execution takes, and the best, in seconds."""
-    backend = installed(name)
-    chosen = backend.best_execution(*CASES[case], steps)
-    times = {execution: seconds(figures, steps) for execution, figures in measured.items()}
-    return times[chosen], min(times.values())
-
-
 @pytest.mark.parametrize("steps", LENGTHS)
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", IN_TURN)
-def test_auto_takes_at_most_15_percent_more_time_than_the_best(name, case, steps):
-    chosen, best = loss_of_time(name, case, steps, IN_TURN[name][case])
-    assert chosen <= 1.15 * best
+@pytest.mark.parametrize(("name", "case", "measured"), MEASURED)
+def test_auto_takes_at_most_15_percent_more_time_than_the_best(name, case, measured, steps):
+    chosen = installed(name).best_execution(*CASES[case], steps)
+    times = {execution: seconds(figures, steps) for execution, figures in measured.items()}
+    assert times[chosen] <= 1.15 * min(times.values())

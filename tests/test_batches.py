@@ -199,10 +199,11 @@ def test_a_call_stays_within_64_mib():
     assert source.steps_per_call() == 64 * 2**20 // one_step > 1
 
 
+@pytest.mark.parametrize("lazy_batch", [None, 2], ids=["dense", "lazy"])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_bytes_of_a_call_are_those_it_takes(monkeypatch, model, data, precision):
+def test_bytes_of_a_call_are_those_it_takes(monkeypatch, model, data, precision, lazy_batch):
     monkeypatch.setattr(batches, "MAX_CALL_BYTES", 700)
-    source = BatchSource(layout_of(model), data, 2, precision)
+    source = BatchSource(layout_of(model, lazy_batch), data, 2, precision)
     steps = source.steps_per_call()
     assert 1 < steps < 10
     for count, fits in ((steps, True), (steps + 1, False)):

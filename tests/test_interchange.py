@@ -177,6 +177,18 @@ def test_a_frozen_table_is_among_the_params_and_has_no_slots(backend, interchang
         interchange.export_slots(model, slots, 3, state)
 
 
+def test_a_network_with_lazily_updated_tables_comes_back(backend, interchange, tmp_path):
+    train = training(backend, optimizer=OPTIMIZERS["adam"], embedding_updates="lazy", batch_size=2, epochs=1)
+    fitted = backend.fit(MODEL, train, DATA, checkpoint=tmp_path)
+    saved = load_checkpoint(tmp_path)
+    compare_params(interchange.import_params(MODEL, interchange.export_params(MODEL, fitted.params)), fitted.params, 0)
+    state = native_state(backend, backend.build(MODEL, fitted.params, device="cpu"))
+    slots, step = interchange.import_slots(MODEL, interchange.export_slots(MODEL, saved.slots, saved.step, state))
+    assert (step, list(slots)) == (ROWS // 2, ["mu", "nu"])
+    for slot, values in slots.items():
+        compare_params(values, saved.slots[slot], 0)
+
+
 def test_a_loop_trains_all_of_the_module_but_its_frozen_tables(backend):
     frozen = CategoricalFeature(name="seen", vocabulary=4, dimension=2, trainable=False)
     model = replace(MODEL, categorical=(frozen, *MODEL.categorical))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from backends.layout import layout_of, native_arrays
 from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
@@ -126,3 +127,27 @@ def test_tables_of_one_dimension_have_no_more_ids_than_an_int32_counts(trainable
     message = r"^categorical: expected tables of dimension 1 with below 2\^31 ids, got 2,147,483,648$"
     with pytest.raises(ValueError, match=message):
         tables_of(2**30, 2**30)
+
+
+def test_a_table_whose_rows_are_updated_lazily_has_room_behind_it_for_what_an_int32_counts():
+    feature = CategoricalFeature(name="user", vocabulary=2**31 - 8, dimension=1)
+    model = replace(presets.tutorial_model(), categorical=(feature,))
+    (table,) = layout_of(model, 7).tables
+    assert (table.rows, layout_of(model).tables[0].rows) == (7, 2**31 - 8)
+    message = r"^categorical: expected lazily updated tables with below 2\^31 ids, got 2,147,483,640$"
+    with pytest.raises(ValueError, match=message):
+        layout_of(model, 8)
+
+
+@repeatable
+@given(model_specs(), st.integers(1, 9))
+def test_with_lazy_updates_the_tables_stand_beside_the_vector_and_come_back(model, batch):
+    layout, params = layout_of(model, batch), initial_params(model, seed=1, precision="float64")
+    flat, tables = layout.to_vector(params), layout.lazy_tables(params)
+    assert tables.keys() == {name for name in layout.tensors if name.startswith("tables.")}
+    assert flat.shape == (layout.size,)
+    assert not flat[: layout.lazy_size].any()
+    again = layout.to_params(flat, {name: params[name] for name in frozen_parameters(model)}, tables)
+    assert list(again) == list(params)
+    for name, value in params.items():
+        np.testing.assert_array_equal(again[name], value)

@@ -69,6 +69,7 @@ from tests.helpers.planted import (
     zero_bias,
 )
 from tests.helpers.planted_features import FEATURE_FAULTS
+from tests.helpers.planted_lazy import LAZY_FAULTS
 
 LAYER, GELU, DROPOUT = {"normalization": "layer"}, {"activation": "gelu"}, {"dropout": 0.25}
 WARM = {"schedule": Schedule(kind="cosine", warmup_steps=10)}
@@ -194,6 +195,8 @@ FAULTS = {
     "one mask for tied heads": Fault("torch", 0, other_layout(torch_model, tied_dropout_keys_alike), model=DROPOUT),
     # lists of ids, shared and frozen tables, the weights of a task's rows
     **FEATURE_FAULTS,
+    # lazy embedding updates
+    **LAZY_FAULTS,
 }
 
 

@@ -1,42 +1,15 @@
-"""Lazy embedding updates: the backends and a plain NumPy version draw one curve and end with the same tables and slots.
+"""Lazy embedding updates: each backend and a plain NumPy version draw one curve and end with equal tables and slots."""
 
-Dropout, layer norm and what else is combined with them: `tests.helpers.combinations`.
-"""
-
-import functools
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from shared_bottom.checkpoint.folder import load_checkpoint
-from spec import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
 from spec.data import row_order
-from tests.helpers.backends import each_pair
-from tests.helpers.lazy import BATCH, DATA, MODEL, OPTIMIZERS, ROWS, STEPS, TRAIN
-from tests.helpers.parity import PARAMS_RTOL, RTOL, both, compare_params
-from tests.helpers.plain_training import named_rows, train_plainly
-from tests.helpers.runs import executions, quickest
-
-plain = functools.cache(lambda train: train_plainly(MODEL, train, DATA))
-BALANCINGS = [UncertaintyWeighting(initial_log_variance=0.3), DynamicWeightAverage(), GradNorm(), PCGrad()]
-
-
-def agrees(backend, train, folder, execution=None):
-    """The run, after the whole of it was compared with the plain version."""
-    execution = execution or quickest(backend.name)
-    fitted = backend.fit(MODEL, replace(train, execution=execution), DATA, checkpoint=folder)
-    expected = plain(train)
-    assert fitted.history.step_loss.shape == (STEPS,)
-    np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
-    weights = [fitted.history.task_weight[task.name] for task in MODEL.tasks]
-    np.testing.assert_allclose(np.stack(weights, axis=1), expected.weights, rtol=RTOL)
-    compare_params(fitted.params, expected.params, RTOL)
-    slots = load_checkpoint(folder).slots
-    assert list(slots) == list(train.optimizer.slots)
-    for name, slot in slots.items():
-        compare_params(slot, expected.slots[name], RTOL)
-    return fitted
+from tests.helpers.lazy import BALANCINGS, BATCH, DATA, MODEL, OPTIMIZERS, ROWS, STEPS, TRAIN, agrees, plain
+from tests.helpers.parity import RTOL, compare_params
+from tests.helpers.plain_training import named_rows
+from tests.helpers.runs import quickest
 
 
 def batches():
@@ -72,22 +45,10 @@ def test_every_balancing(backend, tmp_path, balancing):
     assert np.abs(plain(train).total / plain(TRAIN).total - 1).max() > 1e-4  # the rule does something
 
 
-@executions
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_every_execution(backend, tmp_path, monkeypatch, optimizer, execution):
-    """PyTorch's scan takes three steps at a time here, so that one takes up what the one before it has moved."""
-    monkeypatch.setattr("backends.torch.lazy.SCANNED_ROWS", 3 * (6 * BATCH + 2 * BATCH + 3))
-    train = replace(TRAIN, optimizer=replace(OPTIMIZERS[optimizer], weight_decay=0.1))
-    assert agrees(backend, train, tmp_path, execution).history.execution == execution
-
-
-@pytest.mark.slow
-@each_pair
-@pytest.mark.parametrize("balancing", [Fixed(), *BALANCINGS], ids=lambda balancing: balancing.kind)
-def test_the_backends_agree_on_what_the_plain_version_has_not(pair, balancing):
-    model = replace(MODEL, activation="gelu", normalization="layer", dropout=0.2)
-    train = replace(TRAIN, balancing=balancing)
-    executions = {"torch": "eager", "jax": "epoch"}
-    one, other = both(pair, model, train, DATA, steps=STEPS, **{name: executions[name] for name in pair})
-    compare_params(one.params, other.params, PARAMS_RTOL)
-    compare_params(one.balance, other.balance, PARAMS_RTOL)
+@pytest.mark.parametrize("size", [1, ROWS, 100])
+def test_batches_of_one_row_of_all_and_of_more_than_there_are(backend, size):
+    train = replace(TRAIN, batch_size=size, epochs=2)
+    fitted = backend.fit(MODEL, replace(train, execution=quickest(backend.name)), DATA)
+    expected = plain(train)
+    np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
+    compare_params(fitted.params, expected.params, RTOL)

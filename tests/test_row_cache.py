@@ -17,6 +17,7 @@ from shared_bottom.tables import encoded, stored
 from shared_bottom.tables.cache import LIMIT, RowCacheWarning, entries, limit_bytes, unfinished_entry
 from shared_bottom.tables.tally import DataWarning
 from shared_bottom.tables.training import read_table
+from shared_bottom.trained import fit_table
 from spec import CategoricalColumn, Dataset, LabelColumn, NumericColumn, TimeColumn
 from tests.helpers.builders import rejection
 from tests.helpers.cli import contents
@@ -350,6 +351,17 @@ def test_tables_in_memory_are_not_kept(small, tmp_path, folder):
     read_table(small, COLUMNS, cache=folder)
     read_table(small, tmp_path / "train.csv", COLUMNS, cache=folder)
     assert not folder.exists()
+
+
+def test_fit_table_keeps_the_rows_of_files(small, tmp_path, folder, monkeypatch):
+    spec = replace(small, train=replace(small.train, epochs=1, batch_size=3, execution="eager"))
+    file, options = tmp_path / "train.csv", {"backend": "torch", "progress": "none"}
+    expected = fit_table(spec, file, **options)
+    first = fit_table(spec, file, **options, cache=folder)
+    no_reading(monkeypatch)
+    for trained in (first, fit_table(spec, file, **options, cache=folder)):
+        assert trained.columns == expected.columns
+        np.testing.assert_array_equal(trained.history.step_loss, expected.history.step_loss)
 
 
 def test_those_not_used_for_longest_go_first(tmp_path, folder, monkeypatch, small):

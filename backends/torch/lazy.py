@@ -42,7 +42,7 @@ def gather(
 def scatter(
     layout: Layout, tables: Tables, vector: Float[Tensor, " parameters"], batch: Batch, *, in_place: bool
 ) -> Tables:
-    """The tables, with these rows as they are at the vector's front now. in_place: whether the tables are new ones."""
+    """The tables, with these rows as they are at the vector's front now. in_place: write to them; else to new ones."""
     rows, write = layout.to_tensors(vector), Tensor.index_copy_ if in_place else Tensor.index_copy
     return {name: write(tables[name], 0, batch[TOUCHED + name].long(), rows[name]) for name in layout.lazy}
 
@@ -89,7 +89,7 @@ def take(layout: Layout, tables: Tables, rows: Mapping[str, Tensor]) -> Tables:
     """Tables of these rows, which have one shape for all scans."""
     small = {}
     for name, table in tables.items():
-        size = steps_of_scan(layout) * layout.tensors[name].shape[0]
+        size = min(len(table), steps_of_scan(layout) * layout.tensors[name].shape[0])
         small[name] = table.new_zeros(size, table.shape[1])
         torch.index_select(table, 0, rows[name], out=small[name][: len(rows[name])])
     return small

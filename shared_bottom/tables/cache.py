@@ -190,7 +190,7 @@ def entries(folder: Path) -> list[Listed]:
     """The entries of a folder, the last used first."""
     listed = []
     for path in folder.glob("[0-9a-f]" * 64):
-        with suppress(FileNotFoundError):  # another process removes it
+        with suppress(FileNotFoundError, NotADirectoryError):  # another process removes it, or it is no entry
             used, entry = path.stat().st_mtime, None
             with suppress(ValueError, OSError):
                 entry = from_json(Entry, (path / ENTRY).read_text("utf-8"))

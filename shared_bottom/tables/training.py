@@ -59,7 +59,7 @@ def read_table(
         given = given_values(experiment.data, sources[0].folder)
     if cache is None or any(source is not None and source.table is not None for source in sources):
         return encode_table(experiment, *sources, given)[:3]
-    return read_cached(experiment, *sources, given, Path(cache))
+    return read_cached(experiment, *sources, given, Path(cache).absolute())
 
 
 def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:

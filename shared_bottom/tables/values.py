@@ -19,6 +19,9 @@ FLOAT = re.compile(r"-?(0|[1-9]\d*)(\.\d+([eE][+-]?\d{1,3})?|[eE][+-]\d{1,3})", 
 """A number as programs write floats: with a decimal point, or with an exponent that has a sign. Texts such as 007, 1e5
 and +5 are no floats, since identifiers look like that."""
 
+FIRST = frozenset("-0123456789")
+"""How floats and times begin."""
+
 ZONE = r" ?(?:[Zz]|UTC|[+-]\d\d(?::?\d\d)?)?"
 """The time zone behind a time, or nothing, as a pattern."""
 
@@ -40,7 +43,8 @@ def canonical(value: str) -> str:
     A time is what is written, without its time zone.
     """
     value = value.strip()
-    if value.isalnum() or value in SPELLINGS:  # what has neither point nor sign is no float and no time
+    # What has neither point nor sign, or begins with neither a digit nor a minus, is no float and no time.
+    if value.isalnum() or value[:1] not in FIRST or value in SPELLINGS:
         return SPELLINGS.get(value, value)
     return _canonical_spelling(value)
 

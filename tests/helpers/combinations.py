@@ -42,6 +42,7 @@ FACTORS = {
         "gradnorm": GradNorm(alpha=0.8, learning_rate=0.05),
         "pcgrad": PCGrad(),
     },
+    "embedding_updates": {"dense updates": "dense", "lazy updates": "lazy"},
     "clip_norm": {"no clip": None, "clip": 0.5},
     "schedule": {
         "constant": Schedule(),
@@ -84,6 +85,6 @@ def problem(case: Case, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
     drawn = {factor: FACTORS[factor][value] for factor, value in zip(FACTORS, case, strict=True)}
     fields = {name: drawn[name] for name in ("activation", "normalization", "dropout")} | fields
     model = example_model(drawn["kinds"], **fields)
-    own = {name: drawn[name] for name in ("optimizer", "balancing", "clip_norm", "schedule")}
+    own = {name: drawn[name] for name in ("optimizer", "balancing", "embedding_updates", "clip_norm", "schedule")}
     train = TrainSpec(**own, batch_size=16, epochs=20, seed=3, precision="float64")
     return model, train, example_data(model, 250, **drawn["labels"])

@@ -1,11 +1,27 @@
 """A run with lazy embedding updates whose batches name some rows of its tables, all of them, or none."""
 
+import functools
 from dataclasses import replace
 
 import numpy as np
 
-from spec import SGD, Adagrad, Adam, AdamW, CategoricalFeature, RMSprop, TrainSpec
-from tests.helpers.parity import KINDS, example_data, example_model
+from shared_bottom.checkpoint.folder import load_checkpoint
+from spec import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    CategoricalFeature,
+    DynamicWeightAverage,
+    GradNorm,
+    PCGrad,
+    RMSprop,
+    TrainSpec,
+    UncertaintyWeighting,
+)
+from tests.helpers.parity import KINDS, RTOL, compare_params, example_data, example_model
+from tests.helpers.plain_training import train_plainly
+from tests.helpers.runs import quickest
 
 FEATURES = (
     CategoricalFeature(name="query", vocabulary=150, dimension=3, length=3, table="word"),
@@ -56,3 +72,24 @@ OPTIMIZERS = {
     "rmsprop with momentum": RMSprop(learning_rate=2e-3, decay=0.9, momentum=0.7),
 }
 """Without weight decay."""
+BALANCINGS = [UncertaintyWeighting(initial_log_variance=0.3), DynamicWeightAverage(), GradNorm(), PCGrad()]
+
+plain = functools.cache(lambda train: train_plainly(MODEL, train, DATA))
+
+
+def agrees(backend, train, folder, execution=None):
+    """The run, after the whole of it was compared with the plain version. It saves the end of each epoch."""
+    fitted = backend.fit(
+        MODEL, replace(train, execution=execution or quickest(backend.name)), DATA, checkpoint=folder, keep=100
+    )
+    expected = plain(train)
+    assert fitted.history.step_loss.shape == (STEPS,)
+    np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
+    weights = [fitted.history.task_weight[task.name] for task in MODEL.tasks]
+    np.testing.assert_allclose(np.stack(weights, axis=1), expected.weights, rtol=RTOL)
+    compare_params(fitted.params, expected.params, RTOL)
+    slots = load_checkpoint(folder).slots
+    assert list(slots) == list(train.optimizer.slots)
+    for name, slot in slots.items():
+        compare_params(slot, expected.slots[name], RTOL)
+    return fitted

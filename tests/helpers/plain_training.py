@@ -16,35 +16,35 @@ from tests.helpers.plain_balancing import RULES, PCGrad, Uncertainty
 
 def counts(table, ids, pooling):
     """How much each element of a table counts in what each row looks up: (rows, vocabulary, dimension)."""
-    found = np.zeros((len(ids), *table.shape))
-    for row, named in zip(found, ids, strict=True):
+    shares = np.zeros((len(ids), *table.shape))
+    for row, named in zip(shares, ids, strict=True):
         there = named[named >= 0]
         np.add.at(row, there, 1.0)
         if pooling == "max" and len(there):
             row *= table == table[there].max(axis=0)
         if pooling != "sum":
             row /= np.maximum(row.sum(axis=0), 1.0)
-    return found
+    return shares
 
 
 def looked_up(model, params, rows):
     """Each feature with its `counts`."""
-    found, start = [], 0
+    features, start = [], 0
     for feature in model.categorical:
         ids = rows.categorical[:, start : start + feature.length]
-        found.append((feature, counts(params[feature.parameter], ids, feature.pooling)))
+        features.append((feature, counts(params[feature.parameter], ids, feature.pooling)))
         start += feature.length
-    return found
+    return features
 
 
 def named_rows(model, rows):
     """By table, which of its rows these rows of the data name, in ascending order."""
-    found, start = {}, 0
+    named, start = {}, 0
     for feature in model.categorical:
         ids = rows.categorical[:, start : start + feature.length]
-        found[feature.parameter] = np.union1d(found.get(feature.parameter, []), ids[ids >= 0]).astype(int)
+        named[feature.parameter] = np.union1d(named.get(feature.parameter, []), ids[ids >= 0]).astype(int)
         start += feature.length
-    return found
+    return named
 
 
 def task_gradient(model, params, task, rows, features):
@@ -52,11 +52,11 @@ def task_gradient(model, params, task, rows, features):
 
     Backpropagation. features: what `looked_up` says of these rows.
     """
-    own = [layer for layer in layers(model) if layer.name.startswith(("trunk.", f"tasks.{task.name}."))]
+    path = [layer for layer in layers(model) if layer.name.startswith(("trunk.", f"tasks.{task.name}."))]
     numeric = [rows.numeric] if model.numeric else []
     embedded = [np.einsum("rvd,vd->rd", share, params[feature.parameter]) for feature, share in features]
     inputs, x = [], np.concatenate([*numeric, *embedded], axis=1)
-    for layer in own:
+    for layer in path:
         inputs.append(x)
         x = x @ params[f"{layer.name}.kernel"] + params[f"{layer.name}.bias"]
         x = np.tanh(x) if layer.hidden else x
@@ -78,7 +78,7 @@ def task_gradient(model, params, task, rows, features):
         p, chosen = softmax(x[present], axis=1), np.eye(task.outputs)[label[present]]
         loss, slope[present] = -share @ np.log((p * chosen).sum(axis=1)), share[:, None] * (p - chosen)
     outputs = [*inputs[1:], None]
-    for layer, entered, left in zip(reversed(own), reversed(inputs), reversed(outputs), strict=True):
+    for layer, entered, left in zip(reversed(path), reversed(inputs), reversed(outputs), strict=True):
         slope = slope * (1 - left**2) if layer.hidden else slope
         gradients[f"{layer.name}.kernel"], gradients[f"{layer.name}.bias"] = entered.T @ slope, slope.sum(axis=0)
         slope = slope @ params[f"{layer.name}.kernel"].T
@@ -155,21 +155,21 @@ def train_plainly(model, train, data):
         for start in range(0, data.rows, train.batch_size):
             rows = data.take(order[start : start + train.batch_size])
             features = looked_up(model, params, rows)
-            found = {t.name: task_gradient(model, params, t, rows, features) for t in model.tasks}
-            factors, total = rule.weigh(model.tasks, found, epoch=epoch, step=step)
-            pairs = [(factor, *found[task.name]) for factor, task in zip(factors, model.tasks, strict=True)]
+            of_tasks = {t.name: task_gradient(model, params, t, rows, features) for t in model.tasks}
+            factors, total = rule.weigh(model.tasks, of_tasks, epoch=epoch, step=step)
+            pairs = [(factor, *of_tasks[task.name]) for factor, task in zip(factors, model.tasks, strict=True)]
             totals.append(sum(factor * loss for factor, loss, *_ in pairs) if total is None else total)
-            gradient = {name: sum(factor * own[name] for factor, _, own, _ in pairs) for name in pairs[0][2]}
+            gradient = {name: sum(factor * of_task[name] for factor, _, of_task, _ in pairs) for name in pairs[0][2]}
             if isinstance(rule, PCGrad):
                 rule.change(gradient)
-            own = params
+            moved = params
             if isinstance(rule, Uncertainty):
                 gradient |= rule.slopes
-                own = params | rule.log_variance
-            optimizer.step(own, gradient, named_rows(model, rows) if train.embedding_updates == "lazy" else {})
-            params = {name: own[name] for name in params}
+                moved = params | rule.log_variance
+            optimizer.step(moved, gradient, named_rows(model, rows) if train.embedding_updates == "lazy" else {})
+            params = {name: moved[name] for name in params}
             if isinstance(rule, Uncertainty):
-                rule.log_variance = {name: own[name] for name in rule.log_variance}
+                rule.log_variance = {name: moved[name] for name in rule.log_variance}
             weights.append(factors)
             step += 1
     slots = {
