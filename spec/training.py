@@ -178,8 +178,9 @@ class TrainSpec:
       (p_r, slots_r) = the optimizer's formulas with (g_r, p_r, slots_r, lr, t)   if the batch names r
       (p_r, slots_r) = (p_r, slots_r)                                             if it does not.
     The bias correction's t is the run's and not the row's; weight_decay reaches a row when it is named; the norm of
-    clip_norm is that of the whole gradient, to which other rows add nothing. (torch.optim.SparseAdam does the same.)
-    For SGD without momentum and for Adagrad, both without weight_decay, lazy and dense are the same arithmetic."""
+    clip_norm is that of the whole gradient, to which other rows add nothing. For SGD without momentum and for Adagrad,
+    both without weight_decay, lazy and dense are the same arithmetic. (torch.optim.SparseAdam moves the same rows by
+    the same t; its eps stands elsewhere.)"""
     batch_size: Width = 32
     """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
     epochs: Width = 10

@@ -27,7 +27,7 @@ ONLY_TORCH = {
 }
 """By file: what only PyTorch needs."""
 ONLY_JAX = {
-    "layers": ["Frozen"],
+    "layers": ["Frozen", "product", "product_derivative", "transposed"],
     "__init__": ["Backend.check_threads"],
     "optimizers": ["transformation", "AdamState", "AdagradState"],
     "settings": ["start", "has_started"],

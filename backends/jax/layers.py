@@ -20,6 +20,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "silu": jax.nn.silu,
     "tanh": jnp.tanh,
 }
+SMALL = 2**16
+"""Numbers of a layer's input, at most, whose transpose costs less to make in memory than it saves: see `transposed`."""
 
 
 class Frozen(nnx.Variable[Any]):
@@ -90,6 +92,30 @@ def pool_max(
 POOLINGS: dict[Pooling, Callable[[Array, Array], Array]] = {"sum": pool_sum, "mean": pool_mean, "max": pool_max}
 
 
+@jax.custom_jvp
+def product(
+    x: Float[Array, "*members rows inputs"], kernel: Float[Array, "*members inputs outputs"]
+) -> Float[Array, "*members rows outputs"]:
+    """x @ kernel, with a derivative that is the same but faster on the CPU: see `transposed`."""
+    return x @ kernel
+
+
+@product.defjvp
+def product_derivative(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
+    """Backwards, this gives the kernel's gradient as a product whose first factor is `transposed(x)`."""
+    (x, kernel), (x_tangent, kernel_tangent) = primals, tangents
+    first = transposed(x).mT if x.size <= SMALL else x
+    return product(x, kernel), x_tangent @ kernel + first @ kernel_tangent
+
+
+def transposed(x: Float[Array, "*members rows inputs"]) -> Float[Array, "*members inputs rows"]:
+    """The transpose; on the CPU it is made in memory before a product takes it. XLA passes a product to its fast
+    kernels only if the first factor need not be transposed; otherwise small products take up to twice as long. The
+    barrier keeps XLA from moving the transpose into the product.
+    """
+    return jax.lax.platform_dependent(x, cpu=lambda x: jax.lax.optimization_barrier(x.mT), default=lambda x: x.mT)
+
+
 class LayerNorm(nnx.Module):
     """Layer norm over the last axis, with a scale and a bias for each member of a tied layer."""
 
@@ -138,7 +164,7 @@ class Dense(nnx.Module):
         self, x: Float[Array, "*members rows inputs"], step_key: Int[Array, ""] | None
     ) -> Float[Array, "*members rows outputs"]:
         """step_key: see `Dropout`."""
-        x = x @ self.kernel[...] + self.bias[..., None, :]
+        x = product(x, self.kernel[...]) + self.bias[..., None, :]
         return self.dropout(self.activation(self.norm(x)), step_key) if self.hidden else x
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from shared_bottom.folder import (
 )
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import check_events, write_events, write_report
+from shared_bottom.run.metrics import predicted
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.summary import HEADER, cells
@@ -97,9 +99,7 @@ def fit(options: FitExperiment) -> None:
                 train=experiment.train,
                 history=history,
                 labels=in_column_units(columns, reported.labels) if predictions else {},
-                predictions=in_column_units(
-                    columns, {task: p[:: spacing(evaluated)] for task, p in predictions.items()}
-                ),
+                predictions=in_column_units(columns, predictions),
                 sample_weight=reported.sample_weight if predictions else None,
                 task_weight=reported.task_weight if predictions else None,
                 classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
@@ -136,14 +136,16 @@ def fit(options: FitExperiment) -> None:
         save_model(out, Trained(columns=columns, model=model, params=fitted.params), end)
         with keeping(f"the trained model is kept: {out / MODEL}"):
             write_whole(out / EXPERIMENT, to_toml(experiment).encode())
-            predictions = backend.predict(
-                model, fitted.params, evaluated, device=experiment.train.device, threads=options.threads
-            )
+            device, threads = experiment.train.device, options.threads
+            predictions = backend.predict(model, fitted.params, reported, device=device, threads=threads)
             report(fitted.history, predictions)
     if not options.quiet:
         print()  # after the lines of progress
         print_table("", ["Run", str(out)], (facts | outcome(model, fitted.history)).items(), texts=2)
-        metrics = evaluation_in_column_units(columns, model, [(evaluated, predictions)]).metrics()
+        pieces: Iterable[tuple[Dataset, Params]] = [(reported, predictions)]
+        if reported is not evaluated:
+            pieces = predicted(backend, model, fitted.params, evaluated, device, threads)
+        metrics = evaluation_in_column_units(columns, model, pieces).metrics()
         print_metrics(f"{evaluated_on}, in the columns' own units", metrics)
         print(f"report: {out / 'report.html'}")
     if not end.exists():
@@ -151,14 +153,9 @@ def fit(options: FitExperiment) -> None:
         raise SystemExit(1)
 
 
-def spacing(rows: Dataset) -> int:
-    """The n of which every n-th row is taken, so that there are at most MOST."""
-    return -(-rows.rows // MOST)
-
-
 def spaced(rows: Dataset, called: str) -> tuple[Dataset, str]:
     """Rows, or as many of them as are looked at, from the first to the last; and what they are called."""
-    every = spacing(rows)
+    every = -(-rows.rows // MOST)
     return (rows, called) if every == 1 else (rows.take(slice(None, None, every)), f"{called}, one in {every}")
 
 
