@@ -147,7 +147,7 @@ def test_a_network_is_evaluated_in_pieces_as_at_once(backend, tmp_path, monkeypa
     monkeypatch.setattr(metrics, "PREDICT_ROWS", 1)
     monkeypatch.setattr(metrics, "PREDICTED", 3 * sum(task.outputs for task in model.tasks))
     rows = on_disk(data, tmp_path) if mapped else data
-    pieces = list(metrics.predicted(backend, model, params, rows, "cpu"))
+    pieces = list(metrics.predicted(backend, model, params, rows, "cpu", None))
     assert [len(piece.numeric) for piece, _ in pieces] == [3] * 6 + [2]
     found = Evaluation(model, pieces).metrics()
     for task in expected:
