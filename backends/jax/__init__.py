@@ -12,7 +12,7 @@ from flax import nnx
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
-from backends.jax.settings import scope, start, thread_count
+from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
@@ -47,7 +47,12 @@ class Backend(SharedBackend):
         yield thread_count()
 
     def check_threads(self, threads: int | None) -> None:
-        """Starts JAX with so many threads if it has not started yet. Raises ValueError if it has, with others."""
+        """Starts JAX with so many threads if it has not started yet. Raises ValueError if it has, with others.
+
+        Those that it has started with are right even if they are more than there are cores, as the environment may ask.
+        """
+        if type(threads) is int and has_started() and threads == thread_count():
+            return
         super().check_threads(threads)
         if threads is not None:
             start(threads)
