@@ -30,7 +30,7 @@ class Backend(SharedBackend):
     costs: ClassVar = {
         "eager": Cost(first=3.0, step=50e-3, flops=60e9),
         "step": Cost(first=0.1, step=90e-6, flops=75e9),
-        "epoch": Cost(first=0.1, step=40e-6, flops=80e9),
+        "epoch": Cost(first=0.1, step=40e-6, flops=80e9, row=200e-9),
     }
 
     def has_gpu(self) -> bool:
