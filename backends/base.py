@@ -61,6 +61,8 @@ class Cost(NamedTuple):
     """Seconds of overhead a step."""
     flops: float
     """Floating-point operations a second beside the overhead."""
+    row: float = 0.0
+    """Seconds for each row of lazily updated tables that a step has, as far as no other execution saves them."""
 
 
 class SharedBackend(Backend):
@@ -129,10 +131,10 @@ class SharedBackend(Backend):
 
         It is eager, with a warning, if this machine lacks what the others need.
         """
-        flops = step_flops(model, train.batch_size)
+        flops, rows = step_flops(model, train.batch_size), layout_of(model, train.step_spec.lazy_batch).lazy_rows
 
         def seconds(cost: Cost) -> float:
-            return cost.first + steps * (cost.step + flops / cost.flops)
+            return cost.first + steps * (cost.step + flops / cost.flops + rows * cost.row)
 
         best = min(self.costs, key=lambda execution: seconds(self.costs[execution]))
         if best != "eager" and (lacking := self.missing(self.resolve_device(train.device))):

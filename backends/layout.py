@@ -75,6 +75,11 @@ class Layout:
         return sum(self.tensors[name].stop - self.tensors[name].start for name in self.lazy)
 
     @property
+    def lazy_rows(self) -> int:
+        """How many rows of lazily updated tables a step has, those of all tables together."""
+        return sum(self.tensors[name].shape[0] for name in self.lazy)
+
+    @property
     def shared_size(self) -> int:
         """Of these, how many are all tasks'. They come first."""
         return sum(tensor.stop - tensor.start for tensor in self.tensors.values() if tensor.shared)

@@ -21,7 +21,8 @@ def touch(layout: Layout, categorical: np.ndarray) -> dict[str, np.ndarray]:
     categorical: the same with places among the rows that its step names in place of ids of lazily updated tables; the
     -1 of a place without an id stays.
     touched.<tensor>: for each such table, by its tensor's name, these rows in ascending order: int32 (steps, length).
-    Behind them, rows past the table's end fill the length. Those are gathered as 0, and never written.
+    Behind them, rows past the table's end fill the length. No id names them, so that their gradient is 0 and no matter
+    what is gathered for them; JAX gathers 0 and writes nothing, PyTorch has room for them behind the table.
     """
     if not layout.lazy:
         return {"categorical": categorical}

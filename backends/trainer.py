@@ -18,6 +18,7 @@ of the slots, then by the native tensors' names. Without lazy updates the inner 
 class Trainer(Protocol):
     """A run in progress on a device. Vectors are (parameters,), in the order of the layout.
 
+    What a vector has in the place of lazily updated tables is left of the last step; whole they are in `tables`.
     The arrays that it hands out may be views of its state: the next `run` may write over them.
     """
 

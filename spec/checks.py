@@ -111,8 +111,8 @@ def _rounded(array: np.ndarray, precision: Precision) -> np.ndarray:
 
 def _outside(feature: CategoricalFeature, columns: slice, ids: np.ndarray) -> np.ndarray:
     """Which of a feature's ids lie outside its vocabulary, of ids (rows, columns of all features): (rows, columns)."""
-    own = ids[:, columns]
-    return (own < (-1 if feature.length > 1 else 0)) | (own >= feature.vocabulary)
+    ids = ids[:, columns]
+    return (ids < (-1 if feature.length > 1 else 0)) | (ids >= feature.vocabulary)
 
 
 def _first_where(array: np.ndarray, condition: Callable[[np.ndarray], np.ndarray]) -> tuple[int, ...] | None:

@@ -12,7 +12,7 @@ from flax import nnx
 from backends.base import Cost, SharedBackend
 from backends.batches import Batches
 from backends.jax.model import Network
-from backends.jax.settings import scope, start, thread_count
+from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
@@ -30,7 +30,7 @@ class Backend(SharedBackend):
     costs: ClassVar = {
         "eager": Cost(first=3.0, step=50e-3, flops=60e9),
         "step": Cost(first=0.1, step=90e-6, flops=75e9),
-        "epoch": Cost(first=0.1, step=40e-6, flops=80e9),
+        "epoch": Cost(first=0.1, step=40e-6, flops=80e9, row=200e-9),
     }
 
     def has_gpu(self) -> bool:
@@ -47,7 +47,12 @@ class Backend(SharedBackend):
         yield thread_count()
 
     def check_threads(self, threads: int | None) -> None:
-        """Starts JAX with so many threads if it has not started yet. Raises ValueError if it has, with others."""
+        """Starts JAX with so many threads if it has not started yet. Raises ValueError if it has, with others.
+
+        Those that it has started with are right even if they are more than there are cores, as the environment may ask.
+        """
+        if type(threads) is int and has_started() and threads == thread_count():
+            return
         super().check_threads(threads)
         if threads is not None:
             start(threads)

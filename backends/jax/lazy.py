@@ -30,7 +30,7 @@ def gather(
 
 
 def scatter(layout: Layout, tables: Tables, vector: Float[Array, " parameters"], batch: Batch) -> Tables:
-    """The tables, with these rows as they are at the vector's front now. XLA writes them in place."""
+    """The tables, with these rows as they are at the vector's front now. Compiled, it writes them in place."""
     rows = layout.to_tensors(vector)
     return {
         name: tables[name]

@@ -50,7 +50,8 @@ def start_tables(optimizer: Optimizer, tables: Mapping[str, Mapping[str, Any]]) 
     """The lazily updated tables, and the optimizer's slots for them, which it starts where none are given."""
     whole: dict[str, Tables] = {name: dict(tables.get(name, {})) for name in (PARAMS, *optimizer.slots)}
     for name, table in whole[PARAMS].items():
-        for slot in optimizer.slots:
-            if name not in whole[slot]:
-                whole[slot][name] = optax.tree_utils.tree_get(optimizers.init(optimizer, table), slot)
+        if any(name not in whole[slot] for slot in optimizer.slots):
+            start = optimizers.init(optimizer, table)
+            for slot in optimizer.slots:
+                whole[slot][name] = optax.tree_utils.tree_get(start, slot)
     return whole

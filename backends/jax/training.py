@@ -35,7 +35,7 @@ class Trainer:
         self.device, self.dtype = device, params.dtype
         self._run = make_run(model, step_spec, params.dtype, execution)
         with scope(self.dtype, device):
-            vector = jax.device_put(params.copy(), device)
+            vector = jax.device_put(params, device)
             optimizer_state = optimizers.init(step_spec.optimizer, vector)
             optimizer_state = optax.tree_utils.tree_set(optimizer_state, **slots)
             kept, whole = jax.device_put((dict(balance), start_tables(step_spec.optimizer, tables)), device)

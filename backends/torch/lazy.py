@@ -11,8 +11,10 @@ from backends.lazy import TOUCHED
 from backends.torch.gradients import Batch
 from backends.torch.state import Losses, Run, Step, Tables, TrainState, vectors, with_vectors
 
-SCANNED_ROWS = 2**14
-"""Rows of tables that one scan carries, unless a single step names more: with slots, a processor's cache holds them."""
+SCANNED_ROWS = 2**11
+"""Rows of tables that one scan carries, unless a single step names more. It copies them at each step: with many more,
+that takes longer than the steps; with many fewer, the scans are too short to save anything.
+"""
 
 
 def lazy_step(
@@ -74,7 +76,7 @@ def few_steps(layout: Layout, batches: Batch) -> Iterator[dict[str, Tensor]]:
 
 def steps_of_scan(layout: Layout) -> int:
     """How many steps one scan takes at most."""
-    return max(1, SCANNED_ROWS // sum(layout.tensors[name].shape[0] for name in layout.lazy))
+    return max(1, SCANNED_ROWS // layout.lazy_rows)
 
 
 def distinct_rows(layout: Layout, batches: Batch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

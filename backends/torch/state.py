@@ -55,8 +55,10 @@ def start_tables(
     """The lazily updated tables, and the optimizer's slots for them, which it starts where none are given."""
     whole = {name: with_room(layout, tables.get(name, {}), device) for name in (PARAMS, *optimizer.slots)}
     for name, table in whole[PARAMS].items():
-        for slot, start in optimizers.init(optimizer, table).items():
-            whole[slot].setdefault(name, start)
+        if any(name not in whole[slot] for slot in optimizer.slots):
+            start = optimizers.init(optimizer, table)
+            for slot in optimizer.slots:
+                whole[slot][name] = start[slot]
     return whole
 
 

@@ -1,4 +1,7 @@
-"""The training step, pure: (state, batch) -> (state, losses); and its three executions.
+"""The training step, (state, batch) -> (state, losses), and its three executions.
+
+It is computed without a side effect. What it gives is written over the state before it where a copy would cost too
+much: the parameters of eager, to which the network is bound, and lazily updated tables except in a scan.
 
 eager   the step as Python runs it, operation by operation
 step    torch.compile of one step, called for each
