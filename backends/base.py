@@ -4,16 +4,18 @@ import abc
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from backends.balancing import initial_balance, to_vectors
 from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, encode_inputs
+from backends.costs import LOCK_STEPS, Cost, soonest
 from backends.layout import layout_of
 from backends.lazy import PARAMS
 from backends.trainer import Trainer
+from spec import presets
 from spec.backend import Backend
 from spec.balancing import Balancing
 from spec.data import Dataset
@@ -26,12 +28,6 @@ from spec.training import Device, EmbeddingUpdates, Optimizer, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
-MANY_FLOPS = 2e9
-"""From so many floating-point operations a step on, more threads are worth their cost. They wait for each other in each
-of a step's operations, and for milliseconds where other programs use the processor too.
-"""
-LOCK_STEPS = 320
-"""Steps of a typical run in lock step with another backend: those of the tutorial."""
 
 LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda outputs: outputs,
@@ -43,26 +39,6 @@ LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
 
 class UnsupportedError(ValueError):
     """A training run that makes sense and that this backend has no code for; another backend may have it."""
-
-
-class Cost(NamedTuple):
-    """What an execution takes, measured on one core of a server's CPU: good enough to choose by.
-
-    tests/test_auto.py compares what is chosen with the times of whole runs. No GPU was measured: there the choice goes
-    by the same figures.
-    """
-
-    first: float
-    """Seconds to begin, with compiled code in the caches on disk, as every run of a network but its first has it.
-
-    Were it the time without, the first run would choose eager, and compile nothing that the next could take.
-    """
-    step: float
-    """Seconds of overhead a step."""
-    flops: float
-    """Floating-point operations a second beside the overhead."""
-    row: float = 0.0
-    """Seconds for each row of lazily updated tables that a step has, as far as no other execution saves them."""
 
 
 class SharedBackend(Backend):
@@ -131,12 +107,7 @@ class SharedBackend(Backend):
 
         It is eager, with a warning, if this machine lacks what the others need.
         """
-        flops, rows = step_flops(model, train.batch_size), layout_of(model, train.step_spec.lazy_batch).lazy_rows
-
-        def seconds(cost: Cost) -> float:
-            return cost.first + steps * (cost.step + flops / cost.flops + rows * cost.row)
-
-        best = min(self.costs, key=lambda execution: seconds(self.costs[execution]))
+        best = soonest(self.costs, model, train, steps)
         if best != "eager" and (lacking := self.missing(self.resolve_device(train.device))):
             warnings.warn(f"execution: {best!r} needs {lacking}, not found here; 'eager' is used", stacklevel=2)
             return "eager"
@@ -146,7 +117,7 @@ class SharedBackend(Backend):
     def lock_step(self) -> str:
         """The execution that ends a few hundred single steps first. A scan is not among them: it needs many at once."""
         single = {execution: cost for execution, cost in self.costs.items() if execution != "epoch"}
-        return min(single, key=lambda execution: single[execution].first + LOCK_STEPS * single[execution].step)
+        return soonest(single, presets.tutorial_model(), presets.tutorial_training(), LOCK_STEPS)
 
     def check_training(self, train: TrainSpec, execution: str) -> None:
         """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.base import Cost
+from backends.costs import Cost
 from bench.results import REFERENCES
 from spec import Dataset, ModelSpec, TrainSpec, presets
 

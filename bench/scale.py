@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from backends.base import Cost
+from backends.costs import Cost
 from bench.case import CHECKED, STEPS, Case
 from bench.timing import SLOW
 from spec import Adam, CategoricalFeature, Dataset, ModelSpec, TaskSpec, TrainSpec, presets

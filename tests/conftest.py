@@ -39,6 +39,8 @@ SLOW = (
     "test_parity_features",
     "test_parity_lazy_executions",
     "test_parity_initial",
+    "test_jax_derivatives",
+    "test_reports",
     "test_parity_optimizers",
     "test_parity_handover",
     "test_parity_faults",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from backends.base import Cost
+from backends.costs import Cost
 from bench.cases import BATCHES, TASKS, load_cases
 from bench.report import conclusions
 from bench.results import Row, Run, merge, read_run, to_json

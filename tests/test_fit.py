@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backends.base import Cost
+from backends.costs import Cost
 from spec import SGD, Adam, Dataset, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
 from spec.data import row_order
 from tests.helpers.plain import plain_losses

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.base import Cost
+from backends.costs import Cost
 from spec import presets
 from tests.helpers.backends import installed
 from tests.helpers.runs import training

@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 
-from backends.base import MANY_FLOPS
+from backends.costs import MANY_FLOPS
 from shared_bottom import fit_table, load_checkpoint
 from spec import initial_params, load_backend, presets
 from spec.flops import prediction_flops, step_flops

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.base import Cost, SharedBackend
+from backends.base import SharedBackend
 from backends.batches import Batches
+from backends.costs import Cost
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient

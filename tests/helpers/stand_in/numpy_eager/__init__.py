@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from backends.base import MANY_FLOPS, Cost, SharedBackend
+from backends.base import SharedBackend
 from backends.batches import Batches
+from backends.costs import MANY_FLOPS, Cost
 from backends.layout import layout_of
 from backends.numpy_eager.gradients import loss_and_gradient, task_weights
 from backends.numpy_eager.model import Network
