@@ -1,5 +1,6 @@
 """fit with and without the cache of encoded tables is the same run; cache lists and removes what is kept."""
 
+import fcntl
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
+from shared_bottom.tables import cache as tables_cache
 from shared_bottom.tables.cache import entries
 from tests.helpers.cli import EXPERIMENT, changed, contents, error, fit, run, without_plots, write_experiment
 from tests.helpers.row_cache import no_reading
@@ -116,6 +118,16 @@ def test_it_removes_nothing_else(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     run("cache", "--clear", "--cache", tmp_path)
     assert {"aaa", "notes.txt"} <= {*contents(tmp_path)}
+
+
+def test_nothing_is_removed_while_another_process_has_the_folder_for_itself(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables_cache, "WAIT", 0.1)
+    (tmp_path / ("0" * 64)).mkdir()
+    with (tmp_path / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = error(capsys, "cache", "--clear", "--cache", tmp_path)
+    assert line == f"{tmp_path}/.lock: another process has had the folder for itself for 0.1 s"
+    assert contents(tmp_path) == [".lock", "0" * 64]
 
 
 def test_what_is_wrong_is_one_line(file, tmp_path, capsys, monkeypatch):

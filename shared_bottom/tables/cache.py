@@ -10,11 +10,13 @@ import fcntl
 import math
 import os
 import secrets
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
 from shared_bottom.lock import LOCK
@@ -24,6 +26,8 @@ from spec.validation import one_line
 
 LIMIT, LIMIT_GB = "SHARED_BOTTOM_CACHE_GB", 20.0
 """The variable of the environment that says how many GB all entries may have together, and what holds without it."""
+WAIT = 5.0
+"""Seconds that a process waits until another has removed what killed ones left."""
 
 
 class RowCacheWarning(UserWarning):
@@ -86,20 +90,32 @@ def unfinished_entry(folder: Path) -> Iterator[Path]:
 
     folder: that of the entries. It is made where it is missing, and what killed processes left there is removed.
 
-    Raises OSError if nothing can be written there.
+    Raises OSError if nothing can be written there, or another process, such as a run, has the folder for itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as lock:
         with suppress(BlockingIOError):  # as long as anyone writes, nobody can have it alone
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clear_unfinished(folder)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        _lock_with_others(lock)
         path = _unused_name(folder)
         path.mkdir()  # with the permissions that the process gives to folders: several users may share the entries
         try:
             yield path
         finally:
             remove(path)
+
+
+def _lock_with_others(lock: IO[str]) -> None:
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                said = f"another process has had the folder for itself for {WAIT:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, said, lock.name) from error
+        time.sleep(WAIT / 100)
 
 
 def keep(unfinished: Path, path: Path, limit: int) -> None:
@@ -139,12 +155,12 @@ def entries(folder: Path) -> list[Listed]:
 
 def clear(folder: Path) -> list[Listed]:
     """Removes all entries of a folder, and what killed processes left there. Returns the entries. Raises OSError."""
-    removed = entries(folder)
-    for listed in removed:
-        discard(listed.path)
     if folder.is_dir():
         with unfinished_entry(folder):
             pass
+    removed = entries(folder)
+    for listed in removed:
+        discard(listed.path)
     return removed
 
 
