@@ -40,9 +40,9 @@ class Listed:
 
     path: Path
     entry: Entry | None
-    """None if it is damaged."""
+    """None if it is damaged or cannot be read."""
     size: int
-    """Bytes."""
+    """Bytes; 0 if its folder cannot be read."""
     used: float
     """When it was last used, in seconds since 1970."""
 
@@ -135,7 +135,8 @@ def keep(unfinished: Path, path: Path, limit: int) -> None:
             _place(unfinished, path)
         others = [listed for listed in entries(path.parent) if listed.path != path]
         while others and size + sum(listed.size for listed in others) > limit:
-            discard(others.pop().path)
+            with suppress(PermissionError):  # another user's, who alone can remove it: it counts no more
+                discard(others.pop().path)
     except OSError as error:  # the rows are there all the same
         message = f"cache of tables: {path}: {error.strerror}; the rows may not be kept"
         warnings.warn(message, RowCacheWarning, stacklevel=2)
@@ -146,21 +147,28 @@ def entries(folder: Path) -> list[Listed]:
     listed = []
     for path in folder.glob("[0-9a-f]" * 64):
         with suppress(FileNotFoundError, NotADirectoryError):  # another process removes it, or it is no entry
-            used, entry = path.stat().st_mtime, None
+            used, entry, size = path.stat().st_mtime, None, 0
+            with suppress(PermissionError):  # another user's, who lets nobody read it
+                size = _size(path)
             with suppress(ValueError, OSError):
                 entry = from_json(Entry, (path / ENTRY).read_text("utf-8"))
-            listed.append(Listed(path=path, entry=entry, size=_size(path), used=used))
+            listed.append(Listed(path=path, entry=entry, size=size, used=used))
     return sorted(listed, key=lambda entry: entry.used, reverse=True)
 
 
 def clear(folder: Path) -> list[Listed]:
-    """Removes all entries of a folder, and what killed processes left there. Returns the entries. Raises OSError."""
+    """Removes the entries of a folder, but for those that other users alone can remove; and what killed processes left.
+
+    Returns the entries that are removed. Raises OSError.
+    """
     if folder.is_dir():
         with unfinished_entry(folder):
             pass
-    removed = entries(folder)
-    for listed in removed:
-        discard(listed.path)
+    removed = []
+    for listed in entries(folder):
+        with suppress(PermissionError):
+            discard(listed.path)
+            removed.append(listed)
     return removed
 
 
