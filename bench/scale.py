@@ -48,7 +48,7 @@ def _both_updates(size: int) -> list[Case]:
         trunk=(128, 64),
         tasks=_heads(32),
     )
-    data = presets.random_data(model, DRAWN_STEPS * BATCH)
+    draw = functools.cache(functools.partial(presets.random_data, model, DRAWN_STEPS * BATCH))
     return [
         Case(
             name="vocabulary",
@@ -58,8 +58,8 @@ def _both_updates(size: int) -> list[Case]:
             rows_from="random rows, their ids drawn evenly",
             model=model,
             train=_training(way),
-            rows=data.rows,
-            read=lambda: data,
+            rows=DRAWN_STEPS * BATCH,
+            read=draw,
             # A dense step may take as long as a hundred lazy ones.
             steps=CHECKED if way == "dense" and size > DENSE_UP_TO // 10 else STEPS,
             reference=Case.reference if way == "lazy" else None,
@@ -140,7 +140,7 @@ class RowFiles:
     @functools.cached_property
     def _folder(self) -> Path:
         """Writes a block after the other, so that it is never all rows that are in memory."""
-        folder = Path(tempfile.mkdtemp())
+        folder = Path(tempfile.mkdtemp(prefix="shared-bottom-rows-"))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         for start in range(0, self.rows, BLOCK):
             block = presets.random_data(self._model, min(BLOCK, self.rows - start), seed=start)

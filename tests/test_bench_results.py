@@ -41,10 +41,10 @@ class TestFlops:
 
 class TestRow:
     def test_percentiles_and_rates(self):
-        found = row(microseconds=[float(value) for value in range(100, 201, 10)])
-        assert (found.percentile(10), found.median, found.percentile(90)) == (110.0, 150.0, 190.0)
-        assert found.rows_per_second == pytest.approx(32 / 150e-6)
-        assert found.gflops == pytest.approx(800_000 / 150e-6 / 1e9)
+        measured = row(microseconds=[float(value) for value in range(100, 201, 10)])
+        assert (measured.percentile(10), measured.median, measured.percentile(90)) == (110.0, 150.0, 190.0)
+        assert measured.rows_per_second == pytest.approx(32 / 150e-6)
+        assert measured.gflops == pytest.approx(800_000 / 150e-6 / 1e9)
 
     def test_nothing_measured_is_nan(self):
         assert math.isnan(row(microseconds=[]).median)
@@ -53,8 +53,8 @@ class TestRow:
 class TestRun:
     def test_the_speed_up_is_over_the_loop_of_the_same_process(self):
         other = replace(LOOP, process="torch", step_microseconds=[4000.0])
-        found = run(other, LOOP, row())
-        assert found.speed_up(row()) == pytest.approx(1000 / 40)
+        measured_run = run(other, LOOP, row())
+        assert measured_run.speed_up(row()) == pytest.approx(1000 / 40)
         assert run(other, row()).speed_up(row()) is None
 
     def test_compiling_pays_after_its_seconds_over_what_a_step_saves(self):
@@ -81,15 +81,15 @@ class TestRun:
         assert run(row()).pays_after(row()) is None
 
     def test_the_share_of_the_peak_is_that_of_the_same_library(self):
-        found = run(row(), LOOP, matmul_gflops={"jax": [70.0, 90.0, 80.0]})
-        assert found.share_of_peak(row()) == pytest.approx(800_000 / 40e-6 / 1e9 / 80.0)
-        assert found.share_of_peak(LOOP) is None
+        measured_run = run(row(), LOOP, matmul_gflops={"jax": [70.0, 90.0, 80.0]})
+        assert measured_run.share_of_peak(row()) == pytest.approx(800_000 / 40e-6 / 1e9 / 80.0)
+        assert measured_run.share_of_peak(LOOP) is None
 
     def test_the_fastest_depends_on_the_length_of_the_run(self):
         assert run(EAGER).fastest("jax", 100_000) == "eager"  # a backend may have no other
-        found = run(LOOP, EAGER, row("step", [500.0]), row())
-        assert [found.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
-        assert found.fastest("torch", 100) is None
+        measured_run = run(LOOP, EAGER, row("step", [500.0]), row())
+        assert [measured_run.fastest("jax", steps) for steps in (100, 100_000)] == ["eager", "epoch"]
+        assert measured_run.fastest("torch", 100) is None
 
     def test_of_two_losses_one_is_wrong_and_zeros_agree(self):
         assert len(run(row(), row("step", loss=2.0003)).disagreeing()) == 1
@@ -103,9 +103,9 @@ class TestRun:
     @pytest.mark.parametrize(("loss", "wrong"), [(2.0001, 0), (2.02, 1), (math.nan, 1)])
     def test_a_loss_apart_from_the_others_is_no_result(self, loss, wrong):
         rows = [row(), row("step"), row("eager", loss=loss)]
-        found = run(*rows)
-        assert found.disagreeing() == rows[3 - wrong :]
-        assert sum("≠" in line for line in conclusions(found)) == wrong
+        measured_run = run(*rows)
+        assert measured_run.disagreeing() == rows[3 - wrong :]
+        assert sum("≠" in line for line in conclusions(measured_run)) == wrong
 
     def test_losses_are_compared_within_a_variant(self):
         one, other = row(variant="1 task", loss=1.0), row(variant="2 tasks", loss=9.0)
@@ -120,9 +120,9 @@ class TestRun:
 
     def test_a_way_is_compared_with_the_first_way_of_the_same_execution(self):
         dense, lazy = row(way="dense", microseconds=[80.0]), row(way="lazy", microseconds=[20.0])
-        found = run(dense, row("step", [10.0], way="dense"), lazy, row("step", [10.0], way="lazy"))
-        assert found.ways == ["dense", "lazy"]
-        assert [found.over_first_way(row) for row in found.rows] == [1.0, 1.0, 4.0, 1.0]
+        measured_run = run(dense, row("step", [10.0], way="dense"), lazy, row("step", [10.0], way="lazy"))
+        assert measured_run.ways == ["dense", "lazy"]
+        assert [measured_run.over_first_way(row) for row in measured_run.rows] == [1.0, 1.0, 4.0, 1.0]
         alone = replace(lazy, variant="large")
         assert run(dense, lazy, alone).over_first_way(alone) is None
         assert run(EAGER, row()).over_first_way(EAGER) is None
@@ -131,8 +131,8 @@ class TestRun:
         def series(way, *times):
             return [row(way=way, variant=f"{i} ids", microseconds=[time]) for i, time in enumerate(times)]
 
-        found = run(*series("dense", 10.0, 100.0), *series("lazy", 20.0, 22.0, 30.0))
-        assert [found.growth(row) for row in found.rows] == pytest.approx([1.0, 10.0, 1.0, 1.1, 1.5])
+        measured_run = run(*series("dense", 10.0, 100.0), *series("lazy", 20.0, 22.0, 30.0))
+        assert [measured_run.growth(row) for row in measured_run.rows] == pytest.approx([1.0, 10.0, 1.0, 1.1, 1.5])
 
     def test_compiling_is_compared_with_the_eager_row_of_the_same_way(self):
         lazy = row(way="lazy")
@@ -151,18 +151,18 @@ class TestRun:
             run(row(), matmul_gflops={"jax": [1.0]}, left_out=["dense"]),
             run(LOOP, matmul_gflops={"torch": [2.0]}, left_out=["dense", "eager"], interrupted=True),
         )
-        found = merge([one, other])
-        assert found.rows == [row(), LOOP]
-        assert found.matmul_gflops == {"jax": [1.0], "torch": [2.0]}
-        assert found.left_out == ["dense", "eager"]
-        assert found.interrupted
+        merged = merge([one, other])
+        assert merged.rows == [row(), LOOP]
+        assert merged.matmul_gflops == {"jax": [1.0], "torch": [2.0]}
+        assert merged.left_out == ["dense", "eager"]
+        assert merged.interrupted
 
 
 class TestFiles:
     def test_a_run_survives_its_json(self, tmp_path):
-        found = run(EAGER, row(loss=math.inf), auto={"jax": {100: "epoch"}}, metrics={"jax": {"a": {"auc": 0.5}}})
-        write_whole(tmp_path / "run.json", to_json(found))
-        assert read_run("--compare", tmp_path / "run.json") == found
+        written = run(EAGER, row(loss=math.inf), auto={"jax": {100: "epoch"}}, metrics={"jax": {"a": {"auc": 0.5}}})
+        write_whole(tmp_path / "run.json", to_json(written))
+        assert read_run("--compare", tmp_path / "run.json") == written
         assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 
     @pytest.mark.parametrize(
@@ -213,6 +213,21 @@ class TestCases:
             case.read().check(case.model)
             assert case.epoch_steps > case.steps
 
+    def test_the_rows_of_a_vocabulary_are_drawn_once_when_they_are_first_read(self, monkeypatch):
+        drawn, random_data = [], presets.random_data
+
+        def draw(model, rows):
+            drawn.append(rows)
+            return random_data(model, rows)
+
+        monkeypatch.setattr("bench.scale.VOCABULARIES", (100,))
+        monkeypatch.setattr("bench.scale.DRAWN_STEPS", 2)
+        monkeypatch.setattr("spec.presets.random_data", draw)
+        dense, lazy = load_cases("vocabulary", None)
+        assert drawn == []
+        assert dense.read() is lazy.read()
+        assert drawn == [dense.read().rows] == [dense.rows]
+
     @pytest.mark.parametrize(
         ("name", "jax", "torch"),
         [
@@ -251,7 +266,8 @@ class TestCases:
         cases = load_cases("rows", None)
         assert list(tmp_path.iterdir()) == []  # nothing is written before it is read
         cases[0].read()
-        assert len(list(tmp_path.iterdir())) == 1
+        (folder,) = tmp_path.iterdir()
+        assert folder.name.startswith("shared-bottom-rows-")
         del cases
         assert list(tmp_path.iterdir()) == []
 

@@ -11,40 +11,12 @@ from safetensors.numpy import load_file
 
 from shared_bottom.checkpoint import segments
 from shared_bottom.checkpoint.folder import load_checkpoint
-from tests.helpers.checkpoints import (
-    DATA,
-    MODEL,
-    as_of,
-    assert_same_run,
-    copied_with_links,
-    fit_in_segments,
-    short,
-    steps_saved,
-)
+from tests.helpers import segments as shared
+from tests.helpers.checkpoints import DATA, MODEL, as_of, assert_same_run, short, steps_saved
 from tests.helpers.forged import digest
+from tests.helpers.segments import BEFORE, EPOCHS, HISTORY, NEWEST, fit_in_segments
 
-NEWEST, BEFORE = "step-00000020", "step-00000015"
-HISTORY, EPOCHS = "history-000001.safetensors", "epochs-000000.safetensors"
-
-
-@pytest.fixture(autouse=True)
-def length(monkeypatch):
-    """Four steps or epochs a segment."""
-    monkeypatch.setattr(segments, "LENGTH", 4)
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("alone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "LENGTH", 4)
-        return folder, fit_in_segments(folder)
-
-
-@pytest.fixture
-def folder(alone, tmp_path):
-    return copied_with_links(alone[0], tmp_path / "run")
+length, alone, folder = shared.length, shared.alone, shared.folder
 
 
 def files(folder):

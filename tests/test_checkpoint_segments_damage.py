@@ -5,34 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shared_bottom.checkpoint import segments
 from shared_bottom.checkpoint.folder import CheckpointWarning, load_checkpoint
 from shared_bottom.checkpoint.format import CheckpointError
-from tests.helpers.checkpoints import assert_same_run, copied_with_links, fit_in_segments, steps_saved
+from tests.helpers import segments as shared
+from tests.helpers.checkpoints import assert_same_run, steps_saved
 from tests.helpers.forged import edited, other_json, other_tensors
+from tests.helpers.segments import BEFORE, EPOCHS, HISTORY, NEWEST, fit_in_segments
 
-NEWEST, BEFORE, FIRST = "step-00000020", "step-00000015", "step-00000010"
-HISTORY, EPOCHS = "history-000001.safetensors", "epochs-000000.safetensors"
-
-
-@pytest.fixture(autouse=True)
-def length(monkeypatch):
-    """Four steps or epochs a segment."""
-    monkeypatch.setattr(segments, "LENGTH", 4)
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    pytest.importorskip("torch")
-    folder = tmp_path_factory.mktemp("alone")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(segments, "LENGTH", 4)
-        return folder, fit_in_segments(folder)
-
-
-@pytest.fixture
-def folder(alone, tmp_path):
-    return copied_with_links(alone[0], tmp_path / "run")
+FIRST = "step-00000010"
+length, alone, folder = shared.length, shared.alone, shared.folder
 
 
 def another(path, change):
@@ -74,6 +55,30 @@ def test_damage_of_a_file_that_several_link_to_is_theirs_and_an_earlier_one_is_u
     assert len(warned) == 2
     assert steps_saved(folder) == [5, 10, 15, 20]
     assert load_checkpoint(folder).step == 20
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-1] + b"\xff", lambda content: b""], ids=["bits", "empty"])
+def test_a_run_writes_a_segment_that_goes_bad_on_the_disk_anew(backend, tmp_path, damage):
+    """Within as many saves as there are segments: from the damage at step 15 to the end, twice three."""
+    whole = fit_in_segments(tmp_path / "whole", backend, save_every=1, keep=99)
+    folder, original, epochs = tmp_path / "run", backend.predict, []
+
+    def predict(*arguments, **options):  # of the validation rows, before the end of each epoch is saved
+        epochs.append(None)
+        if len(epochs) == 3:
+            for path in (folder / "step-00000014").glob("history-*"):
+                path.write_bytes(damage(path.read_bytes()))  # in its place, so that all links to it have it
+        return original(*arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "predict", predict)
+        assert_same_run(fit_in_segments(folder, backend, save_every=1, keep=99), whole)
+    for step in (14, 15):
+        with pytest.raises(CheckpointError, match=r"history-00000\d\.safetensors: "):
+            load_checkpoint(folder / f"step-{step:08d}")
+    for step in (18, 19, 20):
+        history = load_checkpoint(folder / f"step-{step:08d}").history
+        np.testing.assert_array_equal(history.step_loss, whole.history.step_loss[:step])
 
 
 def listed(**changes):

@@ -1,5 +1,6 @@
 """fit with and without the cache of encoded tables is the same run; cache lists and removes what is kept."""
 
+import fcntl
 import json
 import os
 import re
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
+from shared_bottom.tables import cache as tables_cache
 from shared_bottom.tables.cache import entries
 from tests.helpers.cli import EXPERIMENT, changed, contents, error, fit, run, without_plots, write_experiment
-from tests.helpers.row_cache import no_reading
+from tests.helpers.row_cache import no_reading, of_another_user
 
 QUIET = ("--quiet", "--train.epochs", "2")
 
@@ -105,10 +107,24 @@ def test_it_lists_what_is_kept_and_removes_it(file, tmp_path, cache, capsys, mon
     assert table[:4] == [str(file.parent / "train.csv"), "and", "1", "more"]
     assert sum(rows) == 120
     assert table[8] == "2020-09-13"
-    assert damaged[:4] == ["damaged:", second.path.name, "–", "–"]
+    assert damaged[:7] == ["damaged", "or", "not", "readable:", second.path.name, "–", "–"]
     run("cache", "--clear")
     assert re.fullmatch(rf"encoded tables in {folder}: removed 2, 0\.0\d MB\n", capsys.readouterr().out)
     assert contents(folder) == [".lock"]
+
+
+def test_an_entry_of_another_user_is_listed_and_stays(tmp_path, capsys, monkeypatch):
+    theirs, damaged = (tmp_path / (digit * 64) for digit in "01")
+    for entry in (theirs, damaged):
+        entry.mkdir()
+        (entry / "entry.json").write_text("{}")
+    of_another_user(monkeypatch, theirs)
+    monkeypatch.setenv("COLUMNS", "400")
+    run("cache", "--cache", tmp_path)
+    assert f"damaged or not readable: {theirs.name}" in capsys.readouterr().out
+    run("cache", "--clear", "--cache", tmp_path)
+    assert capsys.readouterr().out == f"encoded tables in {tmp_path}: removed 1, 0.00 MB\n"
+    assert contents(tmp_path) == [".lock", theirs.name]
 
 
 def test_it_removes_nothing_else(tmp_path, capsys):
@@ -116,6 +132,16 @@ def test_it_removes_nothing_else(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     run("cache", "--clear", "--cache", tmp_path)
     assert {"aaa", "notes.txt"} <= {*contents(tmp_path)}
+
+
+def test_nothing_is_removed_while_another_process_has_the_folder_for_itself(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tables_cache, "WAIT", 0.1)
+    (tmp_path / ("0" * 64)).mkdir()
+    with (tmp_path / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        line = error(capsys, "cache", "--clear", "--cache", tmp_path)
+    assert line == f"{tmp_path}/.lock: another process has had the folder for itself for 0.1 s"
+    assert contents(tmp_path) == [".lock", "0" * 64]
 
 
 def test_what_is_wrong_is_one_line(file, tmp_path, capsys, monkeypatch):

@@ -1,6 +1,7 @@
 """The cache of encoded tables: whatever happens to an entry or its disk, no entry is read wrongly or left half made."""
 
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -187,3 +188,25 @@ def test_where_nothing_can_be_made_the_rows_are_in_memory(small, tmp_path, folde
         read = read_table(small, tmp_path, cache=folder)
     assert_same(read, read_table(small, tmp_path))
     assert read[1].numeric.flags.writeable
+
+
+def test_where_another_process_has_the_folder_for_itself_the_rows_are_in_memory(small, tmp_path, folder, monkeypatch):
+    """As a run has the folder that it writes. The wait has an end."""
+    monkeypatch.setattr(cache, "WAIT", 0.1)
+    folder.mkdir()
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.warns(RowCacheWarning, match=r"for itself for 0\.1 s; the rows are read into memory$") as caught:
+            read = read_table(small, tmp_path, cache=folder)
+    assert len(caught) == 1
+    assert_same(read, read_table(small, tmp_path))
+    assert contents(folder) == [".lock"]
+
+
+def test_a_process_that_needs_the_folder_for_itself_for_a_moment_is_waited_for(small, tmp_path, folder, monkeypatch):
+    folder.mkdir()
+    with (folder / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setattr("time.sleep", lambda _: fcntl.flock(lock, fcntl.LOCK_UN))
+        read_table(small, tmp_path, cache=folder)
+    assert len(names(folder)) == 1

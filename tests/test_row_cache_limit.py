@@ -8,7 +8,7 @@ import pytest
 from shared_bottom.tables.cache import LIMIT, RowCacheWarning, entries, limit_bytes
 from shared_bottom.tables.training import read_table
 from tests.helpers.builders import rejection
-from tests.helpers.row_cache import assert_same, names, no_reading, small_table
+from tests.helpers.row_cache import assert_same, names, no_reading, of_another_user, small_table
 from tests.helpers.table_files import with_data
 
 pytestmark = pytest.mark.filterwarnings("error::shared_bottom.tables.cache.RowCacheWarning")
@@ -24,7 +24,10 @@ def small(tmp_path):
     return small_table(tmp_path)
 
 
-def test_those_not_used_for_longest_go_first(tmp_path, folder, monkeypatch, small):
+@pytest.fixture
+def use(tmp_path, folder, small):
+    """Reads the table with so much memory; the names of the entries that this adds."""
+
     def use(memory_mb):
         before = names(folder)
         read_table(with_data(small, memory_mb=memory_mb), tmp_path, cache=folder)
@@ -32,6 +35,10 @@ def test_those_not_used_for_longest_go_first(tmp_path, folder, monkeypatch, smal
             os.utime(entry.path, (time.time() - 9 - i,) * 2)
         return names(folder) - before
 
+    return use
+
+
+def test_those_not_used_for_longest_go_first(folder, monkeypatch, use):
     first, second = use(1), use(2)
     size = max(entry.size for entry in entries(folder))
     monkeypatch.setenv(LIMIT, f"{3.5 * size / 1e9:.12f}")
@@ -39,6 +46,16 @@ def test_those_not_used_for_longest_go_first(tmp_path, folder, monkeypatch, smal
     assert use(1) == set()  # it is used now
     fourth = use(4)
     assert names(folder) == first | third | fourth
+    assert second
+
+
+def test_an_entry_of_another_user_stays_and_others_go(folder, monkeypatch, use):
+    (theirs,), second, third = use(1), use(2), use(3)
+    size = max(entry.size for entry in entries(folder))
+    of_another_user(monkeypatch, folder / theirs)
+    monkeypatch.setenv(LIMIT, f"{2.5 * size / 1e9:.12f}")
+    fourth = use(4)
+    assert names(folder) == {theirs} | third | fourth
     assert second
 
 

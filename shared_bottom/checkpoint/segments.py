@@ -4,6 +4,9 @@ A run has two histories, of numbers by step and of numbers by epoch. Whenever on
 checkpoint has it as a file of its own. The checkpoint after that has the same file, as another link to it where the
 file system has links; so every folder is whole without the others, and a save writes no more than what is new and the
 rest that does not fill a segment yet, however long the run.
+
+As all links lead to the same bytes, damage of one would pass to every later checkpoint. So each save compares one of
+the earlier segments, in turn, with its SHA-256, and writes it anew if it differs.
 """
 
 import os
@@ -59,12 +62,16 @@ class WrittenSegments:
         self.length = LENGTH
         self._folder = Path()
         self._digests: dict[str, str] = {}
+        self._turn: list[str] = []
+        """Those that later saves compare, the next one last. When none is left, it is the turn of all again."""
 
     def write(self, folder: Path, checkpoint: Checkpoint) -> dict[str, str]:
         """Give the folder of a checkpoint all its segments; the SHA-256 of each by the name of its file."""
         digests = {}
+        self._turn = self._turn or list(reversed(self._digests))
+        compared = self._turn.pop() if self._turn else None
         for file, part, start, stop in segments_of(checkpoint.step, checkpoint.epoch, self.length):
-            if self._link(file, folder):
+            if self._link(file, folder, compare=file == compared):
                 digests[file] = self._digests[file]
             else:
                 content = arrays.content(_numbers(checkpoint, part, start, stop))
@@ -82,15 +89,18 @@ class WrittenSegments:
         """Takes note of the folder of a checkpoint that is on the disk, to link to its files."""
         self._folder, self._digests = folder, digests
 
-    def _link(self, file: str, folder: Path) -> bool:
+    def _link(self, file: str, folder: Path, *, compare: bool) -> bool:
         """Whether the file could be linked to; if not, it is written again, which gives the same bytes.
 
-        It cannot on a file system without links, or if somebody has removed the earlier checkpoint.
+        It cannot on a file system without links, or if somebody has removed the earlier checkpoint. With `compare`, nor
+        if the file has other bytes than it was written with.
         """
         if file not in self._digests:
             return False
         try:
+            if compare and arrays.digest(self._folder / file) != self._digests[file]:
+                return False
             os.link(self._folder / file, folder / file)
-        except OSError:
+        except (OSError, ValueError):
             return False
         return True

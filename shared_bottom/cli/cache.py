@@ -29,7 +29,7 @@ def cells(listed: Listed) -> Sequence[str]:
     """The row of an entry in the table."""
     used = f"{datetime.fromtimestamp(listed.used):%Y-%m-%d %H:%M}"
     if (entry := listed.entry) is None:
-        return f"damaged: {listed.path.name}", "–", "–", gigabytes(listed.size), used
+        return f"damaged or not readable: {listed.path.name}", "–", "–", gigabytes(listed.size), used
     more = f" and {len(entry.tables) - 1:,} more" if len(entry.tables) > 1 else ""
     rows = (f"{entry.rows('training'):,}", f"{entry.rows('validation'):,}")
     return f"{entry.tables[0]}{more}", *rows, gigabytes(listed.size), used

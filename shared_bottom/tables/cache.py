@@ -10,11 +10,13 @@ import fcntl
 import math
 import os
 import secrets
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
 from shared_bottom.lock import LOCK
@@ -24,6 +26,8 @@ from spec.validation import one_line
 
 LIMIT, LIMIT_GB = "SHARED_BOTTOM_CACHE_GB", 20.0
 """The variable of the environment that says how many GB all entries may have together, and what holds without it."""
+WAIT = 5.0
+"""Seconds that a process waits until another has removed what killed ones left."""
 
 
 class RowCacheWarning(UserWarning):
@@ -36,9 +40,9 @@ class Listed:
 
     path: Path
     entry: Entry | None
-    """None if it is damaged."""
+    """None if it is damaged or cannot be read."""
     size: int
-    """Bytes."""
+    """Bytes; 0 if its folder cannot be read."""
     used: float
     """When it was last used, in seconds since 1970."""
 
@@ -86,20 +90,32 @@ def unfinished_entry(folder: Path) -> Iterator[Path]:
 
     folder: that of the entries. It is made where it is missing, and what killed processes left there is removed.
 
-    Raises OSError if nothing can be written there.
+    Raises OSError if nothing can be written there, or another process, such as a run, has the folder for itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK).open("a") as lock:
         with suppress(BlockingIOError):  # as long as anyone writes, nobody can have it alone
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             clear_unfinished(folder)
-        fcntl.flock(lock, fcntl.LOCK_SH)
+        _lock_with_others(lock)
         path = _unused_name(folder)
         path.mkdir()  # with the permissions that the process gives to folders: several users may share the entries
         try:
             yield path
         finally:
             remove(path)
+
+
+def _lock_with_others(lock: IO[str]) -> None:
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                said = f"another process has had the folder for itself for {WAIT:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, said, lock.name) from error
+        time.sleep(WAIT / 100)
 
 
 def keep(unfinished: Path, path: Path, limit: int) -> None:
@@ -119,7 +135,8 @@ def keep(unfinished: Path, path: Path, limit: int) -> None:
             _place(unfinished, path)
         others = [listed for listed in entries(path.parent) if listed.path != path]
         while others and size + sum(listed.size for listed in others) > limit:
-            discard(others.pop().path)
+            with suppress(PermissionError):  # another user's, who alone can remove it: it counts no more
+                discard(others.pop().path)
     except OSError as error:  # the rows are there all the same
         message = f"cache of tables: {path}: {error.strerror}; the rows may not be kept"
         warnings.warn(message, RowCacheWarning, stacklevel=2)
@@ -130,21 +147,28 @@ def entries(folder: Path) -> list[Listed]:
     listed = []
     for path in folder.glob("[0-9a-f]" * 64):
         with suppress(FileNotFoundError, NotADirectoryError):  # another process removes it, or it is no entry
-            used, entry = path.stat().st_mtime, None
+            used, entry, size = path.stat().st_mtime, None, 0
+            with suppress(PermissionError):  # another user's, who lets nobody read it
+                size = _size(path)
             with suppress(ValueError, OSError):
                 entry = from_json(Entry, (path / ENTRY).read_text("utf-8"))
-            listed.append(Listed(path=path, entry=entry, size=_size(path), used=used))
+            listed.append(Listed(path=path, entry=entry, size=size, used=used))
     return sorted(listed, key=lambda entry: entry.used, reverse=True)
 
 
 def clear(folder: Path) -> list[Listed]:
-    """Removes all entries of a folder, and what killed processes left there. Returns the entries. Raises OSError."""
-    removed = entries(folder)
-    for listed in removed:
-        discard(listed.path)
+    """Removes the entries of a folder, but for those that other users alone can remove; and what killed processes left.
+
+    Returns the entries that are removed. Raises OSError.
+    """
     if folder.is_dir():
         with unfinished_entry(folder):
             pass
+    removed = []
+    for listed in entries(folder):
+        with suppress(PermissionError):
+            discard(listed.path)
+            removed.append(listed)
     return removed
 
 

@@ -5,7 +5,7 @@ from spec.machine import Machine
 
 
 def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):
-    own = {
+    defaults = {
         "process": "jax",
         "backend": "jax",
         "execution": execution,
@@ -19,7 +19,7 @@ def row(execution="epoch", microseconds=(30.0, 50.0, 40.0), **fields):
         "loss": 2.0,
         "step_microseconds": list(microseconds),
     }
-    return Row(**(own | fields))
+    return Row(**(defaults | fields))
 
 
 EAGER = row("eager", [1040.0], build_seconds=0.0, first_call_seconds=32 * 1040e-6)
@@ -28,7 +28,7 @@ LOOP = row("tutorial's loop", [1000.0], backend="torch")
 
 def run(*rows, **fields):
     machine = Machine(system="Linux", processor="a processor", cores=2, memory_bytes=None, versions={"jax": "0.10"})
-    own = {
+    defaults = {
         "command": "python -m bench",
         "started": "2026-01-01T00:00:00+00:00",
         "case": "tutorial",
@@ -38,4 +38,4 @@ def run(*rows, **fields):
         "machine": machine,
         "rows": list(rows),
     }
-    return Run(**(own | fields))
+    return Run(**(defaults | fields))

@@ -1,13 +1,11 @@
 """What the tests of checkpoints share: folders as a run left them, or would have left them at an earlier step."""
 
-import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 
 from shared_bottom.checkpoint.files import checkpoint_path, checkpoint_paths
-from spec import DynamicWeightAverage, EarlyStopping, ModelSpec, TaskSpec, load_backend, presets
+from spec import ModelSpec, TaskSpec, presets
 from tests.helpers.parity import compare_params
 from tests.helpers.runs import training
 
@@ -23,24 +21,6 @@ DATA, VALIDATION = presets.random_data(MODEL, 36), presets.random_data(MODEL, 20
 def short(backend, **fields):
     """Five steps an epoch, the last one short."""
     return training(backend, **({"epochs": 2} | fields))
-
-
-def fit_in_segments(folder, backend=None, **options):
-    """A run of four epochs whose history has all that a history can have."""
-    backend = backend or load_backend("torch")
-    stopping = EarlyStopping(monitor="click", metric="auc", patience=9)
-    train = short(backend, epochs=4, early_stopping=stopping, balancing=DynamicWeightAverage())
-    return backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=folder, **({"keep": 9} | options))
-
-
-def copied_with_links(folder, to):
-    """A copy of a run's folder that shares the segments with it, as the run's checkpoints do."""
-
-    def copy(source, target):
-        shared = Path(source).name.startswith(("history-", "epochs-"))
-        (os.link if shared else shutil.copy2)(source, target)
-
-    return shutil.copytree(folder, to, copy_function=copy)
 
 
 def steps_saved(folder):

@@ -33,18 +33,18 @@ LISTS = replace(
 
 def fitting(*, labels=None, **arrays):
     """Four rows that fit, but for the arrays given; a label given as None is left out."""
-    own = {
+    defaults = {
         "numeric": np.linspace(-1.0, 1.0, 8).reshape(4, 2),
         "categorical": np.array([[0, 0], [1, 4], [2, 2], [0, 3]]),
     }
-    own_labels = {
+    default_labels = {
         "click": np.array([0.0, 1.0, NAN, 1.0]),
         "price": np.array([1.5, -2.0, NAN, 0.0]),
         "span": np.array([[0.0, 1.0], [NAN, 2.0], [3.0, 4.0], [5.0, 6.0]]),
         "region": np.array([0, 3, -1, 2]),
     }
-    merged = {name: label for name, label in (own_labels | (labels or {})).items() if label is not None}
-    return Dataset(**(own | {"labels": merged} | arrays))
+    merged = {name: label for name, label in (default_labels | (labels or {})).items() if label is not None}
+    return Dataset(**(defaults | {"labels": merged} | arrays))
 
 
 def changed(array, place, value):

@@ -1,5 +1,9 @@
 """What the tests of the cache of encoded tables share: tables to encode, and what to compare."""
 
+import errno
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -55,3 +59,18 @@ def assert_same(one, other):
 def no_reading(monkeypatch):
     """Fail where a table's rows are read."""
     monkeypatch.setattr(encoded, "encode_table", lambda *_: pytest.fail("the table was read"))
+
+
+def of_another_user(monkeypatch, entry):
+    """Make an entry one that nobody but its user can read or remove, for root too."""
+
+    def refusing(method):
+        def call(path, *arguments, **options):
+            if path.is_relative_to(entry):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return method(path, *arguments, **options)
+
+        return call
+
+    for name in ("iterdir", "read_text", "rename"):
+        monkeypatch.setattr(Path, name, refusing(getattr(Path, name)))
