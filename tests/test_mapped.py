@@ -15,7 +15,7 @@ from backends.layout import layout_of
 from spec import Dataset
 from spec.mapped import mapping, pieces
 from tests.helpers.mapped import on_disk
-from tests.helpers.runs import executions, training
+from tests.helpers.runs import training
 from tests.helpers.strategies import repeatable
 
 
@@ -88,8 +88,15 @@ def test_steps_of_mapped_rows_are_those_of_rows_in_memory(
         np.testing.assert_array_equal(mapped[name], array, strict=True)
 
 
-@executions
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("execution", "precision"),
+    [
+        ("eager", "float32"),
+        ("eager", "float64"),
+        pytest.param("step", "float64", marks=pytest.mark.slow),
+        pytest.param("epoch", "float32", marks=pytest.mark.slow),
+    ],
+)
 def test_mapped_rows_draw_the_same_curve_bit_for_bit(
     backend, tmp_path, monkeypatch, small_pieces, model, data, execution, precision
 ):
