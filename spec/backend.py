@@ -77,8 +77,8 @@ class Backend(abc.ABC):
         same.
         threads: how many threads of the processor compute, in this call and no longer. None: as many as the saved run
         had, if it is resumed in the same backend; otherwise one for a small network, which more would slow down, and
-        as many as the framework has for a large one. JAX has one number as long as the process lives, and takes this
-        one only if it has not started yet.
+        as many as the framework has for a large one. JAX is the exception: it has one number as long as the process
+        lives, which is that of the first call if it says one, and that of all cores if not.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
 

@@ -156,6 +156,8 @@ def test_what_is_wrong_is_one_line(file, tmp_path, capsys, monkeypatch):
     assert not (tmp_path / "run").exists()
     both = error(capsys, "fit", file, "--out", tmp_path / "run", "--no-cache", "--cache", tmp_path)
     assert both.startswith("--cache: expected none with --no-cache, got ")
+    no_folder = error(capsys, "fit", file, "--out", tmp_path / "run", "--cache", file)
+    assert no_folder == f"--cache: expected a folder, got {str(file)!r}"
 
 
 @pytest.mark.parametrize("place", ["run", "run/checkpoints", "data/../run"])

@@ -37,4 +37,4 @@ def cells(listed: Listed) -> Sequence[str]:
 
 def gigabytes(size: int) -> str:
     """A number of bytes, for a reader."""
-    return f"{size / 1e9:,.2f} GB" if size >= 1e7 else f"{size / 1e6:,.2f} MB"
+    return f"{size / 1e9:,.2f} GB" if size >= 1e9 else f"{size / 1e6:,.2f} MB"

@@ -57,6 +57,8 @@ def fit(options: FitExperiment) -> None:
     check_options(checkpoints, options.save_every, 1, options.resume)
     if options.no_cache and options.cache is not None:
         raise ValueError(f"--cache: expected none with --no-cache, got {str(options.cache)!r}")
+    if options.cache is not None and options.cache.exists() and not options.cache.is_dir():
+        raise ValueError(f"--cache: expected a folder, got {str(options.cache)!r}")
     if options.cache is not None and options.cache.resolve() in (out.resolve(), checkpoints.resolve()):  # locked
         raise ValueError(f"--cache: expected another folder than those of the run, got {str(options.cache)!r}")
     if options.tensorboard:

@@ -15,8 +15,8 @@ CACHE_HELP = "The folder in which encoded tables are kept; if not given, tables/
 
 THREADS = tyro.conf.arg(
     metavar="N",
-    help="Threads of the processor that compute. If not given, those of a run that is resumed; otherwise one for a "
-    "small network, which more would slow down, and all for a large one. JAX takes all if it is not told.",
+    help="Threads of the processor that compute. If not given, JAX takes all; PyTorch those that the run had, if it is "
+    "resumed, otherwise one for a small network, which more would slow down many times over, and all for a large one.",
 )
 
 
