@@ -37,9 +37,21 @@ IN_TURN = {
         "wide": {"eager": (5.03, 4, 427_484), "step": (2.17, 4, 347_170), "epoch": (2.10, 4, 314_625)},
     },
 }
-"""From docs/results.md: by backend, case and execution, the seconds of building and of the first call, with filled
-caches; the steps of that call; and the microseconds of a later step. One thread of an AMD EPYC server's two cores."""
+"""As `python -m bench` prints it: by backend, case and execution, the seconds of building and of the first call, with
+filled caches; the steps of that call; and the microseconds of a later step. One thread of an AMD EPYC server's two
+cores."""
 
+XEON = {
+    "torch": {
+        "tutorial": {"eager": (0.03, 32, 744), "step": (2.71, 32, 143), "epoch": (4.98, 32, 85)},
+        "census": {"eager": (0.77, 64, 11_700), "step": (3.09, 64, 6_691), "epoch": (10.43, 64, 6_528)},
+    },
+    "jax": {
+        "tutorial": {"eager": (6.12, 32, 63_500), "step": (0.18, 32, 115), "epoch": (0.15, 32, 46)},
+        "census": {"eager": (14.77, 64, 128_882), "step": (0.77, 64, 7_989), "epoch": (0.69, 64, 7_808)},
+    },
+}
+"""The same on an Intel Xeon."""
 ALONE = {
     "torch": {
         "tutorial": {"eager": (0.04, 32, 771), "step": (4.81, 32, 166), "epoch": (8.01, 32, 83)},
@@ -62,7 +74,7 @@ LAZY = {
 those of the processor. JAX's eager is left out; its step takes 50 ms and more."""
 MEASURED = [
     pytest.param(name, case, figures, id=f"{name}-{case}-{kind}")
-    for kind, tables in (("in turn", IN_TURN), ("alone", ALONE), ("lazy", LAZY))
+    for kind, tables in (("in turn", IN_TURN), ("in turn on a Xeon", XEON), ("alone", ALONE), ("lazy", LAZY))
     for name, cases in tables.items()
     for case, figures in cases.items()
 ]

@@ -29,7 +29,7 @@ class Backend(SharedBackend):
     libraries = ("torch",)
     costs: ClassVar = {
         "eager": Cost(first=0.0, step=580e-6, flops=60e9, row=350e-9),
-        "step": Cost(first=3.5, step=120e-6, flops=80e9),
+        "step": Cost(first=3.0, step=120e-6, flops=80e9),
         "epoch": Cost(first=5.0, step=70e-6, flops=82e9, row=350e-9),
     }
 
