@@ -64,6 +64,9 @@ SLOW = (
     "test_table_memory",
     "test_checkpoint_disk",
     "test_kill",
+    "test_cli_options",
+    "test_metrics_in_pieces",
+    "test_census_income",
     "test_wheel",
 )
 """The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""
