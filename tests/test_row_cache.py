@@ -12,25 +12,12 @@ from shared_bottom.tables.tally import DataWarning
 from shared_bottom.tables.training import read_table
 from shared_bottom.trained import fit_table
 from spec import Dataset
-from tests.helpers.row_cache import assert_same, large_table, names, no_reading, small_table
+from tests.helpers import row_cache as shared
+from tests.helpers.row_cache import assert_same, names, no_reading
 from tests.helpers.table_files import COLUMNS, experiment, with_data, write
 
 pytestmark = pytest.mark.filterwarnings("error::shared_bottom.tables.cache.RowCacheWarning")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "kept"
-
-
-@pytest.fixture
-def large(tmp_path):
-    return large_table(tmp_path)
-
-
-@pytest.fixture
-def small(tmp_path):
-    return small_table(tmp_path)
+folder, large, small = shared.folder, shared.large, shared.small
 
 
 def test_the_second_time_no_file_is_read_and_the_rows_are_the_same(large, tmp_path, folder, monkeypatch):

@@ -11,22 +11,14 @@ import pytest
 from shared_bottom.tables import cache, encoded, stored
 from shared_bottom.tables.cache import RowCacheWarning, entries, unfinished_entry
 from shared_bottom.tables.training import read_table
+from tests.helpers import row_cache as shared
 from tests.helpers.builders import rejection
 from tests.helpers.cli import contents
-from tests.helpers.row_cache import assert_same, names, no_reading, small_table
+from tests.helpers.row_cache import assert_same, names, no_reading
 from tests.helpers.table_files import COLUMNS, write
 
 pytestmark = pytest.mark.filterwarnings("error::shared_bottom.tables.cache.RowCacheWarning")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "kept"
-
-
-@pytest.fixture
-def small(tmp_path):
-    return small_table(tmp_path)
+folder, small = shared.folder, shared.small
 
 
 def cut(path):

@@ -7,21 +7,13 @@ import pytest
 
 from shared_bottom.tables.cache import LIMIT, RowCacheWarning, entries, limit_bytes
 from shared_bottom.tables.training import read_table
+from tests.helpers import row_cache as shared
 from tests.helpers.builders import rejection
-from tests.helpers.row_cache import assert_same, names, no_reading, of_another_user, small_table
+from tests.helpers.row_cache import assert_same, names, no_reading, of_another_user
 from tests.helpers.table_files import with_data
 
 pytestmark = pytest.mark.filterwarnings("error::shared_bottom.tables.cache.RowCacheWarning")
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "kept"
-
-
-@pytest.fixture
-def small(tmp_path):
-    return small_table(tmp_path)
+folder, small = shared.folder, shared.small
 
 
 @pytest.fixture

@@ -13,6 +13,24 @@ from spec import Dataset, LabelColumn, TimeColumn
 from tests.helpers.table_files import COLUMNS, assert_equal, experiment, with_data, write
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """That of the entries."""
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def large(tmp_path):
+    """An experiment on two files of several blocks each."""
+    return large_table(tmp_path)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """An experiment on a small file."""
+    return small_table(tmp_path)
+
+
 def large_table(folder):
     """Writes an experiment's two files of several blocks each, with every kind of input, label and weight.
 
