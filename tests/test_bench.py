@@ -138,8 +138,8 @@ def test_rows_in_memory_and_mapped(tmp_path):
 
 
 def test_rows_that_cannot_be_written_are_one_line_and_exit_code_2(tmp_path):
-    code = "import bench.scale as scale\nscale.tempfile = type('Full', (), {'mkdtemp': lambda: '/dev/null'})\n" + GROWN
-    done = bench("--backend", "torch", "--execution", "eager", "--case", "rows", *QUICK, code=code)
+    full = "import bench.scale as scale\nscale.tempfile = type('Full', (), {'mkdtemp': lambda prefix: '/dev/null'})\n"
+    done = bench("--backend", "torch", "--execution", "eager", "--case", "rows", *QUICK, code=full + GROWN)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("error: /dev/null/numeric.npy: Not a directory")
 
