@@ -4,7 +4,7 @@ import abc
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -24,7 +24,7 @@ from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
 from spec.tasks import Link
-from spec.training import Device, EmbeddingUpdates, Optimizer, TrainSpec
+from spec.training import WHOLE, Device, EmbeddingUpdates, Optimizer, Part, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
@@ -39,6 +39,17 @@ LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
 
 class UnsupportedError(ValueError):
     """A training run that makes sense and that this backend has no code for; another backend may have it."""
+
+
+class Joined(NamedTuple):
+    """A process among those that train together."""
+
+    rank: int = 0
+    """Its number."""
+    size: int = 1
+    """How many they are."""
+    host: str = ""
+    """The name or address by which they reach process 0."""
 
 
 class SharedBackend(Backend):
@@ -57,6 +68,9 @@ class SharedBackend(Backend):
     embedding_updates: ClassVar[Collection[str]] = get_args(EmbeddingUpdates)
     """The embedding updates that the backend has. A folder that has all of them need not say so."""
 
+    alone: ClassVar[Collection[str]] = ()
+    """The executions in which devices cannot share a batch."""
+
     @abc.abstractmethod
     def has_gpu(self) -> bool:
         """Whether the framework sees a GPU."""
@@ -64,6 +78,25 @@ class SharedBackend(Backend):
     @abc.abstractmethod
     def native_device(self, device: str) -> Any:
         """cpu or gpu as the framework's device."""
+
+    @abc.abstractmethod
+    def join(self, timeout: float, threads: int | None) -> Joined:
+        """This process among those that the environment or the user's program says were started together: alone if not.
+
+        They wait for each other once, for so many seconds at most.
+
+        threads: as in `check_threads`, which must be asked after they are joined.
+
+        Raises RuntimeError if one does not come, and ValueError as `check_threads` does.
+        """
+
+    @abc.abstractmethod
+    def tell(self, data: np.ndarray) -> np.ndarray:
+        """The bytes (n,) of process 0, in each process that is joined. All come with as many."""
+
+    @abc.abstractmethod
+    def part(self, device: str) -> Part:
+        """The rows of each batch that this process computes."""
 
     @abc.abstractmethod
     def computing(self, threads: int | None, flops: int) -> AbstractContextManager[int]:
@@ -107,11 +140,24 @@ class SharedBackend(Backend):
 
         It is eager, with a warning, if this machine lacks what the others need.
         """
-        best = soonest(self.costs, model, train, steps)
-        if best != "eager" and (lacking := self.missing(self.resolve_device(train.device))):
+        device = self.resolve_device(train.device)
+        costs = {execution: self.costs[execution] for execution in self.executions(self.part(device))}
+        best = soonest(costs, model, train, steps)
+        if best != "eager" and (lacking := self.missing(device)):
             warnings.warn(f"execution: {best!r} needs {lacking}, not found here; 'eager' is used", stacklevel=2)
             return "eager"
         return best
+
+    def executions(self, part: Part) -> list[str]:
+        """Those that the backend has where a process computes this part of each batch."""
+        return [execution for execution in self.costs if part.of == 1 or execution not in self.alone]
+
+    def check_part(self, part: Part, execution: str) -> None:
+        """Raises UnsupportedError if the backend cannot execute so where a process computes this part of each batch."""
+        supported = ("auto", *self.executions(part))
+        if execution not in supported:
+            expected = f"one of {', '.join(supported)} where {part.of} devices share each batch"
+            raise UnsupportedError(f"execution: expected {expected}, got {execution!r}")
 
     @property
     def lock_step(self) -> str:
@@ -145,8 +191,11 @@ class SharedBackend(Backend):
         device: str,
         slots: Mapping[str, Mapping[str, np.ndarray]] | None = None,
         balance: Params | None = None,
+        part: Part = WHOLE,
     ) -> Trainer:
         """A run that starts from `params`, and from `slots` and `balance` if given: all by the spec's names.
+
+        part: that of each batch that this process computes; the trainer takes whole batches all the same.
 
         Raises UnsupportedError if the backend has no code for it.
         """
@@ -156,7 +205,8 @@ class SharedBackend(Backend):
         vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)
         tables = {name: layout.lazy_tables(values) for name, values in {PARAMS: params, **(slots or {})}.items()}
         frozen = layout.frozen_tensors(params)
-        return self.trainer_type(model, train.step_spec, vector, native, execution, vectors, tables, balance, frozen)
+        step_spec = train.step_spec._replace(part=part)
+        return self.trainer_type(model, step_spec, vector, native, execution, vectors, tables, balance, frozen)
 
     def predict(
         self,

@@ -4,8 +4,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from backends.base import SharedBackend
+from shared_bottom.checkpoint.checkpoint import versions_of
 from shared_bottom.checkpoint.folder import CheckpointFolder
+from shared_bottom.checkpoint.identity import facts, identify
 from shared_bottom.checkpoint.saver import CheckpointSaver, check_options
+from shared_bottom.run.alike import check_alike
+from shared_bottom.run.join import joined
 from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
 from shared_bottom.run.saver import Saver
@@ -16,10 +20,15 @@ from spec.results import Fitted
 def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
     """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained."""
     check_options(request.checkpoint, request.save_every, request.keep, request.resume)
-    plan = make_plan(backend, request)
     with ExitStack() as stack:
-        saver = Saver()
-        if request.checkpoint is not None:
+        processes = stack.enter_context(joined(backend, request.timeout, request.threads))
+        plan = make_plan(backend, request, processes)
+        folder = None
+        if request.checkpoint is not None and processes.is_first:
             folder = stack.enter_context(CheckpointFolder(Path(request.checkpoint), request.keep))
-            saver = CheckpointSaver(folder, plan)
-        return run_loop(plan, saver)
+        if request.checkpoint is None and processes.size == 1:
+            return run_loop(plan, Saver())
+        run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
+        besides = {"backend": backend.name, "device": plan.device, **versions_of(backend.libraries)}
+        check_alike(processes, lambda: facts(run) | besides, "at the beginning", code=2)
+        return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run))

@@ -35,6 +35,7 @@ class FitRequest:
     keep: int
     resume: bool
     threads: int | None
+    timeout: float
     progress: ProgressMode
 
 
@@ -64,9 +65,15 @@ class Backend(abc.ABC):
         keep: int = 3,
         resume: bool = False,
         threads: int | None = None,
+        timeout: float = 300.0,
         progress: ProgressMode = "auto",
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
+
+        In a process that was started together with others, by torchrun or for jax.distributed, this trains one network
+        with them: every process calls it with the same arguments, computes its share of each batch, and returns the
+        same. JAX divides the batches among the devices of a process, too. Only process 0 shows progress and saves.
+        Raises ProcessError in the others if one ends, or has other arguments, rows, versions or parameters.
 
         checkpoint: a folder to save the run in, at every epoch's end and, with save_every, after every so many steps
         of an epoch; with more than an epoch has, every so many epochs as they fill. The newest `keep` stay there, and
@@ -79,6 +86,7 @@ class Backend(abc.ABC):
         had, if it is resumed in the same backend; otherwise one for a small network, which more would slow down, and
         as many as the framework has for a large one. JAX is the exception: it has one number as long as the process
         lives, which is that of the first call if it says one, and that of all cores if not.
+        timeout: seconds after which a process that shares the batches, and gives no sign of life, counts as dead.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
 
@@ -96,6 +104,7 @@ class Backend(abc.ABC):
             keep=keep,
             resume=resume,
             threads=threads,
+            timeout=timeout,
             progress=progress,
         )
         return self._loop(self, request)

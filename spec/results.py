@@ -38,6 +38,9 @@ class History:
     """What it ran on: cpu or gpu."""
     threads: int | None
     """The processor's threads that it computed with; None if it was saved by a version that took no note of them."""
+    processes: int | None = field(default=None, kw_only=True)
+    """How many processes, or devices of one, shared each batch: 1 alone. None in a checkpoint, which does not depend on
+    it."""
     step_loss: np.ndarray
     """float64 (steps,): the total loss of every optimizer step."""
     task_loss: dict[str, np.ndarray]

@@ -146,6 +146,21 @@ class EarlyStopping:
     """Epochs in a row without a better value after which the run stops."""
 
 
+class Part(NamedTuple):
+    """The rows of each batch that a process computes, where several devices share it: so many of equal parts."""
+
+    first: int = 0
+    """Their place among all parts."""
+    own: int = 1
+    """How many they are: the process's devices."""
+    of: int = 1
+    """All processes' devices."""
+
+
+WHOLE = Part()
+"""All rows, for a process that trains alone on one device."""
+
+
 class StepSpec(NamedTuple):
     """What of the training a step's arithmetic depends on, apart from what comes with its batch."""
 
@@ -154,6 +169,8 @@ class StepSpec(NamedTuple):
     balancing: Balancing
     lazy_batch: int | None = None
     """With lazy embedding updates, the rows of a batch; None without."""
+    part: Part = WHOLE
+    """Of several parts, losses and gradients are sums over all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.base import SharedBackend
+from backends.base import Joined, SharedBackend
 from backends.batches import Batches
 from backends.costs import Cost
+from backends.jax import processes
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient
@@ -19,7 +20,7 @@ from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.training import Device
+from spec.training import Device, Part
 
 
 class Backend(SharedBackend):
@@ -28,6 +29,7 @@ class Backend(SharedBackend):
     name = "jax"
     trainer_type = Trainer
     libraries = ("jax", "jaxlib", "flax", "optax")
+    alone: ClassVar = ("eager",)
     costs: ClassVar = {
         "eager": Cost(first=3.0, step=50e-3, flops=60e9),
         "step": Cost(first=0.1, step=90e-6, flops=75e9),
@@ -40,7 +42,21 @@ class Backend(SharedBackend):
 
     def native_device(self, device: str) -> jax.Device:
         """cpu or gpu as JAX's device."""
-        return jax.devices(device)[0]
+        return processes.native_device(device)
+
+    def join(self, timeout: float, threads: int | None) -> Joined:
+        """This process among those that were started together."""
+        several = processes.initialize(timeout)
+        self.check_threads(threads)
+        return processes.joined() if several else Joined()
+
+    def tell(self, data: np.ndarray) -> np.ndarray:
+        """The bytes (n,) of process 0, in each process that is joined."""
+        return processes.tell(data)
+
+    def part(self, device: str) -> Part:
+        """The rows of each batch that this process computes."""
+        return processes.part_of_process(self.native_device(device))
 
     @contextmanager
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:

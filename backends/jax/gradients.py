@@ -10,6 +10,7 @@ from jaxtyping import Float
 
 from backends.jax.losses import task_losses, total_loss
 from backends.jax.model import Network
+from backends.jax.processes import summed
 
 Batch = Mapping[str, Array]
 """The arrays of a step, and the layout's frozen tensors by name."""
@@ -39,7 +40,7 @@ def loss_and_gradient(
     params: Float[Array, " parameters"],
     batch: Batch,
 ) -> tuple[Losses, Float[Array, " parameters"]]:
-    """The losses of one batch, and the gradient of their total."""
+    """The losses of one batch, and the gradient of their total: sums over the rows of all devices."""
     losses_at = losses_of(network, batch)
 
     def loss(tensors: dict[str, Array]) -> tuple[Array, Array]:
@@ -49,14 +50,16 @@ def loss_and_gradient(
     tensors = network.layout.to_tensors(params)
     (total, losses), gradients = jax.value_and_grad(loss, has_aux=True)(tensors)
     gradient = jnp.concatenate([gradients[name].ravel() for name in tensors])
-    return jnp.hstack([total, losses]), gradient
+    return summed(jnp.hstack([total, losses]), gradient, network.part)
 
 
 def task_gradients(
     network: Network, params: Float[Array, " parameters"], batch: Batch
 ) -> tuple[Float[Array, " tasks"], Float[Array, "tasks parameters"]]:
-    """The losses of one batch, and each one's gradient."""
+    """The losses of one batch, and each one's gradient: sums over the rows of all devices."""
     tensors, one_hot = network.layout.to_tensors(params), jnp.eye(len(network.layout.tasks), dtype=params.dtype)
     losses, pullback = jax.vjp(losses_of(network, batch), tensors)
     (gradients,) = jax.vmap(pullback)(one_hot)
-    return losses, jnp.concatenate([gradients[name].reshape(len(one_hot), -1) for name in tensors], axis=1)
+    matrix = jnp.concatenate([gradients[name].reshape(len(one_hot), -1) for name in tensors], axis=1)
+    losses, matrix = summed(losses[:, None], matrix, network.part)
+    return losses.squeeze(1), matrix

@@ -11,8 +11,10 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from backends import stacks
+from backends.jax.processes import first_row
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
+from spec.training import Part
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -133,8 +135,8 @@ class LayerNorm(nnx.Module):
 class Dropout(nnx.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: stacks.Dense, rate: float) -> None:
-        self.rate = rate
+    def __init__(self, dense: stacks.Dense, rate: float, part: Part) -> None:
+        self.rate, self.part = rate, part
         self.members, self.keys = dense.members, dense.dropout_keys
 
     def __call__(
@@ -144,7 +146,9 @@ class Dropout(nnx.Module):
         if step_key is None or self.rate == 0:
             return x
         keys = jnp.array(self.keys, jnp.uint32).reshape(*self.members, 1, 1)
-        element = jnp.arange(x.shape[-2] * x.shape[-1], dtype=jnp.uint32).reshape(x.shape[-2:])
+        rows, width = x.shape[-2:]
+        element = jnp.arange(rows * width, dtype=jnp.uint32).reshape(rows, width)
+        element += first_row(rows, self.part) * width  # a mask is that of the whole batch
         kept = random.keep(step_key, keys, element, self.rate)
         return jnp.where(kept, x / (1.0 - self.rate), 0.0)
 
@@ -152,13 +156,13 @@ class Dropout(nnx.Module):
 class Dense(nnx.Module):
     """Linear and, in a hidden layer, layer norm if asked, activation and dropout."""
 
-    def __init__(self, dense: stacks.Dense, model: ModelSpec) -> None:
+    def __init__(self, dense: stacks.Dense, model: ModelSpec, part: Part) -> None:
         self.hidden = dense.hidden
         self.kernel = unloaded(*dense.shapes["kernel"])
         self.bias = unloaded(*dense.shapes["bias"])
         self.norm = LayerNorm(dense) if "norm.scale" in dense.shapes else jax.nn.identity
         self.activation = ACTIVATIONS[model.activation]
-        self.dropout = Dropout(dense, model.dropout)
+        self.dropout = Dropout(dense, model.dropout, part)
 
     def __call__(
         self, x: Float[Array, "*members rows inputs"], step_key: Int[Array, ""] | None

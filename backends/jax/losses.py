@@ -56,6 +56,11 @@ def total_loss(task_losses: Float[Array, " tasks"], weights: Float[Array | np.nd
 
 
 def present_tasks(layout: Layout, batch: Mapping[str, Array]) -> Float[Array, " tasks"]:
-    """1 for each task that has a label in the batch, else 0, in the layout's order."""
+    """1 for each task that has a label in the batch, else 0, in the layout's order.
+
+    Where devices share the batch, it is told with it: see `backends.parts`.
+    """
+    if "present" in batch:
+        return batch["present"]
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
     return jnp.hstack([share.sum(-1) > 0 for share in shares]).astype(shares[0].dtype)

@@ -10,16 +10,18 @@ from jaxtyping import Float, Int
 from backends import layout, stacks
 from backends.jax.layers import Dense, Embedding, through
 from spec.model import ModelSpec
+from spec.training import WHOLE, Part
 
 
 class Network(nnx.Module):
     """Embed, shared part, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec, lazy_batch: int | None = None) -> None:
-        self.layout = layout.layout_of(model, lazy_batch)
+    def __init__(self, model: ModelSpec, lazy_batch: int | None = None, part: Part = WHOLE) -> None:
+        """lazy_batch, part: see `spec.training.StepSpec`."""
+        self.layout, self.part = layout.layout_of(model, lazy_batch), part
 
         def stack(tied: stacks.TiedStack) -> nnx.List[Dense]:
-            return nnx.List([Dense(dense, model) for dense in tied.layers])
+            return nnx.List([Dense(dense, model, part) for dense in tied.layers])
 
         self.tables = nnx.List([Embedding(table, model) for table in self.layout.tables])
         self.trunk = stack(self.layout.trunk)

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh
 from jaxtyping import Float
 
 from backends.jax import optimizers
@@ -19,7 +20,9 @@ from backends.jax.balancing import BALANCINGS
 from backends.jax.gradients import Batch, loss_and_gradient
 from backends.jax.lazy import lazy_step
 from backends.jax.model import Network
+from backends.jax.processes import over_devices
 from backends.jax.state import Losses, Run, Step, TrainState
+from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -47,25 +50,33 @@ def train_step(
     return TrainState(params, optimizer_state, balance, state.tables), losses
 
 
-def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str) -> Run:
-    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses))."""
+def make_run(
+    model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str, devices: Mesh | None = None
+) -> Run:
+    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses)).
+
+    devices: those that share each batch; None if one has it alone.
+    """
     if execution == "eager":
         return jax.disable_jit()(functools.partial(loop_steps, make_step(model, step_spec, dtype)))
-    return compiled_run(model, step_spec, dtype, execution)
+    return compiled_run(model, step_spec, dtype, execution, devices)
 
 
 @functools.lru_cache(maxsize=32)
-def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str) -> Run:
+def compiled_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, execution: str, devices: Mesh | None) -> Run:
     """The function of `make_run` where it is compiled: once for equal arguments."""
     step = make_step(model, step_spec, dtype)
-    if execution == "step":
-        return functools.partial(loop_steps, jax.jit(step, donate_argnums=0))
-    return jax.jit(functools.partial(scan_steps, step), donate_argnums=0)
+    run = step if execution == "step" else functools.partial(scan_steps, step)
+    if devices is None:
+        run = jax.jit(run, donate_argnums=0)
+    else:
+        run = over_devices(run, layout_of(model, step_spec.lazy_batch), devices, leading=int(execution == "epoch"))
+    return functools.partial(loop_steps, run) if execution == "step" else run
 
 
 def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype) -> Step:
     """The step of one network."""
-    network = Network(model, step_spec.lazy_batch)
+    network = Network(model, step_spec.lazy_batch, step_spec.part)
     step = functools.partial(train_step, network, task_weights(network, dtype), step_spec)
     return functools.partial(lazy_step, network.layout, step) if network.layout.lazy else step
 

@@ -9,10 +9,13 @@ import optax
 
 from backends.batches import Batches
 from backends.jax import optimizers
+from backends.jax.processes import everywhere, mesh_of
 from backends.jax.settings import scope
 from backends.jax.state import TrainState, start_tables, vectors
 from backends.jax.steps import make_run
+from backends.layout import layout_of
 from backends.lazy import PARAMS
+from backends.parts import part_of
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -32,20 +35,22 @@ class Trainer:
         balance: Mapping[str, np.ndarray],
         frozen: Mapping[str, np.ndarray],
     ) -> None:
-        self.device, self.dtype = device, params.dtype
-        self._run = make_run(model, step_spec, params.dtype, execution)
+        self.device, self.dtype, self.part = device, params.dtype, step_spec.part
+        self.layout, mesh = layout_of(model, step_spec.lazy_batch), mesh_of(device, step_spec.part)
+        self._run = make_run(model, step_spec, params.dtype, execution, mesh)
         with scope(self.dtype, device):
             vector = jax.device_put(params, device)
             optimizer_state = optimizers.init(step_spec.optimizer, vector)
             optimizer_state = optax.tree_utils.tree_set(optimizer_state, **slots)
             kept, whole = jax.device_put((dict(balance), start_tables(step_spec.optimizer, tables)), device)
-            self.state = TrainState(vector, jax.device_put(optimizer_state, device), kept, whole)
-            self.frozen = jax.device_put(dict(frozen), device)
+            state = TrainState(vector, jax.device_put(optimizer_state, device), kept, whole)
+            self.state, self.frozen = everywhere((state, jax.device_put(dict(frozen), device)), mesh)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         with scope(self.dtype, self.device):
-            self.state, losses = self._run(self.state, as_arguments(batches), self.frozen)
+            arguments = as_arguments(part_of(self.layout, batches, self.part))
+            self.state, losses = self._run(self.state, arguments, self.frozen)
             return np.asarray(losses, dtype=np.float64)
 
     def params(self) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from backends.base import SharedBackend
+from backends.base import Joined, SharedBackend
 from backends.batches import Batches
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import native_arrays
+from backends.torch import processes
 from backends.torch.model import Network
 from backends.torch.settings import missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
@@ -18,7 +19,7 @@ from backends.torch.training import Trainer
 from spec.machine import cores
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.training import Device
+from spec.training import Device, Part
 
 
 class Backend(SharedBackend):
@@ -43,7 +44,21 @@ class Backend(SharedBackend):
 
     def native_device(self, device: str) -> torch.device:
         """cpu or gpu as PyTorch's device."""
-        return torch.device("cuda" if device == "gpu" else "cpu")
+        return processes.native_device(device)
+
+    def join(self, timeout: float, threads: int | None) -> Joined:
+        """This process among those that were started together."""
+        several = processes.initialize(timeout)
+        self.check_threads(threads)
+        return processes.joined() if several else Joined()
+
+    def tell(self, data: np.ndarray) -> np.ndarray:
+        """The bytes (n,) of process 0, in each process that is joined."""
+        return processes.tell(data)
+
+    def part(self, device: str) -> Part:
+        """The rows of each batch that this process computes."""
+        return processes.part_of_process(self.native_device(device))
 
     @contextmanager
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:

@@ -9,6 +9,7 @@ from torch.func import functional_call, grad_and_value, vjp, vmap
 
 from backends.torch.losses import task_losses, total_loss
 from backends.torch.model import Network
+from backends.torch.processes import summed
 
 Batch = Mapping[str, Tensor]
 """The arrays of a step, and the layout's frozen tensors by name."""
@@ -48,7 +49,7 @@ def frozen(network: Network, batch: Batch) -> Batch:
 def loss_and_gradient(
     network: Network, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Losses, Float[Tensor, " parameters"]]:
-    """The losses of one batch, and the gradient of their total."""
+    """The losses of one batch, and the gradient of their total: sums over the rows of all devices."""
     if torch.compiler.is_dynamo_compiling():
         losses_at = losses_of(network, batch)
 
@@ -65,13 +66,13 @@ def loss_and_gradient(
         total = total_loss(losses, weights)
         gradients = list(torch.autograd.grad(total, parameters))
     gradient = torch.cat([array.flatten() for array in gradients])
-    return torch.hstack([total, losses]).detach(), gradient
+    return summed(torch.hstack([total, losses]).detach(), gradient, network.part)
 
 
 def task_gradients(
     network: Network, params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
-    """The losses of one batch, and each one's gradient."""
+    """The losses of one batch, and each one's gradient: sums over the rows of all devices."""
     one_hot = torch.eye(len(network.layout.tasks), dtype=params.dtype, device=params.device)
     if torch.compiler.is_dynamo_compiling():
         tensors = network.layout.to_tensors(params)
@@ -82,4 +83,6 @@ def task_gradients(
         parameters = network.bind(params, frozen(network, batch))
         losses = TaskLosses(network)(batch)
         gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
-    return losses.detach(), torch.cat([array.flatten(1) for array in gradients], dim=1)
+    matrix = torch.cat([array.flatten(1) for array in gradients], dim=1)
+    losses, matrix = summed(losses.detach().unsqueeze(1), matrix, network.part)
+    return losses.squeeze(1), matrix

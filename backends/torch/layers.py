@@ -10,8 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from backends import stacks
+from backends.torch.processes import first_row
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
+from spec.training import Part
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -103,9 +105,9 @@ class LayerNorm(nn.Module):
 class Dropout(nn.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: stacks.Dense, rate: float, device: torch.device) -> None:
+    def __init__(self, dense: stacks.Dense, rate: float, device: torch.device, part: Part) -> None:
         super().__init__()
-        self.rate = rate
+        self.rate, self.part = rate, part
         keys = torch.tensor(dense.dropout_keys, device=device).reshape(*dense.members, 1, 1)
         self.register_buffer("keys", keys, persistent=False)
 
@@ -115,7 +117,9 @@ class Dropout(nn.Module):
         """step_key: that of the training step, or None to keep everything."""
         if step_key is None or self.rate == 0:
             return x
-        element = torch.arange(x.shape[-2] * x.shape[-1], device=x.device).reshape(x.shape[-2:])
+        rows, width = x.shape[-2:]
+        element = torch.arange(rows * width, device=x.device).reshape(rows, width)
+        element += first_row(rows, self.part) * width  # a mask is that of the whole batch
         kept = random.keep(step_key, self.keys, element, self.rate)
         return torch.where(kept, x / (1.0 - self.rate), 0.0)
 
@@ -123,14 +127,14 @@ class Dropout(nn.Module):
 class Dense(nn.Module):
     """Linear and, in a hidden layer, layer norm if asked, activation and dropout."""
 
-    def __init__(self, dense: stacks.Dense, model: ModelSpec, device: torch.device) -> None:
+    def __init__(self, dense: stacks.Dense, model: ModelSpec, device: torch.device, part: Part) -> None:
         super().__init__()
         self.hidden = dense.hidden
         self.kernel = unloaded(*dense.shapes["kernel"])
         self.bias = unloaded(*dense.shapes["bias"])
         self.norm = LayerNorm(dense) if "norm.scale" in dense.shapes else nn.Identity()
         self.activation = ACTIVATIONS[model.activation]
-        self.dropout = Dropout(dense, model.dropout, device)
+        self.dropout = Dropout(dense, model.dropout, device, part)
 
     def forward(
         self, x: Float[Tensor, "*members rows inputs"], step_key: Int[Tensor, ""] | None

@@ -56,6 +56,11 @@ def total_loss(task_losses: Float[Tensor, " tasks"], weights: Float[Tensor, " ta
 
 
 def present_tasks(layout: Layout, batch: Mapping[str, Tensor]) -> Float[Tensor, " tasks"]:
-    """1 for each task that has a label in the batch, else 0, in the layout's order."""
+    """1 for each task that has a label in the batch, else 0, in the layout's order.
+
+    Where devices share the batch, it is told with it: see `backends.parts`.
+    """
+    if "present" in batch:
+        return batch["present"]
     shares = [batch[f"shares.{i}"] for i in range(len(layout.heads))]
     return torch.hstack([share.sum(-1) > 0 for share in shares]).to(shares[0].dtype)

@@ -10,18 +10,22 @@ from torch import Tensor, nn
 from backends import layout, stacks
 from backends.torch.layers import Dense, Embedding, through
 from spec.model import ModelSpec
+from spec.training import WHOLE, Part
 
 
 class Network(nn.Module):
     """Embed, shared part, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None) -> None:
+    def __init__(
+        self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None, part: Part = WHOLE
+    ) -> None:
+        """lazy_batch, part: see `spec.training.StepSpec`."""
         super().__init__()
-        self.layout = layout.layout_of(model, lazy_batch)
+        self.layout, self.part = layout.layout_of(model, lazy_batch), part
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
 
         def stack(tied: stacks.TiedStack) -> nn.ModuleList:
-            return nn.ModuleList(Dense(dense, model, device) for dense in tied.layers)
+            return nn.ModuleList(Dense(dense, model, device, part) for dense in tied.layers)
 
         self.tables = nn.ModuleList(Embedding(table, model, device) for table in self.layout.tables)
         self.trunk = stack(self.layout.trunk)

@@ -103,7 +103,7 @@ def compiled_run(
 
 def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Step:
     """The step of one network."""
-    network = Network(model, device, step_spec.lazy_batch)
+    network = Network(model, device, step_spec.lazy_batch, step_spec.part)
     step = functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
     step = functools.partial(in_place, step) if execution == "eager" else step
     if not network.layout.lazy:

@@ -7,6 +7,7 @@ import torch
 
 from backends.batches import Batches
 from backends.layout import layout_of
+from backends.parts import part_of
 from backends.torch import optimizers
 from backends.torch.settings import scope
 from backends.torch.state import TrainState, start_tables
@@ -30,7 +31,7 @@ class Trainer:
         balance: Mapping[str, np.ndarray],
         frozen: Mapping[str, np.ndarray],
     ) -> None:
-        self.device = device
+        self.device, self.part = device, step_spec.part
         self.layout = layout_of(model, step_spec.lazy_batch)
         with scope():
             self._run = make_run(model, step_spec, params.dtype, device, execution)
@@ -44,8 +45,9 @@ class Trainer:
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
+        own = part_of(self.layout, batches, self.part)
         with scope():
-            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in batches.items()}
+            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in own.items()}
             self.state, losses = self._run(self.state, tensors, self.frozen)
         return losses.double().numpy(force=True)
 

@@ -31,5 +31,10 @@ class Checkpoint(Snapshot):
 
 def make_checkpoint(snapshot: Snapshot, run: Run, libraries: tuple[str, ...]) -> Checkpoint:
     """The checkpoint of a snapshot. libraries: the packages, besides NumPy, that decide what the backend computes."""
+    return Checkpoint(**vars(snapshot), run=run, libraries=versions_of(libraries))
+
+
+def versions_of(libraries: tuple[str, ...]) -> dict[str, str]:
+    """The versions of Python, of NumPy and of these packages, by name."""
     versions = {name: importlib.metadata.version(name) for name in ("numpy", *libraries)}
-    return Checkpoint(**vars(snapshot), run=run, libraries={"python": platform.python_version()} | versions)
+    return {"python": platform.python_version()} | versions

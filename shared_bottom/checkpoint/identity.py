@@ -104,7 +104,7 @@ def differences(saved: Run, now: Run) -> list[str]:
     order of the rows is compared where both are known and what it is drawn from is the same.
     """
     free = (*MAY_DIFFER, "train.epochs") if now.train.schedule.kind == "constant" else MAY_DIFFER
-    values_saved, values_now = (dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json"))) for run in (saved, now))
+    values_saved, values_now = (facts(run) for run in (saved, now))
     listed = [
         f"{name}: {values_saved.get(name, 'nothing')} saved, {values_now.get(name, 'nothing')} now"
         for name in dict.fromkeys([*values_saved, *values_now])
@@ -117,6 +117,11 @@ def differences(saved: Run, now: Run) -> list[str]:
             "of the rows than the one that the run began with"
         )
     return listed
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """What makes the run, by dotted name."""
+    return dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json")))
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, Self
 from shared_bottom.arrays import all_finite
 from shared_bottom.checkpoint.checkpoint import Checkpoint, make_checkpoint
 from shared_bottom.checkpoint.folder import CheckpointFolder, CheckpointWarning
-from shared_bottom.checkpoint.identity import differences, identify
+from shared_bottom.checkpoint.identity import Run, differences
 from shared_bottom.run.interrupts import Interrupts
 from shared_bottom.run.plan import Plan
 from shared_bottom.run.record import Record
@@ -39,17 +39,17 @@ class CheckpointSaver(Saver):
     """Saves a run in its folder; while its `with` lasts, SIGTERM and Ctrl-C end the run once a call has ended.
 
     At most save_every steps lie between two saves. They are counted within an epoch, and if it has fewer, whole epochs
-    are, so that all epochs are cut into calls of the same few lengths: each length compiles.
+    are, so that all epochs are cut into calls of the same few lengths: each length compiles. Of several processes, the
+    first one saves; a signal that came to any of them ends them all after the same step.
     """
 
-    def __init__(self, folder: CheckpointFolder, plan: Plan) -> None:
-        """Reads all rows once, to know the run again."""
-        self._folder, self._plan = folder, plan
-        self._run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
+    def __init__(self, folder: CheckpointFolder | None, plan: Plan, run: Run) -> None:
+        """folder: None in a process that does not save. run: what the plan is the plan of."""
+        self._folder, self._plan, self._run = folder, plan, run
         self._steps = plan.steps_per_epoch
         self._save_every = plan.save_every or self._steps
         self._epochs = max(1, self._save_every // self._steps)
-        self._interrupts = Interrupts()
+        self._interrupts = Interrupts(alone=plan.processes.size == 1, speaks=plan.processes.is_first)
         self._saved = self._tried = 0
 
     def __enter__(self) -> Self:
@@ -66,6 +66,14 @@ class CheckpointSaver(Saver):
 
         A caller who names no parameters to start from means those of the saved run.
         """
+        saved = self._plan.processes.first(self._read)
+        if saved is not None:
+            self._run = dataclasses.replace(self._run, start=saved.run.start)
+            self._saved = self._tried = saved.step
+        return saved
+
+    def _read(self) -> Checkpoint | None:
+        assert self._folder is not None
         if not self._plan.resume:
             self._folder.check_empty()
             return None
@@ -84,13 +92,12 @@ class CheckpointSaver(Saver):
         ):
             expected = f"'continue', since {self._folder.last} has losses that are not finite"
             raise ValueError(f"train.on_divergence: expected {expected}, got 'stop'")
-        self._run = dataclasses.replace(self._run, start=saved.run.start)
-        self._saved = self._tried = saved.step
         return saved
 
     def note(self) -> str:
         """Which checkpoint there is to go back to, in words."""
-        return f"; the newest checkpoint is {self._folder.last}" if self._folder.last else "; there is no checkpoint"
+        last = self._folder and self._folder.last
+        return f"; the newest checkpoint is {last}" if last else "; there is no checkpoint"
 
     def after_call(self, record: Record) -> None:
         """Within an epoch, save if it is time. Raises SystemExit if a signal came."""
@@ -108,21 +115,24 @@ class CheckpointSaver(Saver):
         self._save(record, True)
 
     def _save(self, record: Record, due: bool) -> None:
-        number = self._interrupts.received
-        if (due or number or self._folder.is_gone()) and record.step > self._tried:
+        processes, folder = self._plan.processes, self._folder
+        number = next((number for number in processes.gather(self._interrupts.received) if number), None)
+        if folder and (due or number or folder.is_gone()) and record.step > self._tried:
             self._tried = record.step
             checkpoint = make_checkpoint(record.snapshot(), self._run, self._plan.backend.libraries)
-            self._saved = record.step if self._write(checkpoint) else self._saved
+            self._saved = record.step if self._write(folder, checkpoint) else self._saved
         if number:
             saved = "saved" if self._saved == record.step else "not saved"
-            print(f"{number.name}: stopped after step {record.step}, {saved}{self.note()}", file=unfailing(sys.stderr))
+            if processes.first(lambda: True) and folder:
+                said = f"{number.name}: stopped after step {record.step}, {saved}{self.note()}"
+                print(said, file=unfailing(sys.stderr))
             raise SystemExit(128 + number)
 
-    def _write(self, checkpoint: Checkpoint) -> bool:
+    def _write(self, folder: CheckpointFolder, checkpoint: Checkpoint) -> bool:
         groups = (checkpoint.params, *checkpoint.slots.values(), checkpoint.balance)
         state = itertools.chain.from_iterable(group.values() for group in groups)
         if self._run.train.on_divergence == "continue" or all_finite(*state):
-            return self._folder.save(checkpoint)
+            return folder.save(checkpoint)
         warnings.warn(
             f"step {checkpoint.step} was not saved: its parameters, optimizer slots or balance are not finite"
             f"{self.note()}",

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from shared_bottom.run.streams import unfailing
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+REPEATED = 2.0
+"""Seconds within which a signal is taken for the one before, where several processes are told at once."""
 
 
 def install(handler: Any) -> dict[signal.Signals, Any]:
@@ -36,8 +39,13 @@ class Interrupts:
     At the first one, a line on standard error says what is waited for: PyTorch may compile for a quarter of a minute.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = True, speaks: bool = True) -> None:
+        """alone: whether this process is the only one of the run. Of several, a terminal and then whoever started them
+        may send each the same signal: what comes within `REPEATED` seconds is one wish.
+        speaks: whether the line is printed.
+        """
         self.received: signal.Signals | None = None
+        self._alone, self._speaks, self._since = alone, speaks, 0.0
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "Interrupts":
@@ -52,8 +60,16 @@ class Interrupts:
             signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number)
-        restore(self._before)
+        if self.received is not None:
+            if time.monotonic() - self._since > REPEATED:
+                restore(self._before)
+                signal.raise_signal(number)
+            return
+        self.received, self._since = signal.Signals(number), time.monotonic()
+        if self._alone:
+            restore(self._before)
+        if not self._speaks:
+            return
         waiting = f"{self.received.name}: stopping once the call in hand has been compiled and has ended"
         with suppress(RuntimeError):  # the signal came while the same stream was written to
             print(f"{waiting}; a second signal stops at once", file=unfailing(sys.stderr), flush=True)

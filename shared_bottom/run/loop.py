@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from backends.batches import BatchSource
 from backends.trainer import Trainer
+from shared_bottom.run.alike import check_alike
 from shared_bottom.run.calls import SHORT_CALL, epoch_calls
 from shared_bottom.run.metrics import Evaluation, UndefinedMetricWarning, predicted
 from shared_bottom.run.plan import Plan
@@ -29,7 +30,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
 
     computing: what ends when the run does: that this thread computes with the run's number of threads.
     """
-    flops = step_flops(plan.model, plan.train.batch_size)
+    flops = step_flops(plan.model, plan.train.batch_size) * plan.part.own // plan.part.of
     threads = computing.enter_context(plan.backend.computing(plan.threads_of(start), flops))
     execution, params = plan.execution(start), plan.parameters(start)
     trainer = plan.trainer(execution, params, start)
@@ -41,6 +42,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
         execution=execution,
         device=plan.device,
         threads=threads,
+        processes=plan.part.of,
         backend=plan.backend.name,
     )
     if start is not None:
@@ -54,20 +56,24 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
     longest = None if record.execution == "epoch" else SHORT_CALL
     with saver:
-        with Progress(plan.progress, train, plan.layout, source.rows, record) as progress:
+        mode = plan.progress if plan.processes.is_first else "none"
+        with Progress(mode, train, plan.layout, source.rows, record) as progress:
             for epoch in range(len(record.epochs), train.epochs):
                 if patience_is_over(plan, record, epoch):
                     break
                 began = time.perf_counter()
                 calls = epoch_calls(train, source, epoch, plan.learning_rates, record.step, plan.save_every, longest)
                 for batches in progress.track(calls):
-                    record.add(trainer.run(batches))
+                    with plan.processes.computing():
+                        losses = trainer.run(batches)
+                    record.add(losses)
                     if train.on_divergence == "stop":
                         record.check_finite(plan.learning_rates, saver.note())
                     saver.after_call(record)
                 entry = record.end_epoch(epoch, plan.steps_per_epoch)
                 if plan.validation is not None:
                     validate(plan, record, entry)
+                check_alike(plan.processes, record.fingerprints, f"after epoch {epoch + 1}")
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
@@ -85,15 +91,21 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
 def validate(plan: Plan, record: Record, entry: Epoch) -> None:
     """Adds an epoch's metrics to its entry, and takes note of its weights if they are the best so far.
 
-    They are computed with the run's number of threads, so that a resumed run ends like one that never stopped.
+    They are computed by process 0, which tells the others, with the run's number of threads, so that a resumed run ends
+    like one that never stopped.
     """
     assert plan.validation is not None
-    params = record.params(copy=False)
-    pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device, record.threads)
-    with warnings.catch_warnings():
-        if entry["epoch"] > 1:  # an undefined metric says so once a run
-            warnings.simplefilter("ignore", UndefinedMetricWarning)
-        entry["metrics"] = Evaluation(plan.model, pieces).metrics()
+
+    def metrics() -> dict[str, dict[str, float]]:
+        assert plan.validation is not None
+        params = record.params(copy=False)
+        pieces = predicted(plan.backend, plan.model, params, plan.validation, plan.train.device, record.threads)
+        with warnings.catch_warnings():
+            if entry["epoch"] > 1:  # an undefined metric says so once a run
+                warnings.simplefilter("ignore", UndefinedMetricWarning)
+            return Evaluation(plan.model, pieces).metrics()
+
+    entry["metrics"] = plan.processes.first(metrics)
     if plan.monitor is None:
         return
     entry["monitor"] = value = plan.monitor.value(entry["metrics"])

@@ -11,11 +11,12 @@ from backends.base import SharedBackend
 from backends.layout import Layout, layout_of
 from backends.trainer import Trainer
 from shared_bottom.run.early_stopping import Monitor, check_stopping
+from shared_bottom.run.processes import Processes
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
 from spec.machine import cores, memory_bytes
 from spec.params import check_params, initial_params
-from spec.training import TrainSpec, learning_rates
+from spec.training import Part, TrainSpec, learning_rates
 
 STEP_BYTES = 64
 """What the learning rate of a step takes while it is computed."""
@@ -26,6 +27,9 @@ class Plan(FitRequest):
     """A request that was checked, and what follows from it: a run that may begin."""
 
     backend: SharedBackend
+    processes: Processes
+    part: Part
+    """The rows of each batch that this process computes."""
     monitor: Monitor | None
     """What early stopping watches; None without it."""
     layout: Layout
@@ -54,7 +58,8 @@ class Plan(FitRequest):
             return self.train.execution
         if start is not None and start.backend == self.backend.name:
             return start.history.execution  # so that the run ends as if it had never stopped
-        return self.backend.best_execution(self.model, self.train, len(self.learning_rates))
+        steps = len(self.learning_rates)
+        return self.processes.first(lambda: self.backend.best_execution(self.model, self.train, steps))
 
     def threads_of(self, start: Snapshot | None) -> int | None:
         """Those that were asked for, or those of the run that goes on; None: the backend chooses."""
@@ -69,16 +74,19 @@ class Plan(FitRequest):
     def trainer(self, execution: str, params: Mapping[str, np.ndarray], start: Snapshot | None) -> Trainer:
         """The backend's trainer with the parameters that `parameters` gave."""
         slots, balance = (start.slots, start.balance) if start else (None, None)
-        return self.backend.trainer(self.model, self.train, params, execution, self.device, slots, balance)
+        return self.backend.trainer(self.model, self.train, params, execution, self.device, slots, balance, self.part)
 
 
-def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
+def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes) -> Plan:
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
     backend.check_threads(request.threads)
     check_stopping(train, model.tasks, validation=validation is not None)
     backend.check_training(train, train.execution)
+    device = backend.resolve_device(train.device)
+    part = backend.part(device)
+    backend.check_part(part, train.execution)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)
@@ -92,7 +100,9 @@ def make_plan(backend: SharedBackend, request: FitRequest) -> Plan:
         backend=backend,
         monitor=monitor,
         layout=layout_of(model, train.step_spec.lazy_batch),
-        device=backend.resolve_device(train.device),
+        processes=processes,
+        part=part,
+        device=device,
         learning_rates=rates_of(train, train.epochs * train.steps_per_epoch(data.rows)),
     )
 

@@ -1,5 +1,6 @@
 """The record of a run: its curves, its epochs, the best weights so far, and the snapshot to go on from."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,7 @@ class Record:
         execution: str,
         device: str,
         threads: int,
+        processes: int,
         backend: str,
     ) -> None:
         """frozen: the parameters that training does not move, by name."""
@@ -67,7 +69,8 @@ class Record:
         self.best: Best | None = None
         self.step = 0
         self._layout, self._train, self._trainer, self._frozen = layout, train, trainer, frozen
-        self.execution, self.threads, self._device, self._backend = execution, threads, device, backend
+        self.execution, self.threads, self._processes = execution, threads, processes
+        self._device, self._backend = device, backend
         self._columns = 1 + len(layout.tasks)
         self._losses = np.empty((0, self._columns + (len(layout.tasks) if train.balancing.changes_weights else 0)))
         """Those of all steps, and behind them room for more."""
@@ -118,6 +121,7 @@ class Record:
             execution=self.execution,
             device=self._device,
             threads=self.threads,
+            processes=self._processes,
             step_loss=losses[:, 0],
             task_loss={task.name: losses[:, 1 + places[task.name]] for task in tasks},
             task_weight={
@@ -141,6 +145,15 @@ class Record:
             history=self.history(),
             best=self.best,
         )
+
+    def fingerprints(self) -> dict[str, str]:
+        """The SHA-256 of each array that a step changes, by name."""
+        groups = {"params": self.params(copy=False), **slots_of(self._trainer, self._layout, copy=False)}
+        return {
+            f"{group}.{name}": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+            for group, arrays in (groups | {"balance": self.balance()}).items()
+            for name, array in arrays.items()
+        }
 
     def end_epoch(self, epoch: int, steps: int) -> Epoch:
         """What the history says of epoch `epoch` (from 0) of `steps` steps; the seconds are still to come."""

@@ -1,0 +1,80 @@
+"""Processes that share each batch, each with one device, that torch.distributed joins."""
+
+import os
+from datetime import timedelta
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+
+from backends.base import Joined
+from spec.training import WHOLE, Part
+
+LONGEST = timedelta(hours=1)
+"""How long a sum may take. Whether the other processes live is found elsewhere; one may well compile for minutes."""
+
+group = ""
+"""The name of the group of all processes, once they are joined."""
+
+
+def initialize(timeout: float) -> bool:
+    """Whether this process is one of several; they are joined then, all of them, within so many seconds.
+
+    Who has called torch.distributed.init_process_group() need not have set a variable. Raises RuntimeError if one does
+    not come.
+    """
+    global group
+    if not dist.is_available():
+        return False
+    if not dist.is_initialized():
+        if int(os.environ.get("WORLD_SIZE", 1)) < 2:
+            return False
+        engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
+    if not group and dist.get_world_size() > 1:
+        group = dist.new_group(timeout=LONGEST).group_name
+    return bool(group)
+
+
+def joined() -> Joined:
+    """This process among those that are joined."""
+    return Joined(dist.get_rank(), dist.get_world_size(), os.environ.get("MASTER_ADDR", ""))
+
+
+def tell(data: np.ndarray) -> np.ndarray:
+    """The bytes `data` of process 0, in each process; all have as many."""
+    told = torch.tensor(data)
+    dist.broadcast(told, 0)
+    return told.numpy()
+
+
+def native_device(device: str) -> torch.device:
+    """cpu or gpu as PyTorch's device: torchrun numbers the processes of a machine."""
+    if device == "cpu":
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if group else torch.device("cuda")
+
+
+def part_of_process(device: torch.device) -> Part:
+    """The part of a batch that this process has."""
+    return Part(dist.get_rank(), 1, dist.get_world_size()) if group else WHOLE
+
+
+def first_row(rows: int, part: Part) -> int:
+    """The place in the whole batch of the first of the device's `rows` rows."""
+    return part.first * rows
+
+
+def summed(
+    losses: Float[Tensor, "*tasks losses"], gradient: Float[Tensor, "*tasks parameters"], part: Part
+) -> tuple[Float[Tensor, "*tasks losses"], Float[Tensor, "*tasks parameters"]]:
+    """Their sums over all devices, in one operation."""
+    if part.of == 1:
+        return losses, gradient
+    from torch.distributed import _functional_collectives as collectives  # what PyTorch can compile
+
+    together = torch.cat([losses, gradient], dim=-1)
+    together = collectives.wait_tensor(collectives.all_reduce(together, "sum", group))  # type: ignore[arg-type]
+    return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]

@@ -1,0 +1,24 @@
+"""That all processes of a run are at the same: compared at its beginning and at every epoch's end."""
+
+from collections.abc import Callable, Mapping
+
+from shared_bottom.run.processes import ProcessError, Processes
+
+
+def check_alike(processes: Processes, facts: Callable[[], Mapping[str, object]], when: str, code: int = 1) -> None:
+    """Raises ProcessError, which names each fact that is not the same in all processes, and in which it is otherwise.
+
+    facts: what makes them, by name; asked only if there are several processes. when: for the message.
+    code: the exit code of a command that this ends.
+    """
+    if processes.size == 1:
+        return
+    first, *others = processes.gather(dict(facts()))
+    differ = [
+        f"{name}: {first.get(name, 'nothing')} in process 0, {other.get(name, 'nothing')} in process {rank}"
+        for rank, other in enumerate(others, start=1)
+        for name in dict.fromkeys([*first, *other])
+        if first.get(name, "nothing") != other.get(name, "nothing")
+    ]
+    if differ:
+        raise ProcessError(f"expected the same in all processes {when}, got {'; '.join(differ)}", code)

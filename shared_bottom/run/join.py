@@ -1,0 +1,91 @@
+"""How the processes of a run find each other: by the framework's engine first, then by connections of their own."""
+
+import json
+import queue
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Client, Connection, Listener
+
+import numpy as np
+
+from backends.base import Joined, SharedBackend
+from shared_bottom.run.processes import Connected, ProcessError, Processes
+from spec.validation import one_line
+
+TOLD_BYTES = 512
+"""Room for what process 0 tells the others through the engine: where it listens."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_current: Processes | None = None
+"""The processes of the run in progress, if they are several."""
+
+
+@contextmanager
+def joined(backend: SharedBackend, timeout: float, threads: int | None) -> Iterator[Processes]:
+    """The processes of the run that takes place in the block: those that were started together, as the engine knows.
+
+    Inside such a block, they are the same ones. Raises ProcessError if one does not come within `timeout` seconds.
+    """
+    global _current
+    if _current is not None:
+        yield _current
+        return
+    try:
+        place = backend.join(timeout, threads)
+        processes = Processes() if place.size == 1 else connect(backend, place, timeout)
+    except RuntimeError as error:
+        raise ProcessError(f"expected all processes to come within {timeout:g} s: {one_line(error)}") from error
+    with processes:
+        _current = processes if place.size > 1 else None
+        try:
+            yield processes
+        finally:
+            _current = None
+
+
+def connect(backend: SharedBackend, place: Joined, timeout: float) -> Processes:
+    """This process's connections. Raises ProcessError if another one does not come."""
+    if place.rank == 0:
+        return Connected(0, place.size, timeout, accept(backend, place, timeout))
+    told = json.loads(backend.tell(np.zeros(TOLD_BYTES, np.uint8)).tobytes().rstrip(b"\0"))
+    hosts = [LOOPBACK[1]] if told["name"] == socket.gethostname() else [place.host, told["name"]]
+    for host in hosts:
+        with suppress(OSError):
+            connection = Client((host, told["port"]), family="AF_INET", authkey=bytes.fromhex(told["key"]))
+            connection.send(place.rank)
+            return Connected(place.rank, place.size, timeout, {0: connection})
+    raise ProcessError(f"expected process 0 at port {told['port']} of {' or '.join(hosts)}, got no connection")
+
+
+def accept(backend: SharedBackend, place: Joined, timeout: float) -> dict[int, Connection]:
+    """In process 0: a connection to each other process, by its number."""
+    key, come = secrets.token_bytes(16), queue.Queue[tuple[int, Connection]]()
+    with Listener((LOOPBACK[1] if place.host in LOOPBACK else "", 0), "AF_INET", place.size, authkey=key) as listener:
+        told = {"name": socket.gethostname(), "port": listener.address[1], "key": key.hex()}
+        backend.tell(np.frombuffer(json.dumps(told).encode().ljust(TOLD_BYTES, b"\0"), np.uint8))
+
+        def wait() -> None:
+            while True:
+                try:
+                    connection = listener.accept()
+                    come.put((connection.recv(), connection))
+                except (AuthenticationError, EOFError, ConnectionError):  # a stranger
+                    continue
+                except OSError:  # all have come, or the time is over
+                    return
+
+        threading.Thread(target=wait, daemon=True).start()
+        connections: dict[int, Connection] = {}
+        while len(connections) < place.size - 1:
+            try:
+                rank, connection = come.get(timeout=timeout)
+            except queue.Empty:
+                missing = [str(rank) for rank in range(1, place.size) if rank not in connections]
+                message = f"expected all processes to come within {timeout:g} s, got none of {', '.join(missing)}"
+                raise ProcessError(message) from None
+            connections[rank] = connection
+    return dict(sorted(connections.items()))
