@@ -127,6 +127,13 @@ class SharedBackend(Backend):
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the device's allocator at their peak; None where it does not tell."""
 
+    def summing(self, numbers: int, times: int, device: str) -> Callable[[], None]:
+        """So many sums in a row of a float32 vector (numbers,), each over all devices that share a batch as a step's is.
+
+        It shows what a sum costs; returns when they are done. A backend whose devices share none has nothing to do.
+        """
+        return lambda: None
+
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
         return None

@@ -46,9 +46,12 @@ class Backend(SharedBackend):
 
     def join(self, timeout: float, threads: int | None) -> Joined:
         """This process among those that were started together."""
-        several = processes.initialize(timeout)
-        self.check_threads(threads)
-        return processes.joined() if several else Joined()
+        if not processes.initialize(timeout):
+            self.check_threads(threads)
+            return Joined()
+        with processes.patient_threads():
+            self.check_threads(threads)
+            return processes.joined()
 
     def tell(self, data: np.ndarray) -> np.ndarray:
         """The bytes (n,) of process 0, in each process that is joined."""
@@ -57,6 +60,10 @@ class Backend(SharedBackend):
     def part(self, device: str) -> Part:
         """The rows of each batch that this process computes."""
         return processes.part_of_process(self.native_device(device))
+
+    def summing(self, numbers: int, times: int, device: str) -> Callable[[], None]:
+        """So many sums in a row over all devices, to show what one costs; returns when they are done."""
+        return processes.summing(numbers, times, self.native_device(device))
 
     @contextmanager
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:

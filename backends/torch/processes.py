@@ -1,6 +1,7 @@
 """Processes that share each batch, each with one device, that torch.distributed joins."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -78,3 +79,18 @@ def summed(
     together = torch.cat([losses, gradient], dim=-1)
     together = collectives.wait_tensor(collectives.all_reduce(together, "sum", group))  # type: ignore[arg-type]
     return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]
+
+
+def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None]:
+    """So many sums in a row over all devices of a vector (numbers,) in float32; returns when they are done."""
+    part = part_of_process(device)
+    vector = torch.ones(numbers, device=device)
+
+    def run() -> None:
+        total = vector
+        for _ in range(times):
+            _, total = summed(total[:0], total, part)
+            total = total / part.of
+        total[:1].cpu()
+
+    return run
