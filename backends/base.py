@@ -80,25 +80,6 @@ class SharedBackend(Backend):
         """cpu or gpu as the framework's device."""
 
     @abc.abstractmethod
-    def join(self, timeout: float, threads: int | None) -> Joined:
-        """This process among those that the environment or the user's program says were started together: alone if not.
-
-        They wait for each other once, for so many seconds at most.
-
-        threads: as in `check_threads`, which must be asked after they are joined.
-
-        Raises RuntimeError if one does not come, and ValueError as `check_threads` does.
-        """
-
-    @abc.abstractmethod
-    def tell(self, data: np.ndarray) -> np.ndarray:
-        """The bytes (n,) of process 0, in each process that is joined. All come with as many."""
-
-    @abc.abstractmethod
-    def part(self, device: str) -> Part:
-        """The rows of each batch that this process computes."""
-
-    @abc.abstractmethod
     def computing(self, threads: int | None, flops: int) -> AbstractContextManager[int]:
         """A block in which the calling thread computes with so many threads, and which says with how many.
 
@@ -126,6 +107,27 @@ class SharedBackend(Backend):
     @abc.abstractmethod
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the device's allocator at their peak; None where it does not tell."""
+
+    def join(self, timeout: float, threads: int | None) -> Joined:
+        """This process among those that the environment or the user's program says were started together.
+
+        They wait for each other, for so many seconds at most. A backend that trains in one process alone need not say
+        so; the same holds for `tell` and `part`.
+
+        threads: as in `check_threads`, which can be asked only once they are joined.
+
+        Raises RuntimeError if one does not come, and ValueError as `check_threads` does.
+        """
+        self.check_threads(threads)
+        return Joined()
+
+    def tell(self, data: np.ndarray) -> np.ndarray:
+        """The bytes (n,) of process 0, in each process that is joined. All come with as many."""
+        return data
+
+    def part(self, device: str) -> Part:
+        """The rows of each batch that this process computes on the device, cpu or gpu."""
+        return WHOLE
 
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
