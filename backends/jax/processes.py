@@ -12,9 +12,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
-from backends.base import Joined
 from backends.layout import Layout
-from backends.parts import rows_axis
+from backends.parts import Joined, rows_axis
 from spec.training import Part
 
 DEVICES = "devices"
