@@ -107,18 +107,16 @@ class Connected(Processes):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Without an error this waits until all have come here, so that no process ends while another one writes."""
-        try:
-            if error is None:
+        if error is None:
+            with suppress(ProcessError):  # the run is complete, whatever becomes of another process
                 self.gather(None)
-        finally:
-            self._ended.set()
-            if not (error is None or isinstance(error, SystemExit)):  # that was agreed on: see the saver
-                text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
-                code = 2 if isinstance(error, INPUT_ERRORS) else 1
-                self._tell("gone", (text, code))
-            self._tell("end", None)
-            for connection in self._connections.values():
-                connection.close()
+        elif not isinstance(error, SystemExit):  # that was agreed on: see the saver
+            text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
+            self._tell("gone", (text, 2 if isinstance(error, INPUT_ERRORS) else 1))
+        self._ended.set()
+        self._tell("end", None)
+        for connection in self._connections.values():
+            connection.close()
 
     @property
     def speaks(self) -> bool:
