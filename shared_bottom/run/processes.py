@@ -114,9 +114,7 @@ class Connected(Processes):
             text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
             self._tell("gone", (text, 2 if isinstance(error, INPUT_ERRORS) else 1))
         self._ended.set()
-        self._tell("end", None)
-        for connection in self._connections.values():
-            connection.close()
+        self._tell("end", None)  # nothing is closed here: who listens may be in the midst of it
 
     @property
     def speaks(self) -> bool:
