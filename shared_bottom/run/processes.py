@@ -153,11 +153,11 @@ class Connected(Processes):
             self._waits_since = None
 
     def _receive(self, other: int) -> Any:
-        while True:
-            with suppress(queue.Empty):
-                return self._values[other].get(timeout=0.05 if self._gone.is_set() else 1.0)
-            if self._error:
-                raise self._error
+        value = self._values[other].get()
+        if isinstance(value, ProcessError):
+            self._values[other].put(value)
+            raise value
+        return value
 
     def _tell(self, kind: str, value: Any) -> None:
         """To all at the other ends. Whether one is gone is noticed by who listens to it."""
@@ -188,6 +188,8 @@ class Connected(Processes):
         if self._error is None:
             self._error = ProcessError(text, code)
             self._gone.set()
+            for values in self._values.values():  # whoever waits for one need wait no more
+                values.put(self._error)
             if self.is_first:
                 self._tell("gone", (text, code))
 
