@@ -20,8 +20,8 @@ from shared_bottom.run.processes import ProcessError
 def measure(run: Run, options: Options, executions: tuple[str, ...], device: str, say: Callable[[str], None]) -> None:
     """Fill `run.rows`, so that what was measured stays when this is interrupted.
 
-    All groups stay alive, and repetitions are interleaved: each has all groups and executions once, one after the other,
-    so that a machine that slows down hurts all alike. A group that waits for its turn computes nothing.
+    All groups stay alive, and repetitions are interleaved: each has all groups and executions once, in turn, so that a
+    machine that slows down hurts all alike. A group that waits for its turn computes nothing.
 
     Raises ProcessError if a process has died, and what one raises.
     """
@@ -69,8 +69,9 @@ class Group:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes:
+        for process in reversed(self._processes):  # without process 0, others would complain before they are ended
             process.kill()
+        for process in self._processes:
             process.join()
 
     def ask(self, *question: Any) -> Any:

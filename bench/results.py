@@ -96,9 +96,14 @@ class Row:
         return self.batch_size / self.median * 1e6
 
     @property
+    def sum_median(self) -> float | None:
+        """The median of the µs per sum; None if there is nothing to sum."""
+        return float(np.median(self.sum_microseconds)) if self.sum_microseconds else None
+
+    @property
     def sum_share(self) -> float | None:
-        """The time of a sum alone, divided by that of a step, by the medians; None if there is nothing to sum."""
-        return float(np.median(self.sum_microseconds)) / self.median if self.sum_microseconds else None
+        """The time of a sum alone, divided by that of a step; None if there is nothing to sum."""
+        return None if self.sum_median is None else self.sum_median / self.median
 
     @property
     def gflops(self) -> float:
@@ -149,6 +154,11 @@ class Run:
         """How many times faster the row is than the same execution in the first way; None if that was not measured."""
         same = [peer for peer in self.peers(row) if (peer.backend, peer.execution) == (row.backend, row.execution)]
         return next((peer.median / row.median for peer in same if [peer.way] == self.ways[:1]), None)
+
+    @property
+    def compares_processes(self) -> bool:
+        """Whether rows differ in the number of processes."""
+        return any(row.processes is not None for row in self.rows)
 
     def over_fewest(self, row: Row) -> float:
         """How many times faster the row is than the same execution with the fewest processes."""

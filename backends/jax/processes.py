@@ -13,9 +13,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
-from backends.base import Joined
 from backends.layout import Layout
-from backends.parts import rows_axis
+from backends.parts import Joined, rows_axis
 from spec.training import Part
 
 DEVICES = "devices"
@@ -34,6 +33,7 @@ def initialize(timeout: float) -> bool:
     if max(int(os.environ.get(name, 1)) for name in COUNTS) < 2:
         return False
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     size, rank = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     jax.distributed.initialize(
         num_processes=int(size) if size else None,  # else JAX asks the cluster
@@ -49,9 +49,9 @@ def initialize(timeout: float) -> bool:
 def patient_threads() -> Iterator[None]:
     """A block in which JAX starts its threads, so that none of them interrupts a thread that runs when it wakes up.
 
-    Gloo's thread is woken by data of another process while a thread of JAX may hold the lock of that connection. It then
-    asks for the lock again and again. If it has interrupted the holder and they share a core, that goes on until the
-    system takes the core from it: 4 ms a sum, where it takes 0.2 ms so. Only Linux has threads of this kind.
+    Gloo's thread is woken by another process's data while a thread of JAX may hold that connection's lock. It then asks
+    for the lock again and again. If it has interrupted the holder, on the holder's core, that goes on until the system
+    takes the core away: 4 ms a sum, instead of 0.2 ms. Only Linux has threads of this kind.
     """
     if not hasattr(os, "SCHED_BATCH") or os.sched_getscheduler(0) != os.SCHED_OTHER:
         yield
@@ -119,8 +119,12 @@ def summing(numbers: int, times: int, device: jax.Device) -> Callable[[], None]:
 
     whole = PartitionSpec()
     compiled = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False))
-    vector = everywhere(np.ones(numbers, np.float32), mesh)
-    return lambda: compiled(vector).block_until_ready()
+    ones = everywhere(np.ones(numbers, np.float32), mesh)
+
+    def wait() -> None:
+        compiled(ones).block_until_ready()
+
+    return wait
 
 
 def mesh_of(device: jax.Device, part: Part) -> Mesh | None:
