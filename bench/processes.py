@@ -15,6 +15,7 @@ from bench.results import Run
 from bench.timing import SECONDS
 from bench.worker import work
 from shared_bottom.run.processes import ProcessError
+from spec.machine import cores
 
 
 def measure(run: Run, options: Options, executions: tuple[str, ...], device: str, say: Callable[[str], None]) -> None:
@@ -56,7 +57,8 @@ class Group:
             port = server.getsockname()[1]
         for rank in range(number):
             connection, other = spawn.Pipe()
-            arguments = (other, environment(rank, number, port, options.threads), options, executions, device)
+            variables, its_cores = environment(rank, number, port, options.threads), cores_of(rank, options.threads)
+            arguments = (other, its_cores, variables, options, executions, device)
             process = spawn.Process(target=work, args=arguments, daemon=True)
             process.start()
             other.close()  # so that this end ends when the process does
@@ -101,3 +103,9 @@ def environment(rank: int, number: int, port: int, threads: int) -> Mapping[str,
     limits = {"OMP_NUM_THREADS": threads, "PJRT_NPROC": threads}
     words = torch | {f"JAX_{name}": value for name, value in jax.items()} | limits
     return {name: str(value) for name, value in words.items()}
+
+
+def cores_of(rank: int, threads: int) -> list[int]:
+    """As many cores of its own as a process has threads; processes take turns on them if there are too few."""
+    machine = cores()
+    return [machine[(rank * threads + thread) % len(machine)] for thread in range(threads)]

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 
 from backends.base import SharedBackend
@@ -21,12 +21,20 @@ SUMS = 50
 
 
 def work(
-    connection: Connection, variables: Mapping[str, str], options: Options, executions: tuple[str, ...], device: str
+    connection: Connection,
+    cores: Sequence[int],
+    variables: Mapping[str, str],
+    options: Options,
+    executions: tuple[str, ...],
+    device: str,
 ) -> None:
     """What a process does: it answers until its connection ends. An error is an answer.
 
-    variables: of the environment, which say which process it is; frameworks are imported after they are set.
+    cores: those that it may use. variables: of the environment, which say which process it is; frameworks are imported
+    after they are set.
     """
+    if hasattr(os, "sched_setaffinity"):  # only Linux has it
+        os.sched_setaffinity(0, cores)
     os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that asks
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # on standard output Gloo says that it is connected

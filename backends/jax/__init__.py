@@ -19,6 +19,7 @@ from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from backends.parts import Joined
+from backends.settings import patient_threads
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, Part
@@ -50,7 +51,7 @@ class Backend(SharedBackend):
         if not processes.initialize(timeout):
             self.check_threads(threads)
             return Joined()
-        with processes.patient_threads():
+        with patient_threads():
             self.check_threads(threads)
             return processes.joined()
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.parts import Joined
+from backends.settings import patient_threads
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)
@@ -20,6 +21,7 @@ group = ""
 """The name of the group of all processes, once they are joined."""
 
 
+@patient_threads()
 def initialize(timeout: float) -> bool:
     """Whether this process is one of several; they are joined then, all of them, within so many seconds.
 
