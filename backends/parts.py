@@ -10,6 +10,10 @@ from backends.batches import Batches
 from backends.layout import Layout
 from spec.training import Part
 
+TORCH_COUNT, JAX_COUNTS = "WORLD_SIZE", ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+"""Variables of the environment that say how many processes were started together: torchrun's; JAX's, Slurm's and Open
+MPI's."""
+
 
 def part_of(layout: Layout, batches: Batches, part: Part) -> Batches:
     """A part of the batches, and what a step must know of the whole batch: `present`.

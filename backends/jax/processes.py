@@ -1,7 +1,9 @@
 """Devices that share each batch, of one process or of several that jax.distributed joins."""
 
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -14,13 +16,11 @@ from jaxtyping import Float, Int
 
 from backends.base import Joined
 from backends.layout import Layout
-from backends.parts import rows_axis
+from backends.parts import JAX_COUNTS, rows_axis
 from spec.training import Part
 
 DEVICES = "devices"
 """The name of the axis along which rows are divided."""
-COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""Variables of the environment that say how many processes were started together: ours, Slurm's and Open MPI's."""
 
 
 def initialize(timeout: float) -> bool:
@@ -30,16 +30,16 @@ def initialize(timeout: float) -> bool:
     """
     if jax.distributed.is_initialized():
         return True
-    if max(int(os.environ.get(name, 1)) for name in COUNTS) < 2:
+    if max(int(os.environ.get(name, 1)) for name in JAX_COUNTS) < 2:
         return False
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     size, rank = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     jax.distributed.initialize(
         num_processes=int(size) if size else None,  # else JAX asks the cluster
         process_id=int(rank) if rank else None,
-        initialization_timeout=round(timeout),
-        heartbeat_timeout_seconds=round(timeout) + 60,  # who has died is found sooner, and said in one line
-        shutdown_timeout_seconds=round(timeout),
+        initialization_timeout=math.ceil(timeout),
+        heartbeat_timeout_seconds=math.ceil(timeout) + 60,  # who has died is found sooner, and said in one line
+        shutdown_timeout_seconds=math.ceil(timeout),
     )
     return True
 
@@ -52,7 +52,8 @@ def joined() -> Joined:
 
 def tell(data: np.ndarray) -> np.ndarray:
     """The bytes `data` of process 0, in each process; all have as many."""
-    told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
+    with _standard_output_dropped():  # Gloo writes a line there when the processes first compute together
+        told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
     return told
 
 
@@ -123,3 +124,16 @@ def everywhere(tree: Any, mesh: Mesh | None) -> Any:
         return tree
     whole = NamedSharding(mesh, PartitionSpec())
     return jax.tree.map(lambda array: jax.make_array_from_process_local_data(whole, np.asarray(array)), tree)
+
+
+@contextmanager
+def _standard_output_dropped() -> Iterator[None]:
+    """Within the block, what libraries write to the process's standard output, of which Python knows nothing, is lost."""
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

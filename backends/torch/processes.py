@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.base import Joined
+from backends.parts import TORCH_COUNT
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)
@@ -29,7 +30,7 @@ def initialize(timeout: float) -> bool:
     if not dist.is_available():
         return False
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", 1)) < 2:
+        if int(os.environ.get(TORCH_COUNT, 1)) < 2:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))

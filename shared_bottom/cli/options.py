@@ -43,6 +43,9 @@ class FitFlags(CacheFolder):
     """A folder that is not there yet or is empty; with --resume, that of the run."""
     backend: Annotated[str | None, tyro.conf.arg(metavar="NAME", help=BACKEND_HELP)] = None
     threads: Annotated[int | None, THREADS] = None
+    timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 300.0
+    """Of several processes: how long they wait for each other at the start, and how long one may give no sign of life
+    before it counts as dead."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None

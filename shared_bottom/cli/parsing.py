@@ -65,12 +65,19 @@ def experiment_file(arguments: Sequence[str]) -> str | None:
     The flags that the file's fields are cannot be known before it is read; none takes the name of such a file as its
     value, unless after "=". Raises ValueError if there are two such arguments.
     """
-    nowhere = FitFlags(out=Path())
-    _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    _, others = flags_of_fit(arguments)
     files = [text for text in others if text.endswith(".toml") and not text.startswith("-")]
     if len(files) > 1:
         raise ValueError(f"fit: expected one FILE.toml, got {files[0]!r} and {files[1]!r}")
     return files[0] if files else None
+
+
+def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:
+    """The flags among the arguments of `fit` that are no fields of the file, and the other arguments."""
+    flags: FitFlags
+    nowhere = FitFlags(out=Path())
+    flags, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    return flags, others
 
 
 def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
