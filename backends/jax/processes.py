@@ -128,7 +128,7 @@ def everywhere(tree: Any, mesh: Mesh | None) -> Any:
 
 @contextmanager
 def _standard_output_dropped() -> Iterator[None]:
-    """Within the block, what libraries write to the process's standard output, of which Python knows nothing, is lost."""
+    """Within the block, what is written to the process's standard output, by libraries in C too, is lost."""
     kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
