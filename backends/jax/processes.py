@@ -19,6 +19,8 @@ from backends.layout import Layout
 from backends.parts import JAX_COUNTS, rows_axis
 from spec.training import Part
 
+_joined = False
+"""Whether the processes were joined here, and not by the user's program."""
 DEVICES = "devices"
 """The name of the axis along which rows are divided."""
 
@@ -28,7 +30,8 @@ def initialize(timeout: float) -> bool:
 
     Who has called jax.distributed.initialize() need not have set a variable. Raises RuntimeError if one does not come.
     """
-    if jax.distributed.is_initialized():
+    global _joined
+    if _joined or jax.distributed.is_initialized():
         return True
     if max(int(os.environ.get(name, 1)) for name in JAX_COUNTS) < 2:
         return False
@@ -41,6 +44,7 @@ def initialize(timeout: float) -> bool:
         heartbeat_timeout_seconds=math.ceil(timeout) + 60,  # who has died is found sooner, and said in one line
         shutdown_timeout_seconds=math.ceil(timeout),
     )
+    _joined = True
     return True
 
 
@@ -54,6 +58,10 @@ def tell(data: np.ndarray) -> np.ndarray:
     """The bytes `data` of process 0, in each process; all have as many."""
     with _standard_output_dropped():  # Gloo writes a line there when the processes first compute together
         told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
+    if _joined and jax.distributed.is_initialized() and jax.default_backend() == "cpu":
+        # Once Gloo has connected the processes, they need JAX's service no more, which process 0 has. When that dies,
+        # JAX aborts all others with a page of messages, and no handler of ours can say in a line what has happened.
+        jax.distributed.shutdown()
     return told
 
 
