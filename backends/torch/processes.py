@@ -1,5 +1,6 @@
 """Processes that share each batch, each with one device, that torch.distributed joins."""
 
+import atexit
 import os
 from datetime import timedelta
 
@@ -34,6 +35,7 @@ def initialize(timeout: float) -> bool:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)
     if not group and dist.get_world_size() > 1:
         group = dist.new_group(timeout=LONGEST).group_name
     return bool(group)
@@ -79,3 +81,9 @@ def summed(
     together = torch.cat([losses, gradient], dim=-1)
     together = collectives.wait_tensor(collectives.all_reduce(together, "sum", group))  # type: ignore[arg-type]
     return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]
+
+
+def _leave() -> None:
+    """PyTorch warns where the processes' group is there at the interpreter's end."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

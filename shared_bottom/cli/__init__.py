@@ -72,7 +72,7 @@ def function_of(command: "Common") -> Callable[[Any], None]:
 
     The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
     """
-    from shared_bottom.cli import cache, describe, evaluate, fit, options, predict
+    from shared_bottom.cli import cache, describe, evaluate, fit, launch, options, predict
 
     functions: dict[type[options.Common], Callable[[Any], None]] = {
         options.FitExperiment: fit.fit,
@@ -80,6 +80,7 @@ def function_of(command: "Common") -> Callable[[Any], None]:
         options.Predict: predict.predict,
         options.Describe: describe.describe,
         options.Cache: cache.cache,
+        options.Launch: launch.launch,
     }
     return functions[type(command)]
 

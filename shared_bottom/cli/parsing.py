@@ -17,7 +17,17 @@ import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
-from shared_bottom.cli.options import Cache, Common, Describe, Evaluate, Fit, FitExperiment, FitFlags, Predict
+from shared_bottom.cli.options import (
+    Cache,
+    Common,
+    Describe,
+    Evaluate,
+    Fit,
+    FitExperiment,
+    FitFlags,
+    Launch,
+    Predict,
+)
 from shared_bottom.tables.paths import absolute_name
 from spec.balancing import Balancing
 from spec.table import TableExperiment
@@ -35,8 +45,13 @@ def parse(arguments: Sequence[str]) -> Common:
         "predict": Predict,
         "describe": Describe,
         "cache": Cache,
+        "launch": Launch,
     }
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
+    launched: Sequence[str] = ()
+    if arguments[:1] == ["launch"]:  # what follows the name of a command is that command's
+        length = next((i for i, word in enumerate(arguments) if word in commands and i), len(arguments))
+        arguments, launched = arguments[:length], arguments[length:]
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
     if file is not None:
         missing: Any = tyro.MISSING
@@ -52,6 +67,8 @@ def parse(arguments: Sequence[str]) -> Common:
         prog=PROG,
         description="The Shared-Bottom network: train, evaluate and predict from a table.",
     )
+    if isinstance(command, Launch):
+        return replace(command, command=(*command.command, *launched))
     if type(command) is Fit:  # no argument was an experiment to read
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
