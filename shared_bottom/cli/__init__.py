@@ -51,9 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     command = parse(arguments)
                     show_data_warnings()
                     function_of(command)(command)
-            except KeyboardInterrupt as stop:
-                raise SystemExit(exit_code(stop)) from None
-            except Exception as error:
+            except (KeyboardInterrupt, Exception) as raised:
+                error = news(raised)
+                if isinstance(error, KeyboardInterrupt):
+                    raise SystemExit(exit_code(error)) from None
                 # Where the processes did not come together, none knows of another one that could say it.
                 says = speaks() or (processes is None and isinstance(error, ProcessError))
                 if "--debug" in arguments or (says and not isinstance(error, EXPECTED)):
@@ -83,6 +84,17 @@ def function_of(command: "Common") -> Callable[[Any], None]:
         options.Launch: launch.launch,
     }
     return functions[type(command)]
+
+
+def news(raised: KeyboardInterrupt | Exception) -> KeyboardInterrupt | Exception:
+    """What is to be said of an error that ends the command: of a signal after the loss of a process, the loss.
+
+    Whoever started the processes, such as torchrun, sends it to all when one is lost.
+    """
+    error: BaseException | None = raised
+    while isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error if isinstance(error, ProcessError) else raised
 
 
 def text_of(error: Exception) -> str:

@@ -48,7 +48,9 @@ def fit(options: FitExperiment) -> None:
     with joined(backend, options.timeout, options.threads) as processes:
         with run_folder(options.out, resume=options.resume) if processes.is_first else nullcontext():
             start = processes.first(lambda: start_of(options))
-            columns, training, validation = rows_of(options, start)
+            # A process that waits for the rows which one that is gone was to encode must be ended from outside.
+            with nullcontext() if processes.is_first else processes.computing():
+                columns, training, validation = rows_of(options, start)
             model = columns.model(experiment.model)
             outcome = None
             if processes.is_first:
