@@ -4,6 +4,8 @@ A device has the losses and the gradients of its rows; a step's are the sums ove
 are made for the whole batch (see `backends.batches`), that is exact whatever rows a device has: nothing is averaged.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from backends.batches import Batches
@@ -13,6 +15,17 @@ from spec.training import Part
 TORCH_COUNT, JAX_COUNTS = "WORLD_SIZE", ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 """Variables of the environment that say how many processes were started together: torchrun's; JAX's, Slurm's and Open
 MPI's."""
+
+
+class Joined(NamedTuple):
+    """A process among those that train together."""
+
+    rank: int = 0
+    """Its number."""
+    size: int = 1
+    """How many they are."""
+    host: str = ""
+    """The name or address by which they reach process 0."""
 
 
 def part_of(layout: Layout, batches: Batches, part: Part) -> Batches:

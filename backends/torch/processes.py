@@ -10,8 +10,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.base import Joined
-from backends.parts import TORCH_COUNT
+from backends.parts import TORCH_COUNT, Joined
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)

@@ -1,7 +1,7 @@
 """The command fit: trains the network of an experiment on its table."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from shared_bottom.cli.outcome import Outcome
 from shared_bottom.folder import CHECKPOINTS, read_given, run_folder
 from shared_bottom.reports import check_events
 from shared_bottom.run.join import joined
-from shared_bottom.run.processes import check_timeout
+from shared_bottom.run.processes import ProcessError, check_timeout
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params
@@ -78,6 +78,9 @@ def fit(options: FitExperiment) -> None:
                 outcome.end(fitted)
         if outcome:
             outcome.say(fitted)
+        # What process 0 has written is complete whatever becomes of the others, who wait to know whether it is.
+        with suppress(ProcessError) if processes.is_first else nullcontext():
+            processes.gather(None)
 
 
 def check(options: FitExperiment) -> None:
