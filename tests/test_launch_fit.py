@@ -87,5 +87,5 @@ def test_ctrl_c_and_again_by_the_launcher(file, tmp_path):
             process.send_signal(signal.SIGINT)
             time.sleep(0.3)
         code, _, err = ended(process)
-    assert code == 130
+    assert code in (130, -signal.SIGINT)  # the latter if the second came at the very end of the launcher
     assert err.count("SIGINT: stopped after step") == 1

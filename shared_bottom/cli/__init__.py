@@ -1,5 +1,6 @@
 """The command line, with the commands fit, evaluate, predict, describe and cache."""
 
+import importlib
 import signal
 import sys
 import threading
@@ -71,19 +72,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def function_of(command: "Common") -> Callable[[Any], None]:
     """The function that runs a command.
 
-    The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
+    It is imported here and not at the top, so that help and usage errors do not wait for what it imports.
     """
-    from shared_bottom.cli import cache, describe, evaluate, fit, launch, options, predict
+    from shared_bottom.cli import options
 
-    functions: dict[type[options.Common], Callable[[Any], None]] = {
-        options.FitExperiment: fit.fit,
-        options.Evaluate: evaluate.evaluate,
-        options.Predict: predict.predict,
-        options.Describe: describe.describe,
-        options.Cache: cache.cache,
-        options.Launch: launch.launch,
+    names: dict[type[options.Common], str] = {
+        options.FitExperiment: "fit",
+        options.Evaluate: "evaluate",
+        options.Predict: "predict",
+        options.Describe: "describe",
+        options.Cache: "cache",
+        options.Launch: "launch",
     }
-    return functions[type(command)]
+    name = names[type(command)]
+    function: Callable[[Any], None] = getattr(importlib.import_module(f"shared_bottom.cli.{name}"), name)
+    return function
 
 
 def news(raised: KeyboardInterrupt | Exception) -> KeyboardInterrupt | Exception:

@@ -1,7 +1,6 @@
 """Starts the command line in several processes of this machine, and waits for them no longer than they may take."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -44,7 +43,7 @@ def started(*commands, environments=()):
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def together(*argument_lists):
@@ -75,7 +74,3 @@ def wait_for_checkpoint(folder, processes, most=PATIENCE):
         assert time.monotonic() < deadline
         assert all(process.poll() is None for process in processes), [process.communicate() for process in processes]
         time.sleep(0.05)
-
-
-def stop(pid):
-    os.kill(pid, signal.SIGSTOP)
