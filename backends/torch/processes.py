@@ -2,6 +2,7 @@
 
 import atexit
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from backends.parts import TORCH_COUNT, Joined
+from backends.settings import patient_threads
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)
@@ -20,6 +22,7 @@ group = ""
 """The name of the group of all processes, once they are joined."""
 
 
+@patient_threads()
 def initialize(timeout: float) -> bool:
     """Whether this process is one of several; they are joined then, all of them, within so many seconds.
 
@@ -86,3 +89,18 @@ def _leave() -> None:
     """PyTorch warns where the processes' group is there at the interpreter's end."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None]:
+    """So many sums in a row over all devices of a vector (numbers,) in float32; returns when they are done."""
+    part = part_of_process(device)
+    vector = torch.ones(numbers, device=device)
+
+    def run() -> None:
+        total = vector
+        for _ in range(times):
+            _, total = summed(total[:0], total, part)
+            total = total / part.of
+        total[:1].cpu()
+
+    return run
