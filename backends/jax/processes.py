@@ -14,8 +14,9 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
+from backends.engines import JAX_DISTRIBUTED, number, started
 from backends.layout import Layout
-from backends.parts import JAX_COUNTS, Joined, rows_axis
+from backends.parts import Joined, rows_axis
 from spec.training import Part
 
 _joined = False
@@ -32,14 +33,13 @@ def initialize(timeout: float) -> bool:
     global _joined
     if _joined or jax.distributed.is_initialized():
         return True
-    if max(int(os.environ.get(name, 1)) for name in JAX_COUNTS) < 2:
+    if started(JAX_DISTRIBUTED) < 2:
         return False
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
-    size, rank = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     jax.distributed.initialize(
-        num_processes=int(size) if size else None,  # else JAX asks the cluster
-        process_id=int(rank) if rank else None,
+        num_processes=number(JAX_DISTRIBUTED.counts[0]),  # where it is not there, JAX asks the cluster
+        process_id=number(JAX_DISTRIBUTED.rank),
         initialization_timeout=math.ceil(timeout),
         heartbeat_timeout_seconds=math.ceil(timeout) + 60,  # who has died is found sooner, and said in one line
         shutdown_timeout_seconds=math.ceil(timeout),

@@ -11,7 +11,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.parts import TORCH_COUNT, Joined
+from backends.engines import TORCHRUN, started
+from backends.parts import Joined
 from backends.settings import patient_threads
 from spec.training import WHOLE, Part
 
@@ -33,7 +34,7 @@ def initialize(timeout: float) -> bool:
     if not dist.is_available():
         return False
     if not dist.is_initialized():
-        if int(os.environ.get(TORCH_COUNT, 1)) < 2:
+        if started(TORCHRUN) < 2:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
@@ -85,12 +86,6 @@ def summed(
     return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]
 
 
-def _leave() -> None:
-    """PyTorch warns where the processes' group is there at the interpreter's end."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
-
-
 def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None]:
     """So many sums in a row over all devices of a vector (numbers,) in float32; returns when they are done."""
     part = part_of_process(device)
@@ -104,3 +99,9 @@ def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None
         total[:1].cpu()
 
     return run
+
+
+def _leave() -> None:
+    """PyTorch warns where the processes' group is there at the interpreter's end."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
