@@ -2,14 +2,14 @@
 
 import math
 import multiprocessing
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Self
 
+from backends.engines import free_address, place_of, threads_of
 from bench.options import Options, process_counts
 from bench.results import Run
 from bench.timing import SECONDS
@@ -53,11 +53,11 @@ class Group:
         self.number = number
         self._connections: list[Connection] = []
         self._processes: list[SpawnProcess] = []
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = server.getsockname()[1]
+        address = free_address()
         for rank in range(number):
             connection, other = spawn.Pipe()
-            variables, its_cores = environment(rank, number, port, options.threads), cores_of(rank, options.threads)
+            variables = place_of(rank, number, address) | threads_of(options.threads)
+            its_cores = cores_of(rank, options.threads)
             arguments = (other, its_cores, variables, options, executions, device)
             process = spawn.Process(target=work, args=arguments, daemon=True)
             process.start()
@@ -94,15 +94,6 @@ class Group:
             if isinstance(answer, Exception):
                 raise answer
         return answers[0]
-
-
-def environment(rank: int, number: int, port: int, threads: int) -> Mapping[str, str]:
-    """What tells a process which one it is, in the words of both frameworks, and how many threads it has."""
-    torch = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": number}
-    jax = {"COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "PROCESS_ID": rank, "NUM_PROCESSES": number}
-    limits = {"OMP_NUM_THREADS": threads, "PJRT_NPROC": threads}
-    words = torch | {f"JAX_{name}": value for name, value in jax.items()} | limits
-    return {name: str(value) for name, value in words.items()}
 
 
 def cores_of(rank: int, threads: int) -> list[int]:

@@ -69,6 +69,8 @@ SLOW = (
     "test_metrics_in_pieces",
     "test_census_income",
     "test_bench_processes",
+    "test_launch_fit",
+    "test_launch_lost",
     "test_wheel",
 )
 """The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""

@@ -44,7 +44,7 @@ def test_a_process_that_is_gone_is_named():
 def test_an_error_of_a_process_is_raised():
     with (
         Group(1, Options(backend="torch", case="nowhere.toml"), ("eager",), "cpu") as group,
-        pytest.raises(ValueError, match="expected a file that can be read, got 'nowhere.toml'"),
+        pytest.raises(ValueError, match="expected a file that can be read"),
     ):
         group.answer()
 

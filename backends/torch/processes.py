@@ -1,5 +1,6 @@
 """Processes that share each batch, each with one device, that torch.distributed joins."""
 
+import atexit
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +11,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
+from backends.engines import TORCHRUN, started
 from backends.parts import Joined
 from backends.settings import patient_threads
 from spec.training import WHOLE, Part
@@ -32,10 +34,11 @@ def initialize(timeout: float) -> bool:
     if not dist.is_available():
         return False
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", 1)) < 2:
+        if started(TORCHRUN) < 2:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)
     if not group and dist.get_world_size() > 1:
         group = dist.new_group(timeout=LONGEST).group_name
     return bool(group)
@@ -96,3 +99,9 @@ def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None
         total[:1].cpu()
 
     return run
+
+
+def _leave() -> None:
+    """PyTorch warns where the processes' group is there at the interpreter's end."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
