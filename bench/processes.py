@@ -3,7 +3,7 @@
 import math
 import multiprocessing
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -79,7 +79,8 @@ class Group:
     def ask(self, *question: Any) -> Any:
         """A question's name and its arguments, for all processes; the answer of process 0."""
         for connection in self._connections:
-            connection.send(question)
+            with suppress(OSError):  # of who has died, no answer comes
+                connection.send(question)
         return self.answer()
 
     def answer(self) -> Any:
@@ -88,7 +89,7 @@ class Group:
         for rank, connection in enumerate(self._connections):
             try:
                 answers.append(connection.recv())
-            except EOFError:
+            except (EOFError, OSError):
                 raise ProcessError(f"process {rank} of {self.number} has died") from None
         for answer in answers:
             if isinstance(answer, Exception):

@@ -28,8 +28,7 @@ def test_two_processes_train_what_one_does(tmp_path, backend, execution):
     assert min(two.sum_microseconds) > 0
     assert run.efficiency(one) == 1.0
     assert "threads of each process: 1" in said
-    for heading in ("processes", "× fewest", "efficiency", "sum"):
-        assert heading in said
+    assert "No loop to compare with" not in said
 
 
 def test_a_process_that_is_gone_is_named():
