@@ -1,5 +1,6 @@
 """What processes cost and buy: groups of 1, 2, … processes on this machine that train the same steps, in turn."""
 
+import itertools
 import math
 import multiprocessing
 from collections.abc import Callable
@@ -27,16 +28,18 @@ def measure(run: Run, options: Options, executions: tuple[str, ...], device: str
     Raises ProcessError if a process has died, and what one raises.
     """
     with ExitStack() as stack:
+        say(f"{options.backend}, processes: {options.processes}")
+        numbers = process_counts(options.processes)
+        groups = [stack.enter_context(Group(number, options, executions, device)) for number in numbers]
+        rows, *_ = [group.answer() for group in groups]
         timed = []
-        for number in process_counts(options.processes):
-            say(f"{options.backend}, processes: {number}")
-            group = stack.enter_context(Group(number, options, executions, device))
-            for index in range(group.answer()):
-                row = group.ask("first", index)
-                row.processes = number
-                run.rows.append(row)
-                call_seconds = group.ask("step", index, 1) * row.steps * 1e-6
-                timed.append((group, index, row, math.ceil(SECONDS / call_seconds)))
+        for index, group in itertools.product(range(rows), groups):
+            row = group.ask("first", index)
+            row.processes = group.number
+            say(row.name)
+            run.rows.append(row)
+            call_seconds = group.ask("step", index, 1) * row.steps * 1e-6
+            timed.append((group, index, row, math.ceil(SECONDS / call_seconds)))
         for repetition in range(options.repetitions):
             say(f"{options.backend}: repetition {repetition + 1} of {options.repetitions}")
             for group, index, row, calls in timed:

@@ -27,7 +27,7 @@ def test_two_processes_train_what_one_does(tmp_path, backend, execution):
     assert (len(two.sum_microseconds), one.sum_microseconds) == (1, [])
     assert min(two.sum_microseconds) > 0
     assert run.efficiency(one) == 1.0
-    assert "threads of each process: 1" in said
+    assert "threads of each of the n processes: 1" in said
     assert "No loop to compare with" not in said
 
 
