@@ -12,10 +12,6 @@ from backends.batches import Batches
 from backends.layout import Layout
 from spec.training import Part
 
-TORCH_COUNT, JAX_COUNTS = "WORLD_SIZE", ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""Variables of the environment that say how many processes were started together: torchrun's; JAX's, Slurm's and Open
-MPI's."""
-
 
 class Joined(NamedTuple):
     """A process among those that train together."""

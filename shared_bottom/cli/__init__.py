@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from backends.engines import is_first
 from shared_bottom.cli.printing import say, standard_streams
-from shared_bottom.cli.together import end_at_once, is_first, together
+from shared_bottom.cli.together import end_at_once, together
 from shared_bottom.run.interrupts import Stopped, install, restore
 from shared_bottom.run.processes import INPUT_ERRORS, ProcessError, Processes, exit_code
 from spec.results import DivergenceError

@@ -1,19 +1,18 @@
 """The command launch: starts the processes of this machine that train one network together."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from types import FrameType
 
+from backends.engines import free_address, place_of, threads_of
 from shared_bottom.cli.options import Launch
 from shared_bottom.cli.parsing import flags_of_fit
 from shared_bottom.cli.printing import say
 from shared_bottom.run.interrupts import install, restore
 from spec.machine import cores
 
-HOST = "127.0.0.1"
 PAUSE = 0.05
 """Seconds between two looks at the processes."""
 MORE = 30.0
@@ -43,7 +42,7 @@ def launch(options: Launch) -> None:
     def note(number: int, frame: FrameType | None) -> None:
         received.append(number)
 
-    address, children = f"{HOST}:{free_port()}", list[subprocess.Popen[bytes]]()
+    address, children = free_address(), list[subprocess.Popen[bytes]]()
     command = [sys.executable, "-m", "shared_bottom", *options.command]
     before = install(note)
     try:
@@ -58,36 +57,14 @@ def launch(options: Launch) -> None:
     raise SystemExit(code)
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as place:
-        place.bind((HOST, 0))
-        port: int = place.getsockname()[1]
-        return port
-
-
 def environment_of(number: int, count: int, address: str) -> dict[str, str]:
     """The environment of one process of `count`: how PyTorch and JAX find the others, and how many threads compute.
 
     address: where process 0 listens, HOST:PORT. Of each number of threads the user's comes before ours, by which the
-    processes divide the cores of the machine.
+    processes divide the cores of the machine; and so does the user's choice of JAX's GPUs.
     """
-    host, _, port = address.partition(":")
-    threads = str(max(1, len(cores()) // count))
-    return {
-        "OMP_NUM_THREADS": threads,
-        "PJRT_NPROC": threads,
-        "JAX_LOCAL_DEVICE_IDS": str(number),  # of the GPUs, if there are any
-        **os.environ,
-        "MASTER_ADDR": host,
-        "MASTER_PORT": port,
-        "WORLD_SIZE": str(count),
-        "RANK": str(number),
-        "LOCAL_RANK": str(number),
-        "JAX_COORDINATOR_ADDRESS": address,
-        "JAX_NUM_PROCESSES": str(count),
-        "JAX_PROCESS_ID": str(number),
-    }
+    ours = {**threads_of(max(1, len(cores()) // count)), "JAX_LOCAL_DEVICE_IDS": str(number)}
+    return ours | os.environ | place_of(number, count, address)
 
 
 def wait(children: list[subprocess.Popen[bytes]], received: list[int], patience: float) -> int:

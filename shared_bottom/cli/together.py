@@ -7,17 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from backends.parts import JAX_COUNTS, TORCH_COUNT
+from backends.engines import ENGINES, started
 from shared_bottom.run.interrupts import install, restore
 from shared_bottom.run.processes import Processes
-
-RANKS = {"RANK": TORCH_COUNT, "JAX_PROCESS_ID": JAX_COUNTS[0]}
-"""The variables of the environment that say a process's number, and how many they are."""
-
-
-def is_first() -> bool:
-    """Whether this process is number 0, or was started alone, as the environment says."""
-    return all(_number(rank) == 0 or _number(count) < 2 for rank, count in RANKS.items())
 
 
 @contextmanager
@@ -31,7 +23,7 @@ def together(arguments: Sequence[str]) -> Iterator[Processes]:
 
     Raises ProcessError if one does not come, and ValueError for flags that are wrong.
     """
-    if arguments[:1] != ["fit"] or all(_number(count) < 2 for count in (TORCH_COUNT, *JAX_COUNTS)):
+    if arguments[:1] != ["fit"] or all(started(engine) == 1 for engine in ENGINES):
         yield Processes()
         return
     from shared_bottom.cli.parsing import flags_of_fit
@@ -66,8 +58,3 @@ def end_at_once(code: int) -> None:
         os._exit(code)
 
     atexit.register(end)  # what was registered last is called first
-
-
-def _number(name: str) -> int:
-    text = os.environ.get(name, "")
-    return int(text) if text.isdecimal() else 0

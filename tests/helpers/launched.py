@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from shared_bottom.cli.launch import HOST, environment_of, free_port
+from backends.engines import free_address
+from shared_bottom.cli.launch import environment_of
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 100
@@ -48,7 +49,7 @@ def started(*commands, environments=()):
 
 def together(*argument_lists):
     """As `started`: the command line with these arguments, process by process, as parts of one run."""
-    address = f"{HOST}:{free_port()}"
+    address = free_address()
     environments = [environment_of(number, len(argument_lists), address) for number in range(len(argument_lists))]
     commands = [["shared_bottom", *arguments] for arguments in argument_lists]
     return started(*commands, environments=environments)
