@@ -1,9 +1,10 @@
 """What processes cost and buy: groups of 1, 2, … processes on this machine that train the same steps, in turn."""
 
+import itertools
 import math
 import multiprocessing
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -27,16 +28,18 @@ def measure(run: Run, options: Options, executions: tuple[str, ...], device: str
     Raises ProcessError if a process has died, and what one raises.
     """
     with ExitStack() as stack:
+        say(f"{options.backend}, processes: {options.processes}")
+        numbers = process_counts(options.processes)
+        groups = [stack.enter_context(Group(number, options, executions, device)) for number in numbers]
+        rows, *_ = [group.answer() for group in groups]
         timed = []
-        for number in process_counts(options.processes):
-            say(f"{options.backend}, processes: {number}")
-            group = stack.enter_context(Group(number, options, executions, device))
-            for index in range(group.answer()):
-                row = group.ask("first", index)
-                row.processes = number
-                run.rows.append(row)
-                call_seconds = group.ask("step", index, 1) * row.steps * 1e-6
-                timed.append((group, index, row, math.ceil(SECONDS / call_seconds)))
+        for index, group in itertools.product(range(rows), groups):
+            row = group.ask("first", index)
+            row.processes = group.number
+            say(row.name)
+            run.rows.append(row)
+            call_seconds = group.ask("step", index, 1) * row.steps * 1e-6
+            timed.append((group, index, row, math.ceil(SECONDS / call_seconds)))
         for repetition in range(options.repetitions):
             say(f"{options.backend}: repetition {repetition + 1} of {options.repetitions}")
             for group, index, row, calls in timed:
@@ -79,7 +82,8 @@ class Group:
     def ask(self, *question: Any) -> Any:
         """A question's name and its arguments, for all processes; the answer of process 0."""
         for connection in self._connections:
-            connection.send(question)
+            with suppress(OSError):  # of who has died, no answer comes
+                connection.send(question)
         return self.answer()
 
     def answer(self) -> Any:
@@ -88,7 +92,7 @@ class Group:
         for rank, connection in enumerate(self._connections):
             try:
                 answers.append(connection.recv())
-            except EOFError:
+            except (EOFError, OSError):
                 raise ProcessError(f"process {rank} of {self.number} has died") from None
         for answer in answers:
             if isinstance(answer, Exception):

@@ -22,7 +22,7 @@ def print_run(run: Run) -> None:
     foreign = sorted({f"({row.backend})" for row in run.rows if row.backend != row.process})
     note = f" {', '.join(foreign)}: a reference, in another backend's process." if foreign else ""
     console.print(f"{run.case}: {run.rows_from}.{note}")
-    threads = "threads of each process" if run.compares_processes else "threads"
+    threads = "threads of each of the n processes" if run.compares_processes else "threads"
     console.print(f"{run.machine.processor}, {threads}: {run.threads}; {versions}")
     is_family = any(row.variant for row in run.rows)
     names: list[Column] = [
@@ -34,7 +34,7 @@ def print_run(run: Run) -> None:
     if is_family:
         names.append(("", lambda row: row.variant))
     if run.compares_processes:
-        names.append(("processes", lambda row: str(row.processes)))
+        names.append(("n", lambda row: str(row.processes)))
     _print_table(
         console,
         "Once warm: the median of the repetitions, and from their 10th to their 90th percentile",
@@ -77,8 +77,8 @@ def _speed(run: Run) -> list[Column]:
     if run.compares_processes:
         return [
             rows_per_second,
-            ("× fewest", lambda row: _ratio(run.over_fewest(row))),
-            ("efficiency", lambda row: f"{run.efficiency(row):.0%}"),
+            ("×\nfewest", lambda row: _ratio(run.over_fewest(row))),
+            ("effi-\nciency", lambda row: f"{run.efficiency(row):.0%}"),
             ("sum\nµs", lambda row: _optional(row.sum_median, "{:,.0f}")),
             ("of\nstep", lambda row: _optional(row.sum_share, "{:.0%}")),
         ]

@@ -72,9 +72,11 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Process, backend if it is another one, execution, way and variant: "jax: torch plain loop 8 tasks"."""
-        words = row_name(self.process, self.backend, self.execution, self.way, self.variant)
-        return words if self.processes is None else f"{words}, processes: {self.processes}"
+        """Process, backend if it is another one, execution, way, number of processes if they are compared, and variant:
+        "jax: torch plain loop 8 tasks", "jax: epoch 2 processes".
+        """
+        number = "" if self.processes is None else f"{self.processes} process{'es' if self.processes > 1 else ''}"
+        return row_name(self.process, self.backend, self.execution, f"{self.way} {number}".strip(), self.variant)
 
     def percentile(self, q: float) -> float:
         """The q-th percentile of the µs per step; NaN before the first repetition."""
@@ -161,7 +163,7 @@ class Run:
         return any(row.processes is not None for row in self.rows)
 
     def over_fewest(self, row: Row) -> float:
-        """How many times faster the row is than the same execution with the fewest processes."""
+        """How many times faster the row is than the same execution with the fewest processes that were measured."""
         same = [peer for peer in self.peers(row) if (peer.execution, peer.way) == (row.execution, row.way)]
         return min(same, key=lambda peer: peer.processes or 1).median / row.median
 
@@ -181,7 +183,8 @@ class Run:
 
         None if there is no eager row; infinite if compiling never pays.
         """
-        same_backend = [peer for peer in self.peers(row) if (peer.backend, peer.way) == (row.backend, row.way)]
+        series = (row.backend, row.way, row.processes)
+        same_backend = [peer for peer in self.peers(row) if (peer.backend, peer.way, peer.processes) == series]
         eager = next((peer for peer in same_backend if peer.execution == "eager"), None)
         if eager is None or row.execution not in EXECUTIONS[1:]:
             return None

@@ -68,6 +68,7 @@ SLOW = (
     "test_cli_options",
     "test_metrics_in_pieces",
     "test_census_income",
+    "test_bench_processes",
     "test_launch_fit",
     "test_launch_lost",
     "test_wheel",

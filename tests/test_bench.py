@@ -254,6 +254,11 @@ def test_a_missing_framework_is_said_before_anything_is_built(small):
         (["--threads", "0"], "--threads: expected 1 to"),
         (["--steps", "0"], "--steps: expected 1 or more, got 0"),
         (["--steps", "33", "--backend", "jax"], "--steps: expected 1 to 32, the steps of an epoch of tutorial, got 33"),
+        (["--processes", "1,two"], "--processes: expected different numbers above 0, separated by commas, got '1,two'"),
+        (
+            ["--processes", "1,2", "--backend", "jax", "--execution", "eager"],
+            "execution: expected one of auto, step, epoch, which backend 'jax' has where 2 devices share each batch",
+        ),
         (["--repetitions", "0"], "--repetitions: expected 1 or more, got 0"),
         (["--tolerance", "-1"], "--tolerance: expected a finite number of 0 or more, got -1.0"),
         (["--case", "census", "--data-dir", "nowhere"], "--data-dir: expected a folder, got 'nowhere'"),
@@ -292,6 +297,6 @@ def test_an_option_that_does_not_parse_is_exit_code_2(arguments):
 def test_help_explains_every_option():
     done = bench("--help")
     assert done.returncode == 0
-    options = "backend case execution device threads steps repetitions data-dir cold json plot compare tolerance"
-    for option in options.split():
+    options = "backend case execution device threads processes steps repetitions data-dir cold json plot compare"
+    for option in [*options.split(), "tolerance"]:
         assert f"--{option}" in done.stdout

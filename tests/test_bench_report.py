@@ -116,6 +116,23 @@ def test_the_tables_of_several_ways_fit_100_columns(capsys, case, ways, variant,
     assert "Left out: what is too large." in said
 
 
+def test_the_table_of_processes_says_what_each_number_of_them_buys(capsys):
+    steps = {1: [40_000.0, 40_000.0, 50_000.0], 2: [25_000.0, 25_000.0, 35_000.0]}
+    sums = {1: [], 2: [5_000.0]}
+    rows = [
+        row(name, us, processes=n, sum_microseconds=sums[n], variant="batch 8,192", host_bytes=10**9, batch_size=8192)
+        for n, us in steps.items()
+        for name in ("step", "epoch")
+    ]
+    print_run(run(*rows, case="batch"))
+    said = capsys.readouterr().out
+    assert max(len(line.rstrip()) for line in said.splitlines()) <= 100
+    assert "…" not in said
+    assert "threads of each of the n processes: 1" in said
+    (two,) = [line.split() for line in said.splitlines() if "epoch" in line and "327,680" in line]
+    assert two[-5:] == ["327,680", "1.60", "80%", "5,000", "20%"]
+
+
 class TestConclusions:
     def test_one_row_agrees_with_nothing(self):
         assert not any("Losses differ" in line for line in conclusions(run(row())))

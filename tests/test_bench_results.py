@@ -76,6 +76,20 @@ class TestRun:
     def test_without_an_eager_row_nobody_knows_when_it_pays(self):
         assert run(row()).pays_after(row()) is None
 
+    def test_processes_are_compared_with_the_fewest_of_the_same_execution(self):
+        one, two, four = (row(microseconds=[us], processes=n) for n, us in ((1, 8000.0), (2, 5000.0), (4, 4000.0)))
+        two.sum_microseconds = [900.0, 1000.0, 5000.0]
+        measured_run = run(two, row("step", [1.0], processes=1), one, four)
+        assert [measured_run.over_fewest(each) for each in (one, two, four)] == [1.0, 1.6, 2.0]
+        assert [measured_run.efficiency(each) for each in (one, two, four)] == [1.0, 0.8, 0.5]
+        assert (one.sum_share, two.sum_share) == (None, 0.2)
+        assert run(two, four).efficiency(four) == 5000 / 4000 / 2
+
+    def test_compiling_pays_by_the_eager_row_of_as_many_processes(self):
+        eager, step = replace(EAGER, processes=2), row("step", processes=2)
+        quick = replace(EAGER, processes=1, step_microseconds=[20.0])
+        assert run(quick, eager, step).pays_after(step) == run(EAGER, row("step")).pays_after(row("step"))
+
     def test_the_share_of_the_peak_is_that_of_the_same_library(self):
         measured_run = run(row(), LOOP, matmul_gflops={"jax": [70.0, 90.0, 80.0]})
         assert measured_run.share_of_peak(row()) == pytest.approx(800_000 / 40e-6 / 1e9 / 80.0)
