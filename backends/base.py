@@ -4,7 +4,7 @@ import abc
 import warnings
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -14,6 +14,7 @@ from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_row
 from backends.costs import LOCK_STEPS, Cost, soonest
 from backends.layout import layout_of
 from backends.lazy import PARAMS
+from backends.parts import Joined
 from backends.trainer import Trainer
 from spec import presets
 from spec.backend import Backend
@@ -39,17 +40,6 @@ LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
 
 class UnsupportedError(ValueError):
     """A training run that makes sense and that this backend has no code for; another backend may have it."""
-
-
-class Joined(NamedTuple):
-    """A process among those that train together."""
-
-    rank: int = 0
-    """Its number."""
-    size: int = 1
-    """How many they are."""
-    host: str = ""
-    """The name or address by which they reach process 0."""
 
 
 class SharedBackend(Backend):
@@ -80,25 +70,6 @@ class SharedBackend(Backend):
         """cpu or gpu as the framework's device."""
 
     @abc.abstractmethod
-    def join(self, timeout: float, threads: int | None) -> Joined:
-        """This process among those that the environment or the user's program says were started together: alone if not.
-
-        They wait for each other once, for so many seconds at most.
-
-        threads: as in `check_threads`, which must be asked after they are joined.
-
-        Raises RuntimeError if one does not come, and ValueError as `check_threads` does.
-        """
-
-    @abc.abstractmethod
-    def tell(self, data: np.ndarray) -> np.ndarray:
-        """The bytes (n,) of process 0, in each process that is joined. All come with as many."""
-
-    @abc.abstractmethod
-    def part(self, device: str) -> Part:
-        """The rows of each batch that this process computes."""
-
-    @abc.abstractmethod
     def computing(self, threads: int | None, flops: int) -> AbstractContextManager[int]:
         """A block in which the calling thread computes with so many threads, and which says with how many.
 
@@ -127,6 +98,27 @@ class SharedBackend(Backend):
     def peak_memory(self, device: str) -> int | None:
         """Bytes of the device's allocator at their peak; None where it does not tell."""
 
+    def join(self, timeout: float, threads: int | None) -> Joined:
+        """This process among those that the environment or the user's program says were started together.
+
+        They wait for each other, for so many seconds at most. A backend that trains in one process alone need not say
+        so; the same holds for `tell` and `part`.
+
+        threads: as in `check_threads`, which can be asked only once they are joined.
+
+        Raises RuntimeError if one does not come, and ValueError as `check_threads` does.
+        """
+        self.check_threads(threads)
+        return Joined()
+
+    def tell(self, data: np.ndarray) -> np.ndarray:
+        """The bytes (n,) of process 0, in each process that is joined. All come with as many."""
+        return data
+
+    def part(self, device: str) -> Part:
+        """The rows of each batch that this process computes on the device, cpu or gpu."""
+        return WHOLE
+
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
         return None
@@ -148,36 +140,33 @@ class SharedBackend(Backend):
             return "eager"
         return best
 
-    def executions(self, part: Part) -> list[str]:
-        """Those that the backend has where a process computes this part of each batch."""
-        return [execution for execution in self.costs if part.of == 1 or execution not in self.alone]
-
-    def check_part(self, part: Part, execution: str) -> None:
-        """Raises UnsupportedError if the backend cannot execute so where a process computes this part of each batch."""
-        supported = ("auto", *self.executions(part))
-        if execution not in supported:
-            expected = f"one of {', '.join(supported)} where {part.of} devices share each batch"
-            raise UnsupportedError(f"execution: expected {expected}, got {execution!r}")
-
     @property
     def lock_step(self) -> str:
         """The execution that ends a few hundred single steps first. A scan is not among them: it needs many at once."""
         single = {execution: cost for execution, cost in self.costs.items() if execution != "epoch"}
         return soonest(single, presets.tutorial_model(), presets.tutorial_training(), LOCK_STEPS)
 
-    def check_training(self, train: TrainSpec, execution: str) -> None:
+    def executions(self, part: Part) -> list[str]:
+        """Those that the backend has where a process computes this part of each batch."""
+        return [execution for execution in self.costs if part.of == 1 or execution not in self.alone]
+
+    def check_training(self, train: TrainSpec, execution: str, part: Part = WHOLE) -> None:
         """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution.
+
+        part: the rows of each batch that this process computes.
 
         Raises ValueError if it has, and this machine lacks what the execution needs.
         """
         for field, asked, supported in (
-            ("execution", execution, ("auto", *self.costs)),
+            ("execution", execution, ("auto", *self.executions(part))),
             ("optimizer", train.optimizer.kind, self.optimizers),
             ("balancing", train.balancing.kind, self.balancings),
             ("embedding_updates", train.embedding_updates, self.embedding_updates),
         ):
             if asked not in supported:
                 expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
+                if asked in self.alone:
+                    expected += f" where {part.of} devices share each batch"
                 raise UnsupportedError(f"{field}: expected {expected}, got {asked!r}")
         if execution not in ("auto", "eager") and (lacking := self.missing(self.resolve_device(train.device))):
             raise ValueError(f"execution: expected 'eager', or {lacking} to compile with, got {execution!r}")
@@ -199,7 +188,7 @@ class SharedBackend(Backend):
 
         Raises UnsupportedError if the backend has no code for it.
         """
-        self.check_training(train, execution)
+        self.check_training(train, execution, part)
         layout, native = layout_of(model, train.step_spec.lazy_batch), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
         vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)

@@ -4,11 +4,24 @@ A device has the losses and the gradients of its rows; a step's are the sums ove
 are made for the whole batch (see `backends.batches`), that is exact whatever rows a device has: nothing is averaged.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from backends.batches import Batches
 from backends.layout import Layout
 from spec.training import Part
+
+
+class Joined(NamedTuple):
+    """A process among those that train together."""
+
+    rank: int = 0
+    """Its number."""
+    size: int = 1
+    """How many they are."""
+    host: str = ""
+    """The name or address by which they reach process 0."""
 
 
 def part_of(layout: Layout, batches: Batches, part: Part) -> Batches:

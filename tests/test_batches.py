@@ -217,7 +217,7 @@ def test_a_call_has_at_least_one_step(monkeypatch, model, data):
 
 
 def test_many_calls_train_as_one_does(backend, monkeypatch, model, data):
-    train = TrainSpec(batch_size=6, epochs=2, execution="eager", device="cpu")
+    train = TrainSpec(batch_size=6, epochs=2, execution=backend.lock_step, device="cpu")
     whole = backend.fit(model, train, data)
     monkeypatch.setattr(batches, "MAX_CALL_BYTES", 500)
     source = BatchSource(layout_of(model), data, 6, "float32")

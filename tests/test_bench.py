@@ -29,9 +29,9 @@ SMALL = Experiment(
 """Every kind of task, and what a loop by hand may forget."""
 
 
-@pytest.fixture
-def small(tmp_path):
-    path = tmp_path / "small.toml"
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    path = tmp_path_factory.mktemp("small") / "small.toml"
     path.write_text(to_toml(SMALL))
     return path
 
@@ -150,7 +150,14 @@ def test_wide(tmp_path):
 
 
 def test_census_without_files_says_that_its_rows_are_synthetic(tmp_path):
-    run, said = measured(tmp_path, "--backend", "jax", "--execution", "epoch", "--case", "census", "--steps", "2")
+    code = (
+        "import bench.cases as cases, bench.__main__ as main\n"
+        "synthetic = cases.census_income.synthetic\n"
+        "cases.census_income.synthetic = lambda rows: synthetic(rows // 10)\n"
+        "main.main()"
+    )
+    options = ["--backend", "jax", "--execution", "epoch", "--case", "census", "--steps", "2"]
+    run, said = measured(tmp_path, *options, code=code)
     assert "synthetic rows" in said
     assert set(run.metrics["jax"]) == {"income", "never_married"}
 
@@ -167,19 +174,29 @@ def test_compile_caches_are_kept_where_the_user_has_them_or_thrown_away(tmp_path
     assert cold or list((cache / "jax").iterdir())
 
 
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory, small):
+    """The JSON of a run of `small`."""
+    path = tmp_path_factory.mktemp("earlier") / "run.json"
+    assert bench("--backend", "torch", "--execution", "eager", "--case", small, *QUICK, "--json", path).returncode == 0
+    return path
+
+
 @pytest.mark.parametrize(("factor", "code"), [(1.0, 0), (1e-3, 1)])
-def test_a_run_is_compared_with_an_earlier_one(tmp_path, small, factor, code):
-    arguments = ["--backend", "torch", "--execution", "eager", "--case", small, *QUICK]
-    path = tmp_path / "old.json"
-    assert bench(*arguments, "--json", path).returncode == 0
-    old = json.loads(path.read_text())
+def test_a_run_is_compared_with_an_earlier_one(tmp_path, small, earlier, factor, code):
+    old = json.loads(earlier.read_text())
     for row in old["rows"]:
         row["step_microseconds"] = [value * factor for value in row["step_microseconds"]]
+    path = tmp_path / "old.json"
     path.write_text(json.dumps(old))
+    arguments = ["--backend", "torch", "--execution", "eager", "--case", small, *QUICK]
     done = bench(*arguments, "--compare", path, "--tolerance", "20")
     assert done.returncode == code, done.stdout
     assert ("slower than allowed" in done.stdout) == (code == 1)
-    done = bench("--case", "tasks", "--compare", path)
+
+
+def test_a_run_of_another_case_is_not_compared(small, earlier):
+    done = bench("--case", "tasks", "--compare", earlier)
     assert done.returncode == 2
     expected = "error: --compare: expected a run of case tasks with threads 1, got one of"
     assert done.stderr == f"{expected} {small} with 1\n"

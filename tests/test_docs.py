@@ -22,16 +22,15 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("--train.epochs", "1")
 
 SHORTENED: dict[str, tuple[str, ...]] = {
-    "python -m bench --backend jax": ("--execution", "step", "--steps", "1", "--repetitions", "1"),
     "python -m bench.sharing examples/clicks.toml --backend jax --seeds 3": ("--seeds", "1", "--gradient-rows", "64"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
-    "python -m shared_bottom fit examples/clicks.toml --backend torch --out runs/clicks --resume": QUICK,
 }
 """By command, what is put behind it."""
 ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "quick", "test", "lint", "setup")}
 """What would install an environment of its own: that make knows how."""
 CASES = ("tutorial", "census", "wide", "tasks", "batch", "vocabulary", "rows")
 LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {
+    "python -m bench --backend jax",
     "python -m bench --backend all --case tutorial --cold",
     "python -m bench --backend all --case census --data-dir census-income",
     "python -m bench --backend all --case census --data-dir census-income --cold --execution epoch",

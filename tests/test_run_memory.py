@@ -40,7 +40,6 @@ def test_it_grows_by_the_history(backend, monkeypatch, tmp_path, saves):
         sizes[len(record.epochs)] = resident()
 
     monkeypatch.setattr(saver, "after_epoch", after_epoch)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the disk's time is no matter here
     train = training(backend, batch_size=16, epochs=last)
     fitted = backend.fit(MODEL, train, DATA, VALIDATION, checkpoint=tmp_path if saves else None)
     assert np.isfinite(fitted.history.step_loss).all()

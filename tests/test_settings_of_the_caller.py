@@ -31,7 +31,9 @@ def answers(backend, model, data, execution, precision):
 
 
 def same_answers(backend, model, data, setting, execution, state, precisions=("float32", "float64")):
-    model = replace(model, dropout=0.25, normalization="layer")
+    """Of a network with few layers, which take long to compile: one in the trunk, one in the heads that are tied."""
+    tasks = tuple(replace(task, hidden=task.hidden if task.kind == "binary" else ()) for task in model.tasks)
+    model = replace(model, trunk=(6,), tasks=tasks, dropout=0.25, normalization="layer")
     for precision in precisions:
         expected = answers(backend, model, data, execution, precision)
         with setting():

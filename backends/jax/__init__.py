@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from backends.base import Joined, SharedBackend
+from backends.base import SharedBackend
 from backends.batches import Batches
 from backends.costs import Cost
 from backends.jax import processes
@@ -18,6 +18,7 @@ from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
+from backends.parts import Joined
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, Part

@@ -12,9 +12,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
-from backends.base import Joined
 from backends.layout import Layout
-from backends.parts import rows_axis
+from backends.parts import Joined, rows_axis
 from spec.training import Part
 
 DEVICES = "devices"
@@ -33,6 +32,7 @@ def initialize(timeout: float) -> bool:
     if max(int(os.environ.get(name, 1)) for name in COUNTS) < 2:
         return False
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     size, rank = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     jax.distributed.initialize(
         num_processes=int(size) if size else None,  # else JAX asks the cluster

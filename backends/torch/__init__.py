@@ -7,10 +7,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from backends.base import Joined, SharedBackend
+from backends.base import SharedBackend
 from backends.batches import Batches
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import native_arrays
+from backends.parts import Joined
 from backends.torch import processes
 from backends.torch.model import Network
 from backends.torch.settings import missing_compiler, scope, thread_count

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.base import Joined
+from backends.parts import Joined
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)

@@ -122,8 +122,9 @@ class CheckpointSaver(Saver):
             checkpoint = make_checkpoint(record.snapshot(), self._run, self._plan.backend.libraries)
             self._saved = record.step if self._write(folder, checkpoint) else self._saved
         if number:
-            saved = "saved" if self._saved == record.step else "not saved"
-            if processes.first(lambda: True) and folder:
+            processes.gather(None)  # the others stay until the first one has saved: their end may end it
+            if processes.is_first:
+                saved = "saved" if self._saved == record.step else "not saved"
                 said = f"{number.name}: stopped after step {record.step}, {saved}{self.note()}"
                 print(said, file=unfailing(sys.stderr))
             raise SystemExit(128 + number)

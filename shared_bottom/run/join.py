@@ -12,7 +12,8 @@ from multiprocessing.connection import Client, Connection, Listener
 
 import numpy as np
 
-from backends.base import Joined, SharedBackend
+from backends.base import SharedBackend
+from backends.parts import Joined
 from shared_bottom.run.processes import Connected, ProcessError, Processes
 from spec.validation import one_line
 

@@ -56,8 +56,9 @@ class Plan(FitRequest):
         """eager, step or epoch; "auto" is decided here."""
         if self.train.execution != "auto":
             return self.train.execution
-        if start is not None and start.backend == self.backend.name:
-            return start.history.execution  # so that the run ends as if it had never stopped
+        before = start.history.execution if start is not None and start.backend == self.backend.name else None
+        if before in self.backend.executions(self.part):
+            return before  # so that the run ends as if it had never stopped
         steps = len(self.learning_rates)
         return self.processes.first(lambda: self.backend.best_execution(self.model, self.train, steps))
 
@@ -83,10 +84,9 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     check_progress(request.progress)
     backend.check_threads(request.threads)
     check_stopping(train, model.tasks, validation=validation is not None)
-    backend.check_training(train, train.execution)
     device = backend.resolve_device(train.device)
     part = backend.part(device)
-    backend.check_part(part, train.execution)
+    backend.check_training(train, train.execution, part)
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)

@@ -107,18 +107,14 @@ class Connected(Processes):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Without an error this waits until all have come here, so that no process ends while another one writes."""
-        try:
-            if error is None:
+        if error is None:
+            with suppress(ProcessError):  # the run is complete, whatever becomes of another process
                 self.gather(None)
-        finally:
-            self._ended.set()
-            if not (error is None or isinstance(error, SystemExit)):  # that was agreed on: see the saver
-                text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
-                code = 2 if isinstance(error, INPUT_ERRORS) else 1
-                self._tell("gone", (text, code))
-            self._tell("end", None)
-            for connection in self._connections.values():
-                connection.close()
+        elif not isinstance(error, SystemExit):  # that was agreed on: see the saver
+            text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
+            self._tell("gone", (text, 2 if isinstance(error, INPUT_ERRORS) else 1))
+        self._ended.set()
+        self._tell("end", None)  # nothing is closed here: who listens may be in the midst of it
 
     @property
     def speaks(self) -> bool:
@@ -157,11 +153,11 @@ class Connected(Processes):
             self._waits_since = None
 
     def _receive(self, other: int) -> Any:
-        while True:
-            with suppress(queue.Empty):
-                return self._values[other].get(timeout=0.05 if self._gone.is_set() else 1.0)
-            if self._error:
-                raise self._error
+        value = self._values[other].get()
+        if isinstance(value, ProcessError):
+            self._values[other].put(value)
+            raise value
+        return value
 
     def _tell(self, kind: str, value: Any) -> None:
         """To all at the other ends. Whether one is gone is noticed by who listens to it."""
@@ -192,6 +188,8 @@ class Connected(Processes):
         if self._error is None:
             self._error = ProcessError(text, code)
             self._gone.set()
+            for values in self._values.values():  # whoever waits for one need wait no more
+                values.put(self._error)
             if self.is_first:
                 self._tell("gone", (text, code))
 
