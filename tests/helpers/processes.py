@@ -1,7 +1,7 @@
 """Several processes that are started together, as torchrun and the clusters that JAX knows start them, on one machine.
 
-`together` starts them, each as `python -m tests.helpers.processes FOLDER`. A start takes seconds, since each imports the
-framework, so that tests share one.
+`together` starts them, each as `python -m tests.helpers.processes FOLDER`. A start takes seconds, since each imports
+the framework, so that tests share one.
 """
 
 import os
@@ -55,8 +55,8 @@ def together(
 ) -> list[Any]:
     """What `function(*arguments)` returns in each of `size` processes that are started together, by rank.
 
-    function: one of a module of `tests.helpers`. Raises AssertionError, with what they wrote, once one ends with an error
-    or has not ended within so many seconds. None is left behind.
+    function: one of a module of `tests.helpers`. Raises AssertionError, with what they wrote, once one ends with an
+    error or has not ended within so many seconds. None is left behind.
     """
     with tempfile.TemporaryDirectory() as name:
         folder, port, deadline = Path(name), free_port(), time.monotonic() + seconds
@@ -75,10 +75,10 @@ def together(
                             start_new_session=True,  # so that it ends with what it has started
                         )
                     )
-            while any([process.poll() is None for process in started]) and time.monotonic() < deadline:
-                if any(process.returncode for process in started):
-                    break
+            codes: list[int | None] = [None]
+            while None in codes and not any(codes) and time.monotonic() < deadline:
                 time.sleep(0.02)
+                codes = [process.poll() for process in started]
         finally:
             for process in started:
                 if process.poll() is None:
