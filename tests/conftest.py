@@ -30,6 +30,7 @@ def pytest_configure(config):
 SLOW = (
     "test_parity_executions",
     "test_parity_processes",
+    "test_parity_processes_faults",
     "test_parity_devices",
     "test_bench",
     "test_docs",

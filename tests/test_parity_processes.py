@@ -15,10 +15,9 @@ from spec.training import Part
 from tests.helpers.backends import installed
 from tests.helpers.checkpoints import assert_same_run
 from tests.helpers.processes import together
-from tests.helpers.shared_batches import CASES, assert_one_curve, fit_all
+from tests.helpers.shared_batches import CASES, QUICKEST, assert_one_curve, fit_all
 
 SMALL = "a small network"
-QUICKEST = {"torch": "eager", "jax": "epoch"}
 TWO = {
     "torch": [*(("eager", name) for name in CASES), ("step", SMALL), ("epoch", SMALL)],  # each compiles for seconds
     "jax": [*(("epoch", name) for name in CASES), *(("step", name) for name in ("tutorial", "lazy with all else"))],

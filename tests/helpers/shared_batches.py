@@ -36,6 +36,9 @@ ROWS = 74
 """
 
 
+QUICKEST = {"torch": "eager", "jax": "epoch"}
+"""The execution of each backend that ends such a run first."""
+
 Run = tuple[str, str]
 """An execution and the name of a case."""
 
