@@ -31,6 +31,8 @@ SLOW = (
     "test_parity_executions",
     "test_parity_processes",
     "test_parity_processes_faults",
+    "test_resume_processes",
+    "test_parity_processes_census",
     "test_processes_differ",
     "test_parity_devices",
     "test_bench",
