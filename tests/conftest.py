@@ -34,7 +34,6 @@ SLOW = (
     "test_resume_processes",
     "test_parity_processes_census",
     "test_processes_differ",
-    "test_parity_devices",
     "test_bench",
     "test_docs",
     "test_parity_compiled",

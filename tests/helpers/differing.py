@@ -13,7 +13,7 @@ from shared_bottom.run.processes import ProcessError
 from spec import SGD, Fitted, initial_params, load_backend
 from tests.helpers.shared_batches import CASES, QUICKEST
 
-CASE = CASES["a small network"]
+CASE = CASES["dropout, uncertainty"]
 MODEL, DATA, TRAIN = CASE.model, CASE.data, replace(CASE.train, epochs=1)
 
 

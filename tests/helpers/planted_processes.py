@@ -15,7 +15,7 @@ from spec import Fitted
 from tests.helpers.shared_batches import CASES, Case
 
 SMALL, TUTORIAL = (
-    replace(case, train=replace(case.train, epochs=2)) for case in (CASES["a small network"], CASES["tutorial"])
+    replace(case, train=replace(case.train, epochs=2)) for case in (CASES["dropout, uncertainty"], CASES["tutorial"])
 )
 """With dropout and uncertainty weighting, 7 rows a batch; and of 32 rows, with a batch of 8 at step 31."""
 

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from spec import AdamW, EarlyStopping, Fitted, UncertaintyWeighting
-from tests.helpers.lazy import FEATURES
-from tests.helpers.shared_batches import QUICKEST, case
+from tests.helpers.shared_batches import LAZY, QUICKEST, case
 
 CASE = case(
     validation=True,
@@ -14,7 +13,7 @@ CASE = case(
     balancing=UncertaintyWeighting(),
     early_stopping=EarlyStopping(patience=28),
     embedding_updates="lazy",
-    categorical=FEATURES,
+    categorical=LAZY,
     dropout=0.25,
 )
 """All that a step keeps for the next one: parameters, slots, tables, log-variances. 28 epochs of 11 steps."""
