@@ -119,6 +119,13 @@ class SharedBackend(Backend):
         """The rows of each batch that this process computes on the device, cpu or gpu."""
         return WHOLE
 
+    def summing(self, numbers: int, times: int, device: str) -> Callable[[], None]:
+        """So many sums in a row of a float32 vector (numbers,) over all devices that share a batch, as a step has one.
+
+        They show what a sum costs; returns when they are done. A backend whose devices share none has nothing to do.
+        """
+        return lambda: None
+
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
         return None

@@ -9,6 +9,7 @@ import tyro
 
 from bench.options import Options, check, fail, limit_threads
 from shared_bottom.cli.printing import standard_streams
+from shared_bottom.run.processes import ProcessError
 
 
 @standard_streams()
@@ -33,7 +34,8 @@ def measure(options: Options, folder: Path) -> None:
             expected = f"a run of case {options.case} with threads {options.threads}"
             raise ValueError(f"--compare: expected {expected}, got one of {earlier.case} with {earlier.threads}")
         caches = choose_caches(options.cold, folder)
-        limit_threads(options.threads)
+        if options.processes is None:  # else each of them is limited, and this one computes nothing
+            limit_threads(options.threads)
         from bench.run import prepare, run_each, run_one
 
         plans = prepare(options)
@@ -41,7 +43,7 @@ def measure(options: Options, folder: Path) -> None:
         fail(error)
     try:
         run = run_each(options, plans, caches) if len(plans) > 1 else run_one(options, plans[0], caches)
-    except OSError as error:  # the rows of a large case are written when they are needed
+    except (OSError, ProcessError) as error:  # the rows of a large case are written when they are needed
         fail(error)
 
     from bench.plots import plot_run

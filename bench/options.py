@@ -27,6 +27,9 @@ class Options:
     """Where to train; auto takes a GPU if there is one."""
     threads: int = 1
     """Processor cores to use."""
+    processes: str | None = None
+    """Numbers of processes, such as 1,2: as many are started on this machine for each, and share every batch. Each has
+    --threads threads. Instead of loops to compare with, the table then has what each number buys."""
     steps: int | None = None
     """Steps of a call; if not given, the case's own: 32, census 64, wide 4, rows up to 576. All losses must agree at
     the eighth."""
@@ -57,6 +60,7 @@ def check(options: Options) -> None:
     if options.backend not in names:
         raise ValueError(f"--backend: expected one of {', '.join(names)}, got {options.backend!r}")
     check_threads(options.threads, "--threads")
+    process_counts(options.processes)
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps: expected 1 or more, got {options.steps}")
     if options.repetitions < 1:
@@ -66,6 +70,15 @@ def check(options: Options) -> None:
     check_case(options.case, options.data_dir)
     check_output("--json", options.json, [Path(options.case)])
     check_output("--plot", options.plot, [Path(options.case)])
+
+
+def process_counts(text: str | None) -> list[int]:
+    """The numbers of processes, none if they are not compared. Raises ValueError."""
+    words = [] if text is None else text.split(",")
+    counts = [int(word) for word in words if word.isdecimal() and int(word) > 0]
+    if len(set(counts)) < len(words):
+        raise ValueError(f"--processes: expected different numbers above 0, separated by commas, got {text!r}")
+    return counts
 
 
 def fail(error: Exception) -> NoReturn:

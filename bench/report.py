@@ -22,7 +22,8 @@ def print_run(run: Run) -> None:
     foreign = sorted({f"({row.backend})" for row in run.rows if row.backend != row.process})
     note = f" {', '.join(foreign)}: a reference, in another backend's process." if foreign else ""
     console.print(f"{run.case}: {run.rows_from}.{note}")
-    console.print(f"{run.machine.processor}, threads: {run.threads}; {versions}")
+    threads = "threads of each process" if run.compares_processes else "threads"
+    console.print(f"{run.machine.processor}, {threads}: {run.threads}; {versions}")
     is_family = any(row.variant for row in run.rows)
     names: list[Column] = [
         ("backend", lambda row: row.backend if row.backend == row.process else f"({row.backend})"),
@@ -32,6 +33,8 @@ def print_run(run: Run) -> None:
         names.append(("", lambda row: row.way))
     if is_family:
         names.append(("", lambda row: row.variant))
+    if run.compares_processes:
+        names.append(("processes", lambda row: str(row.processes)))
     _print_table(
         console,
         "Once warm: the median of the repetitions, and from their 10th to their 90th percentile",
@@ -41,7 +44,6 @@ def print_run(run: Run) -> None:
             ("µs/step", lambda row: f"{row.median:,.0f}"),
             ("10–90 %", lambda row: f"{row.percentile(10):,.0f}–{row.percentile(90):,.0f}"),
             *_speed(run),
-            ("× loop", lambda row: _optional(run.speed_up(row), "{:.2f}")),
         ],
     )
     disagreeing = run.disagreeing()
@@ -69,19 +71,30 @@ def print_run(run: Run) -> None:
 def _speed(run: Run) -> list[Column]:
     """The columns that say how a row's speed is to be judged: in one way, by the arithmetic; in several, by the first.
 
-    A family of networks is judged by how its time grows, one of data by its rows a second.
+    A family of networks is judged by how its time grows, one of data by its rows a second; processes, by what they add.
     """
     rows_per_second: Column = ("rows/s", lambda row: f"{row.rows_per_second:,.0f}")
+    if run.compares_processes:
+        return [
+            rows_per_second,
+            ("× fewest", lambda row: _ratio(run.over_fewest(row))),
+            ("efficiency", lambda row: f"{run.efficiency(row):.0%}"),
+            ("sum\nµs", lambda row: _optional(row.sum_median, "{:,.0f}")),
+            ("of\nstep", lambda row: _optional(row.sum_share, "{:.0%}")),
+        ]
+    loop: Column = ("× loop", lambda row: _optional(run.speed_up(row), "{:.2f}"))
     if not run.ways:
         return [
             rows_per_second,
             ("GFLOP/s", lambda row: f"{row.gflops:.1f}"),
             ("of peak", lambda row: _optional(run.share_of_peak(row), "{:.0%}")),
+            loop,
         ]
     growth: Column = ("over\nfirst", lambda row: _ratio(run.growth(row)))
     return [
         rows_per_second if run.case == "rows" else growth,
         (f"× {run.ways[0]}", lambda row: _ratio(run.over_first_way(row))),
+        loop,
     ]
 
 
@@ -110,7 +123,7 @@ def conclusions(run: Run) -> Iterable[str]:
                 else "."
             )
         )
-    if not any(row.execution in REFERENCES for row in run.rows):
+    if not any(row.execution in REFERENCES for row in run.rows) and not run.compares_processes:
         yield "No loop to compare with: it needs PyTorch, fixed task weights, no dropout (its masks are the spec's)."
     for reason in run.left_out:
         yield f"Left out: {reason}."

@@ -65,11 +65,16 @@ class Row:
     """Peak memory of the device's allocator in the process so far, if the device has one."""
     step_microseconds: list[float] = Field(default_factory=list)
     """µs per step after the first call, for each repetition."""
+    processes: int | None = None
+    """How many processes shared each batch, if that is what the run compares."""
+    sum_microseconds: list[float] = Field(default_factory=list)
+    """µs of a step's sum over the processes alone, without the step, for each repetition."""
 
     @property
     def name(self) -> str:
         """Process, backend if it is another one, execution, way and variant: "jax: torch plain loop 8 tasks"."""
-        return row_name(self.process, self.backend, self.execution, self.way, self.variant)
+        words = row_name(self.process, self.backend, self.execution, self.way, self.variant)
+        return words if self.processes is None else f"{words}, processes: {self.processes}"
 
     def percentile(self, q: float) -> float:
         """The q-th percentile of the µs per step; NaN before the first repetition."""
@@ -89,6 +94,16 @@ class Row:
     def rows_per_second(self) -> float:
         """Rows per second, by the median."""
         return self.batch_size / self.median * 1e6
+
+    @property
+    def sum_median(self) -> float | None:
+        """The median of the µs per sum; None if there is nothing to sum."""
+        return float(np.median(self.sum_microseconds)) if self.sum_microseconds else None
+
+    @property
+    def sum_share(self) -> float | None:
+        """The time of a sum alone, divided by that of a step; None if there is nothing to sum."""
+        return None if self.sum_median is None else self.sum_median / self.median
 
     @property
     def gflops(self) -> float:
@@ -139,6 +154,21 @@ class Run:
         """How many times faster the row is than the same execution in the first way; None if that was not measured."""
         same = [peer for peer in self.peers(row) if (peer.backend, peer.execution) == (row.backend, row.execution)]
         return next((peer.median / row.median for peer in same if [peer.way] == self.ways[:1]), None)
+
+    @property
+    def compares_processes(self) -> bool:
+        """Whether rows differ in the number of processes."""
+        return any(row.processes is not None for row in self.rows)
+
+    def over_fewest(self, row: Row) -> float:
+        """How many times faster the row is than the same execution with the fewest processes."""
+        same = [peer for peer in self.peers(row) if (peer.execution, peer.way) == (row.execution, row.way)]
+        return min(same, key=lambda peer: peer.processes or 1).median / row.median
+
+    def efficiency(self, row: Row) -> float:
+        """That, divided by how many times more processes there are."""
+        numbers = [other.processes or 1 for other in self.rows]
+        return self.over_fewest(row) * min(numbers) / (row.processes or 1)
 
     def growth(self, row: Row) -> float:
         """A step's time, divided by that of the first variant in the same way and execution."""

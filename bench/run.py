@@ -15,16 +15,17 @@ from typing import cast
 from rich.console import Console
 
 from backends.base import SharedBackend, UnsupportedError
+from bench import processes
 from bench.case import Case
 from bench.cases import load_cases
-from bench.options import Options
+from bench.options import Options, process_counts
 from bench.report import RUN_LENGTHS
 from bench.results import REFERENCES, Run, merge, read_run
 from bench.timing import BackendRunner, Contestant, backend_contestant, measure
 from shared_bottom.run.metrics import evaluate
 from spec import Dataset, ModelSpec, TaskSpec, backend_names, load_backend
 from spec.machine import describe
-from spec.training import Device
+from spec.training import Device, Part
 
 KERAS = {"tensorflow": (1, 16, 128), "jax": (1, 16, 128), "torch": (1,)}
 """By the frameworks that Keras trains on, in its own words: how many steps it makes between two visits of Python. The
@@ -72,15 +73,17 @@ def say(text: str) -> None:
 def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
     left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
+    part = Part(of=max(process_counts(options.processes), default=1))
     if options.execution == "all":
-        executions = tuple(cases[0].executions(backend.costs))
+        costs = {execution: backend.costs[execution] for execution in backend.executions(part)}
+        executions = tuple(cases[0].executions(costs))
         others = [execution for execution in backend.costs if execution not in executions]
         left_out += [f"{backend.name} {execution}, unless --execution asks for it" for execution in others]
     else:
         executions = (options.execution,)
     for case in cases:
         for execution in executions:
-            backend.check_training(case.train, execution)
+            backend.check_training(case.train, execution, part)
     return Plan(backend, backend.resolve_device(options.device), cases, executions, left_out)
 
 
@@ -150,6 +153,9 @@ def run_one(options: Options, plan: Plan, caches: str) -> Run:
         left_out=plan.left_out,
     )
     try:
+        if options.processes:
+            processes.measure(run, dataclasses.replace(options, backend=backend.name), executions, device, say)
+            return run
         if len(cases) > 1:  # so that the family's first member does not pay for the framework's own start
             say(f"{backend.name}: warming up")
             warm_up(backend, executions, device)

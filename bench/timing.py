@@ -77,7 +77,7 @@ class BackendRunner:
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
         self._case, self._source = case, Portions(layout, case.read(), train.batch_size, train.precision)
         self._longest = None if execution == "epoch" else SHORT_CALL
-        self._trainer = backend.trainer(case.model, train, params, execution, device)
+        self._trainer = backend.trainer(case.model, train, params, execution, device, part=backend.part(device))
         self._rates = learning_rates(train, train.epochs * case.epoch_steps)
         self._calls: dict[int, Iterator[Batches]] = {}
 

@@ -12,6 +12,7 @@ from shared_bottom.run.alike import check_alike
 from shared_bottom.run.join import joined
 from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
+from shared_bottom.run.processes import check_timeout
 from shared_bottom.run.saver import Saver
 from spec.backend import FitRequest
 from spec.results import Fitted
@@ -20,6 +21,7 @@ from spec.results import Fitted
 def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
     """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained."""
     check_options(request.checkpoint, request.save_every, request.keep, request.resume)
+    check_timeout(request.timeout)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(backend, request.timeout, request.threads))
         plan = make_plan(backend, request, processes)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.paths import Name
@@ -18,6 +18,7 @@ from spec.table import TableExperiment
 from spec.training import Device
 
 if TYPE_CHECKING:
+    from backends.base import SharedBackend
     from shared_bottom.run.metrics import Evaluation
 
 
@@ -157,7 +158,7 @@ def fit_table(
     )
 
 
-def choose_backend(name: str | None) -> Backend:
+def choose_backend(name: str | None) -> "SharedBackend":
     """The backend with this name or, if it is None, the first backend whose framework is installed.
 
     Raises ValueError if there is no such backend, and ImportError if its framework, or that of any backend, is not
@@ -166,7 +167,7 @@ def choose_backend(name: str | None) -> Backend:
     import_errors = []
     for candidate in backend_names() if name is None else [name]:
         try:
-            return load_backend(candidate)
+            return cast("SharedBackend", load_backend(candidate))
         except ImportError as error:
             import_errors.append(str(error))
     raise ImportError("; ".join(import_errors))

@@ -73,6 +73,8 @@ SLOW = (
     "test_cli_options",
     "test_metrics_in_pieces",
     "test_census_income",
+    "test_launch_fit",
+    "test_launch_lost",
     "test_wheel",
 )
 """The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""

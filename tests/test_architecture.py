@@ -30,7 +30,7 @@ ONLY_JAX = {
     "layers": ["Frozen", "product", "product_derivative", "transposed"],
     "__init__": ["Backend.check_threads"],
     "optimizers": ["transformation", "AdamState", "AdagradState"],
-    "processes": ["mesh_of", "over_devices", "everywhere"],
+    "processes": ["mesh_of", "over_devices", "place", "everywhere"],
     "settings": ["start", "has_started"],
     "training": ["as_arguments"],
 }

@@ -13,8 +13,8 @@ from tests.helpers.cli import EXPERIMENT, changed, fit, without_plots, write_exp
 def reported(monkeypatch):
     """What the report of a run is made of."""
     asked = {}
-    monkeypatch.setattr("shared_bottom.cli.fit.write_report", lambda folder, **given: asked.update(given))
-    monkeypatch.setattr("shared_bottom.cli.fit.MOST", 12)
+    monkeypatch.setattr("shared_bottom.cli.outcome.write_report", lambda folder, **given: asked.update(given))
+    monkeypatch.setattr("shared_bottom.cli.outcome.MOST", 12)
     return asked
 
 

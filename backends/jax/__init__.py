@@ -19,6 +19,7 @@ from backends.jax.steps import make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from backends.parts import Joined
+from backends.settings import patient_threads
 from spec.model import ModelSpec
 from spec.params import Params
 from spec.training import Device, Part
@@ -47,9 +48,12 @@ class Backend(SharedBackend):
 
     def join(self, timeout: float, threads: int | None) -> Joined:
         """This process among those that were started together."""
-        several = processes.initialize(timeout)
-        self.check_threads(threads)
-        return processes.joined() if several else Joined()
+        if not processes.initialize(timeout):
+            self.check_threads(threads)
+            return Joined()
+        with patient_threads():
+            self.check_threads(threads)
+            return processes.joined()
 
     def tell(self, data: np.ndarray) -> np.ndarray:
         """The bytes (n,) of process 0, in each process that is joined."""
@@ -58,6 +62,10 @@ class Backend(SharedBackend):
     def part(self, device: str) -> Part:
         """The rows of each batch that this process computes."""
         return processes.part_of_process(self.native_device(device))
+
+    def summing(self, numbers: int, times: int, device: str) -> Callable[[], None]:
+        """So many sums in a row over all devices, to show what one costs; returns when they are done."""
+        return processes.summing(numbers, times, self.native_device(device))
 
     @contextmanager
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:

@@ -1,7 +1,9 @@
 """Devices that share each batch, of one process or of several that jax.distributed joins."""
 
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -12,14 +14,15 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int
 
+from backends.engines import JAX_DISTRIBUTED, number, started
 from backends.layout import Layout
 from backends.parts import Joined, rows_axis
 from spec.training import Part
 
+_joined = False
+"""Whether the processes were joined here, and not by the user's program."""
 DEVICES = "devices"
 """The name of the axis along which rows are divided."""
-COUNTS = ("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-"""Variables of the environment that say how many processes were started together: ours, Slurm's and Open MPI's."""
 
 
 def initialize(timeout: float) -> bool:
@@ -27,20 +30,21 @@ def initialize(timeout: float) -> bool:
 
     Who has called jax.distributed.initialize() need not have set a variable. Raises RuntimeError if one does not come.
     """
-    if jax.distributed.is_initialized():
+    global _joined
+    if _joined or jax.distributed.is_initialized():
         return True
-    if max(int(os.environ.get(name, 1)) for name in COUNTS) < 2:
+    if started(JAX_DISTRIBUTED) < 2:
         return False
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
-    size, rank = (os.environ.get(name) for name in ("JAX_NUM_PROCESSES", "JAX_PROCESS_ID"))
     jax.distributed.initialize(
-        num_processes=int(size) if size else None,  # else JAX asks the cluster
-        process_id=int(rank) if rank else None,
-        initialization_timeout=round(timeout),
-        heartbeat_timeout_seconds=round(timeout) + 60,  # who has died is found sooner, and said in one line
-        shutdown_timeout_seconds=round(timeout),
+        num_processes=number(JAX_DISTRIBUTED.counts[0]),  # where it is not there, JAX asks the cluster
+        process_id=number(JAX_DISTRIBUTED.rank),
+        initialization_timeout=math.ceil(timeout),
+        heartbeat_timeout_seconds=math.ceil(timeout) + 60,  # who has died is found sooner, and said in one line
+        shutdown_timeout_seconds=math.ceil(timeout),
     )
+    _joined = True
     return True
 
 
@@ -52,7 +56,12 @@ def joined() -> Joined:
 
 def tell(data: np.ndarray) -> np.ndarray:
     """The bytes `data` of process 0, in each process; all have as many."""
-    told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
+    with _standard_output_dropped():  # Gloo writes a line there when the processes first compute together
+        told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
+    if _joined and jax.distributed.is_initialized() and jax.default_backend() == "cpu":
+        # Once Gloo has connected the processes, they need JAX's service no more, which process 0 has. When that dies,
+        # JAX aborts all others with a page of messages, and no handler of ours can say in a line what has happened.
+        jax.distributed.shutdown()
     return told
 
 
@@ -83,6 +92,31 @@ def summed(
     return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]
 
 
+def summing(numbers: int, times: int, device: jax.Device) -> Callable[[], None]:
+    """So many sums in a row over all devices of a vector (numbers,) in float32; returns when they are done."""
+    part = part_of_process(device)
+    mesh = mesh_of(device, part)
+    if mesh is None:
+        return lambda: None
+
+    def again(vector: Array, nothing: None) -> tuple[Array, None]:
+        _, total = summed(vector[:0], vector, part)
+        return total / part.of, nothing
+
+    def run(vector: Array) -> Array:
+        last, _ = jax.lax.scan(again, vector, length=times)
+        return last
+
+    whole = PartitionSpec()
+    compiled = jax.jit(jax.shard_map(run, mesh=mesh, in_specs=whole, out_specs=whole, check_vma=False))
+    ones = everywhere(np.ones(numbers, np.float32), mesh)
+
+    def wait() -> None:
+        compiled(ones).block_until_ready()
+
+    return wait
+
+
 def mesh_of(device: jax.Device, part: Part) -> Mesh | None:
     """All processes' devices of the kind of `device`; None if one has each batch alone."""
     return Mesh(np.array(jax.devices(device.platform)), (DEVICES,)) if part.of > 1 else None
@@ -107,9 +141,7 @@ def over_devices(run: Callable[..., Any], layout: Layout, mesh: Mesh, leading: i
 
     def placed(state: Any, batches: Mapping[str, Any], *others: Any) -> Any:
         parts = {
-            name: jax.make_array_from_process_local_data(NamedSharding(mesh, partition(name)), array)
-            if isinstance(array, np.ndarray)
-            else array
+            name: place(array, NamedSharding(mesh, partition(name))) if isinstance(array, np.ndarray) else array
             for name, array in batches.items()
         }
         return compiled(state, parts, *others)
@@ -117,9 +149,38 @@ def over_devices(run: Callable[..., Any], layout: Layout, mesh: Mesh, leading: i
     return placed
 
 
+def place(array: np.ndarray, sharding: NamedSharding) -> Array:
+    """A process's rows of an array on its devices, as part of the whole: a quarter of the time that JAX's
+    make_array_from_process_local_data takes, which matters where a step is short."""
+    if DEVICES not in sharding.spec:
+        return jax.make_array_from_callback(array.shape, sharding, lambda _: array)
+    axis, part = sharding.spec.index(DEVICES), part_of_process(sharding.mesh.local_devices[0])
+    each = array.shape[axis] // part.own
+    shape = (*array.shape[:axis], each * part.of, *array.shape[axis + 1 :])
+
+    def rows(index: Any) -> np.ndarray:
+        start = index[axis].start - part.first * each
+        return array[(*index[:axis], slice(start, start + each))]
+
+    return jax.make_array_from_callback(shape, sharding, rows)
+
+
 def everywhere(tree: Any, mesh: Mesh | None) -> Any:
     """The arrays, whole, on each device of the mesh; where they are if there is none."""
     if mesh is None:
         return tree
     whole = NamedSharding(mesh, PartitionSpec())
-    return jax.tree.map(lambda array: jax.make_array_from_process_local_data(whole, np.asarray(array)), tree)
+    return jax.tree.map(lambda array: place(np.asarray(array), whole), tree)
+
+
+@contextmanager
+def _standard_output_dropped() -> Iterator[None]:
+    """Within the block, what is written to the process's standard output, by libraries in C too, is lost."""
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)

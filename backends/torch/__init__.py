@@ -61,6 +61,10 @@ class Backend(SharedBackend):
         """The rows of each batch that this process computes."""
         return processes.part_of_process(self.native_device(device))
 
+    def summing(self, numbers: int, times: int, device: str) -> Callable[[], None]:
+        """So many sums in a row over all devices, to show what one costs; returns when they are done."""
+        return processes.summing(numbers, times, self.native_device(device))
+
     @contextmanager
     def computing(self, threads: int | None, flops: int) -> Iterator[int]:
         """A block in which the calling thread computes with so many threads, and which says with how many.

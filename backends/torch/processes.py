@@ -1,6 +1,8 @@
 """Processes that share each batch, each with one device, that torch.distributed joins."""
 
+import atexit
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -9,7 +11,9 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
+from backends.engines import TORCHRUN, started
 from backends.parts import Joined
+from backends.settings import patient_threads
 from spec.training import WHOLE, Part
 
 LONGEST = timedelta(hours=1)
@@ -19,6 +23,7 @@ group = ""
 """The name of the group of all processes, once they are joined."""
 
 
+@patient_threads()
 def initialize(timeout: float) -> bool:
     """Whether this process is one of several; they are joined then, all of them, within so many seconds.
 
@@ -29,10 +34,11 @@ def initialize(timeout: float) -> bool:
     if not dist.is_available():
         return False
     if not dist.is_initialized():
-        if int(os.environ.get("WORLD_SIZE", 1)) < 2:
+        if started(TORCHRUN) < 2:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
+        atexit.register(_leave)
     if not group and dist.get_world_size() > 1:
         group = dist.new_group(timeout=LONGEST).group_name
     return bool(group)
@@ -78,3 +84,24 @@ def summed(
     together = torch.cat([losses, gradient], dim=-1)
     together = collectives.wait_tensor(collectives.all_reduce(together, "sum", group))  # type: ignore[arg-type]
     return together[..., : losses.shape[-1]], together[..., losses.shape[-1] :]
+
+
+def summing(numbers: int, times: int, device: torch.device) -> Callable[[], None]:
+    """So many sums in a row over all devices of a vector (numbers,) in float32; returns when they are done."""
+    part = part_of_process(device)
+    vector = torch.ones(numbers, device=device)
+
+    def run() -> None:
+        total = vector
+        for _ in range(times):
+            _, total = summed(total[:0], total, part)
+            total = total / part.of
+        total[:1].cpu()
+
+    return run
+
+
+def _leave() -> None:
+    """PyTorch warns where the processes' group is there at the interpreter's end."""
+    if dist.is_initialized():
+        dist.destroy_process_group()

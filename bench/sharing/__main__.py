@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -85,11 +85,10 @@ def main() -> None:
     try:
         check(options)
         limit_threads(options.threads)
-        from backends.base import SharedBackend
         from bench.sharing.cases import read_problem
         from shared_bottom.trained import choose_backend
 
-        backend = cast(SharedBackend, choose_backend(options.backend))
+        backend = choose_backend(options.backend)
         problem = read_problem(options.file, options.data_dir)
         backend.resolve_device(problem.train.device)
         backend.check_training(problem.train, problem.train.execution)

@@ -1,5 +1,6 @@
 """The command line, with the commands fit, evaluate, predict, describe and cache."""
 
+import importlib
 import signal
 import sys
 import threading
@@ -9,11 +10,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from backends.engines import is_first
 from shared_bottom.cli.printing import say, standard_streams
-from shared_bottom.run.interrupts import install, restore
+from shared_bottom.cli.together import end_at_once, together
+from shared_bottom.run.interrupts import Stopped, install, restore
+from shared_bottom.run.processes import INPUT_ERRORS, ProcessError, Processes, exit_code
+from spec.results import DivergenceError
 
 if TYPE_CHECKING:
     from shared_bottom.cli.options import Common
+
+EXPECTED = (*INPUT_ERRORS, DivergenceError, ProcessError)
+"""Errors that are no fault of this program."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,47 +31,74 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     If the input is wrong, a file cannot be read or written, a package is not installed or the memory is exhausted, one
     line is printed on standard error and SystemExit(2) is raised. The exit code is 1 if the loss is not finite, if the
-    end of the run could not be saved, or if standard output cannot be written; 143 after SIGTERM, 130 after Ctrl-C, and
-    141 if nobody reads standard output any more. With --debug among the arguments, the error itself is raised instead.
+    end of the run could not be saved, if another process of the run is gone, or if standard output cannot be written;
+    143 after SIGTERM, 130 after Ctrl-C, and 141 if nobody reads standard output any more. With --debug among the
+    arguments, the error itself is raised instead. Of several processes that were started together, process 0 says what
+    there is to say, and all end with the same code; a command other than fit is process 0's alone.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    with standard_streams():
-        try:
-            with plain_warnings(), stopped_by_signals():
-                from shared_bottom.cli.parsing import parse
+    processes: Processes | None = None
 
-                command = parse(arguments)
-                show_data_warnings()
-                function_of(command)(command)
-        except Stopped as stop:
-            raise SystemExit(128 + stop.number) from None
-        except KeyboardInterrupt:
-            raise SystemExit(128 + signal.SIGINT) from None
-        except (ValueError, OSError, ImportError, MemoryError, ArithmeticError) as error:
-            from spec.results import DivergenceError
+    def speaks() -> bool:
+        return processes.speaks if processes else is_first()
 
-            diverged = isinstance(error, DivergenceError)
-            if "--debug" in arguments or (isinstance(error, ArithmeticError) and not diverged):
-                raise
-            say("error", text_of(error))
-            raise SystemExit(1 if diverged else 2) from None
+    if not is_first() and arguments[:1] != ["fit"]:
+        return
+    try:
+        with standard_streams():
+            try:
+                with plain_warnings(speaks), stopped_by_signals(), together(arguments) as processes:
+                    from shared_bottom.cli.parsing import parse
+
+                    command = parse(arguments)
+                    show_data_warnings()
+                    function_of(command)(command)
+            except (KeyboardInterrupt, Exception) as raised:
+                error = news(raised)
+                if isinstance(error, KeyboardInterrupt):
+                    raise SystemExit(exit_code(error)) from None
+                # Where the processes did not come together, none knows of another one that could say it.
+                says = speaks() or (processes is None and isinstance(error, ProcessError))
+                if "--debug" in arguments or (says and not isinstance(error, EXPECTED)):
+                    raise
+                if says:
+                    say("error", text_of(error))
+                raise SystemExit(exit_code(error)) from None
+    except BaseException as error:
+        if processes and processes.size > 1:
+            end_at_once(exit_code(error))
+        raise
 
 
 def function_of(command: "Common") -> Callable[[Any], None]:
     """The function that runs a command.
 
-    The commands are imported here and not at the top, so that help and usage errors do not wait for the imports.
+    It is imported here and not at the top, so that help and usage errors do not wait for what it imports.
     """
-    from shared_bottom.cli import cache, describe, evaluate, fit, options, predict
+    from shared_bottom.cli import options
 
-    functions: dict[type[options.Common], Callable[[Any], None]] = {
-        options.FitExperiment: fit.fit,
-        options.Evaluate: evaluate.evaluate,
-        options.Predict: predict.predict,
-        options.Describe: describe.describe,
-        options.Cache: cache.cache,
+    names: dict[type[options.Common], str] = {
+        options.FitExperiment: "fit",
+        options.Evaluate: "evaluate",
+        options.Predict: "predict",
+        options.Describe: "describe",
+        options.Cache: "cache",
+        options.Launch: "launch",
     }
-    return functions[type(command)]
+    name = names[type(command)]
+    function: Callable[[Any], None] = getattr(importlib.import_module(f"shared_bottom.cli.{name}"), name)
+    return function
+
+
+def news(raised: KeyboardInterrupt | Exception) -> KeyboardInterrupt | Exception:
+    """What is to be said of an error that ends the command: of a signal after the loss of a process, the loss.
+
+    Whoever started the processes, such as torchrun, sends it to all when one is lost.
+    """
+    error: BaseException | None = raised
+    while isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error if isinstance(error, ProcessError) else raised
 
 
 def text_of(error: Exception) -> str:
@@ -83,23 +118,19 @@ def show_data_warnings() -> None:
 
 
 @contextmanager
-def plain_warnings() -> Iterator[None]:
-    """Within the block, a warning is printed as one line, without the file and the line of code that raised it."""
+def plain_warnings(speaks: Callable[[], bool]) -> Iterator[None]:
+    """Within the block, a warning is printed as one line, without the file and the line of code that raised it.
+
+    speaks: whether this process is the one that prints it.
+    """
 
     def show(message: Warning | str, category: type[Warning], *location: Any, **options: Any) -> None:
-        say("warning", str(message))
+        if speaks():
+            say("warning", str(message))
 
     with warnings.catch_warnings():
         warnings.showwarning = show
         yield
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGTERM or Ctrl-C came. Libraries let a KeyboardInterrupt pass where they may take SystemExit for their own."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 @contextmanager

@@ -43,6 +43,9 @@ class FitFlags(CacheFolder):
     """A folder that is not there yet or is empty; with --resume, that of the run."""
     backend: Annotated[str | None, tyro.conf.arg(metavar="NAME", help=BACKEND_HELP)] = None
     threads: Annotated[int | None, THREADS] = None
+    timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 300.0
+    """Of several processes: how long they wait for each other at the start, and how long one may give no sign of life
+    before it counts as dead."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
@@ -175,3 +178,18 @@ class Cache(CacheFolder):
 
     clear: bool = False
     """Remove them all. A run that uses one goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch(Common):
+    """Run a command in several processes of this machine, which train one network together: `launch -n 2 fit …`.
+
+    Each has as many of the processor's threads as there are cores for it, unless the environment says otherwise
+    (OMP_NUM_THREADS, PJRT_NPROC), and its own GPU if there are any. Process 0 writes and prints. The exit code is the
+    processes'; SIGTERM and Ctrl-C end the run as they do in one process.
+    """
+
+    processes: Annotated[int, tyro.conf.arg(metavar="N", aliases=["-n"])]
+    """How many."""
+    command: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="COMMAND ARGUMENT")]] = ()
+    """What each of them runs: the name of a command and its arguments."""

@@ -17,7 +17,17 @@ import tyro
 from pydantic import ValidationError
 from rich.text import Text
 
-from shared_bottom.cli.options import Cache, Common, Describe, Evaluate, Fit, FitExperiment, FitFlags, Predict
+from shared_bottom.cli.options import (
+    Cache,
+    Common,
+    Describe,
+    Evaluate,
+    Fit,
+    FitExperiment,
+    FitFlags,
+    Launch,
+    Predict,
+)
 from shared_bottom.tables.paths import absolute_name
 from spec.balancing import Balancing
 from spec.table import TableExperiment
@@ -35,8 +45,13 @@ def parse(arguments: Sequence[str]) -> Common:
         "predict": Predict,
         "describe": Describe,
         "cache": Cache,
+        "launch": Launch,
     }
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
+    launched: Sequence[str] = ()
+    if arguments[:1] == ["launch"]:  # what follows the name of a command is that command's
+        length = next((i for i, word in enumerate(arguments) if word in commands and i), len(arguments))
+        arguments, launched = arguments[:length], arguments[length:]
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
     if file is not None:
         missing: Any = tyro.MISSING
@@ -52,6 +67,8 @@ def parse(arguments: Sequence[str]) -> Common:
         prog=PROG,
         description="The Shared-Bottom network: train, evaluate and predict from a table.",
     )
+    if isinstance(command, Launch):
+        return replace(command, command=(*command.command, *launched))
     if type(command) is Fit:  # no argument was an experiment to read
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
@@ -65,12 +82,19 @@ def experiment_file(arguments: Sequence[str]) -> str | None:
     The flags that the file's fields are cannot be known before it is read; none takes the name of such a file as its
     value, unless after "=". Raises ValueError if there are two such arguments.
     """
-    nowhere = FitFlags(out=Path())
-    _, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    _, others = flags_of_fit(arguments)
     files = [text for text in others if text.endswith(".toml") and not text.startswith("-")]
     if len(files) > 1:
         raise ValueError(f"fit: expected one FILE.toml, got {files[0]!r} and {files[1]!r}")
     return files[0] if files else None
+
+
+def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:
+    """The flags among the arguments of `fit` that are no fields of the file, and the other arguments."""
+    flags: FitFlags
+    nowhere = FitFlags(out=Path())
+    flags, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    return flags, others
 
 
 def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:

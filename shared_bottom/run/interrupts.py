@@ -33,6 +33,14 @@ def restore(before: dict[signal.Signals, Any]) -> None:
         signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed by Python
 
 
+class Stopped(KeyboardInterrupt):
+    """SIGTERM or Ctrl-C came. Libraries let a KeyboardInterrupt pass where they may take SystemExit for their own."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
 class Interrupts:
     """Inside the `with`, the first signal is noted; a second one does what it did before.
 

@@ -19,6 +19,8 @@ from spec.validation import one_line
 
 TOLD_BYTES = 512
 """Room for what process 0 tells the others through the engine: where it listens."""
+LONGEST = 1e6
+"""Seconds that are waited at most, which are twelve days: the system and the frameworks do not take any number."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 _current: Processes | None = None
@@ -35,6 +37,7 @@ def joined(backend: SharedBackend, timeout: float, threads: int | None) -> Itera
     if _current is not None:
         yield _current
         return
+    timeout = min(timeout, LONGEST)
     try:
         place = backend.join(timeout, threads)
         processes = Processes() if place.size == 1 else connect(backend, place, timeout)

@@ -1,8 +1,8 @@
 """Tables that are encoded once: a folder of entries, which later runs on the same rows read in place of the files.
 
 An entry is a folder as `shared_bottom.tables.stored` writes it. Its name is its key: see `shared_bottom.tables.key`. It
-is written under another name and then renamed, so that it is whole; of two processes that make the same one, the first
-to end keeps it. Whoever reads an entry has mapped its files, and keeps them if it is removed.
+is written under another name and then renamed, so that it is whole. Of the processes that come for the same one, one
+makes it while the others wait. Whoever reads an entry has mapped its files, and keeps them if it is removed.
 """
 
 import errno
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from shared_bottom.disk import DAMAGE, UNFINISHED, clear_unfinished, remove
-from shared_bottom.lock import LOCK
+from shared_bottom.lock import LOCK, is_still
 from shared_bottom.tables.stored import ENTRY, Entry, Stored, read_stored
 from spec.files import cache_folder, from_json
 from spec.validation import one_line
@@ -104,6 +104,28 @@ def unfinished_entry(folder: Path) -> Iterator[Path]:
             yield path
         finally:
             remove(path)
+
+
+@contextmanager
+def turn(path: Path) -> Iterator[None]:
+    """A block to make the entry `path` in, for which other processes wait; a process that dies in it frees the others.
+
+    It begins once no other is in it. Those that waited for one that came to its end go on together, because what it
+    made is there, or could not be kept, and then none need wait for the next.
+
+    Inside `unfinished_entry`, so that none clears the lock away. Raises OSError if it cannot be made.
+    """
+    lock = path.with_name(f"{UNFINISHED}{path.name}{LOCK}")
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not is_still(lock, os.fstat(file.fileno())):  # who had it has removed it, at its end
+            fcntl.flock(file, fcntl.LOCK_UN)
+            yield
+            return
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _lock_with_others(lock: IO[str]) -> None:

@@ -14,6 +14,7 @@ from shared_bottom.tables.cache import (
     keep,
     limit_bytes,
     look_up,
+    turn,
     unfinished_entry,
 )
 from shared_bottom.tables.columns import FittedColumns
@@ -24,7 +25,7 @@ from shared_bottom.tables.key import FileState, key_of, state_of
 from shared_bottom.tables.rows import check_some, divided, stream_rows
 from shared_bottom.tables.sources import Source
 from shared_bottom.tables.spool import Spool
-from shared_bottom.tables.stored import Part, StoredRows
+from shared_bottom.tables.stored import Part, Stored, StoredRows
 from shared_bottom.tables.tally import Tally, warn, with_validation
 from spec.data import Dataset
 from spec.table import TableExperiment
@@ -112,22 +113,17 @@ def read_cached(
     limit, states = limit_bytes(), _states(source, aside)
     path = folder / key_of(experiment, states, given)
     if (kept := look_up(path)) is not None:
-        warn(kept.entry.warnings)
-        outputs = [task.outputs for task in kept.columns.tasks]
-        columns = replace(  # what does not decide how the rows are encoded may have changed
-            kept.columns,
-            data=experiment.data,
-            seed=experiment.train.seed,
-            tasks=tuple(replace(task, outputs=n) for task, n in zip(experiment.model.tasks, outputs, strict=True)),
-        )
-        return columns, kept.parts["training"], kept.parts.get("validation")
+        return _read(experiment, kept)
     with ExitStack() as stack:
         try:
             unfinished = stack.enter_context(unfinished_entry(folder))
+            stack.enter_context(turn(path))
         except OSError as error:
             message = f"cache of tables {folder}: {error.strerror}; the rows are read into memory"
             warnings.warn(message, RowCacheWarning, stacklevel=3)
             return encode_table(experiment, source, aside, given)[:3]
+        if (kept := look_up(path)) is not None:  # another process has made it meanwhile
+            return _read(experiment, kept)
         with _errors_name(folder), StoredRows(unfinished) as stored:
             encoded = encode_table(experiment, source, aside, given, stored.part)
             tables = [os.fsencode(name).decode("utf-8", "replace") for files in states for name, *_ in files]
@@ -138,6 +134,19 @@ def read_cached(
             message = f"cache of tables: {source.name}: changed while it was read; the encoded rows are not kept"
             warnings.warn(message, RowCacheWarning, stacklevel=3)
     return encoded[:3]
+
+
+def _read(experiment: TableExperiment, kept: Stored) -> tuple[FittedColumns, Dataset, Dataset | None]:
+    """An entry as `read_cached` returns it. What does not decide how rows are encoded is that of the experiment."""
+    warn(kept.entry.warnings)
+    outputs = [task.outputs for task in kept.columns.tasks]
+    columns = replace(
+        kept.columns,
+        data=experiment.data,
+        seed=experiment.train.seed,
+        tasks=tuple(replace(task, outputs=n) for task, n in zip(experiment.model.tasks, outputs, strict=True)),
+    )
+    return columns, kept.parts["training"], kept.parts.get("validation")
 
 
 def text_columns(experiment: TableExperiment) -> set[str]:

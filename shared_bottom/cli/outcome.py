@@ -1,0 +1,181 @@
+"""What comes of the command fit: the files of the run's folder, and what is printed. Process 0 alone does it."""
+
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from shared_bottom.checkpoint.files import checkpoint_path
+from shared_bottom.cli.options import FitExperiment
+from shared_bottom.cli.parsing import read
+from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
+from shared_bottom.disk import keeping, write_whole
+from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, write_given, write_trained
+from shared_bottom.predictions import evaluation_in_column_units, in_column_units
+from shared_bottom.reports import write_events, write_report
+from shared_bottom.run.metrics import predicted
+from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.summary import HEADER, cells
+from shared_bottom.trained import Trained
+from spec.backend import Backend
+from spec.data import Dataset
+from spec.files import to_toml
+from spec.model import ModelSpec
+from spec.params import Params, parameter_count
+from spec.results import DivergenceError, Fitted, History
+from spec.validation import one_line
+
+MOST = 1_000_000
+"""The most training rows that are evaluated when there are no validation rows, and the most rows of a report. The AUC
+and the plots need these rows' labels and predictions in memory at once."""
+
+
+class Outcome:
+    """What comes of one run: `begin` before it trains, then `end` or `diverged`, and at last `say`."""
+
+    def __init__(
+        self,
+        options: FitExperiment,
+        backend: Backend,
+        columns: FittedColumns,
+        model: ModelSpec,
+        training: Dataset,
+        validation: Dataset | None,
+    ) -> None:
+        self._options, self._backend, self._columns, self._model = options, backend, columns, model
+        self._evaluated, self._evaluated_on = (
+            (validation, "validation rows") if validation else spaced(training, "training rows")
+        )
+        self._reported, self._reported_on = spaced(self._evaluated, self._evaluated_on)
+        self._predictions: Params = {}
+        """Of the rows that are reported; none before the network is trained."""
+        self._facts = {
+            "Experiment": str(options.file),
+            "Backend": backend.name,
+            "Training rows": f"{training.rows:,}",
+            "Validation rows": f"{validation.rows if validation else 0:,}",
+        }
+        labels = [columns.data.labels[task] for task in columns.labels]
+        if any(label.transform != "none" or label.standardised for label in labels):
+            self._facts["Units"] = f"the columns' for the {self._evaluated_on}; the network's for the epochs"
+
+    def begin(self, given: Mapping[str, Sequence[str]]) -> None:
+        """Write what the run begins with, and print what is in the columns.
+
+        given: the values of given embeddings, by the name of the embedding table, if they are not written yet.
+        """
+        out, experiment = self._options.out, self._options.experiment
+        if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
+            epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
+            if epochs < epochs_at_start:  # most likely the flags of the first start were left out
+                message = f"train.epochs: {epochs} now, {epochs_at_start} when the run began"
+                warnings.warn(message, UserWarning, stacklevel=2)
+        else:
+            self._write_experiment()
+        if given:
+            write_given(out, given)
+        if not self._options.quiet:
+            with suppress(OutputError):  # where nobody reads, the run is not lost, and its end says so
+                print_columns(self._columns.summary)
+
+    def diverged(self, error: DivergenceError) -> None:
+        """Write the report of the run up to the step whose loss is not finite."""
+        try:
+            self._report(error.history)
+        except OSError as failure:  # the divergence is the news
+            warnings.warn(f"the report was not written: {one_line(failure)}", UserWarning, stacklevel=2)
+
+    def end(self, fitted: Fitted) -> None:
+        """Write the trained network and the report of the run. Raises OSError, which says what is kept."""
+        out, options = self._options.out, self._options
+        trained = Trained(columns=self._columns, model=self._model, params=fitted.params)
+        save_model(out, trained, self._end_of(fitted))
+        with keeping(f"the trained model is kept: {out / MODEL}"):
+            self._write_experiment()
+            device, threads = options.experiment.train.device, options.threads
+            self._predictions = self._backend.predict(
+                self._model, fitted.params, self._reported, device=device, threads=threads
+            )
+            self._report(fitted.history)
+
+    def say(self, fitted: Fitted) -> None:
+        """Print a summary. Raises SystemExit(1), and says so, if the checkpoint of the run's end could not be saved."""
+        options, end = self._options, self._end_of(fitted)
+        if not options.quiet:
+            print()  # after the lines of progress
+            rows = self._facts | of_history(self._model, fitted.history)
+            print_table("", ["Run", str(options.out)], rows.items(), texts=2)
+            pieces: Iterable[tuple[Dataset, Params]] = [(self._reported, self._predictions)]
+            if self._reported is not self._evaluated:
+                device, threads = options.experiment.train.device, options.threads
+                pieces = predicted(self._backend, self._model, fitted.params, self._evaluated, device, threads)
+            metrics = evaluation_in_column_units(self._columns, self._model, pieces).metrics()
+            print_metrics(f"{self._evaluated_on}, in the columns' own units", metrics)
+            print(f"report: {options.out / 'report.html'}")
+        if not end.exists():
+            expected = "expected the checkpoint of the run's end, which could not be saved; the rest is complete"
+            say("error", f"{end}: {expected}")
+            raise SystemExit(1)
+
+    def _write_experiment(self) -> None:
+        write_whole(self._options.out / EXPERIMENT, to_toml(self._options.experiment).encode())
+
+    def _end_of(self, fitted: Fitted) -> Path:
+        return checkpoint_path(self._options.out / CHECKPOINTS, len(fitted.history.step_loss))
+
+    def _report(self, history: History) -> None:
+        columns, reported, predictions = self._columns, self._reported, self._predictions
+        write_report(
+            self._options.out,
+            title=self._options.file.stem,
+            model=self._model,
+            train=self._options.experiment.train,
+            history=history,
+            labels=in_column_units(columns, reported.labels) if predictions else {},
+            predictions=in_column_units(columns, predictions),
+            sample_weight=reported.sample_weight if predictions else None,
+            task_weight=reported.task_weight if predictions else None,
+            classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
+            evaluated_on=self._reported_on,
+            extra=self._facts,
+            columns=[HEADER, *map(cells, columns.summary)],
+        )
+        if self._options.tensorboard:
+            write_events(self._options.out, history)
+
+
+def spaced(rows: Dataset, called: str) -> tuple[Dataset, str]:
+    """Rows, or as many of them as are looked at, from the first to the last; and what they are called."""
+    every = -(-rows.rows // MOST)
+    return (rows, called) if every == 1 else (rows.take(slice(None, None, every)), f"{called}, one in {every}")
+
+
+def save_model(out: Path, trained: Trained, end: Path) -> None:
+    """Write the trained network into the folder of the run; if that fails, see to it that it is not lost.
+
+    end: the checkpoint of the run's end. If it was saved, the network can be written later, by resuming.
+
+    Raises OSError, whose message says where the network is.
+    """
+    try:
+        write_trained(out, trained)
+    except OSError as error:
+        kept = f"the end of the run is kept, and --resume writes the model: {end}"
+        if not end.exists():
+            elsewhere = Path(tempfile.mkdtemp(prefix="trained-"))
+            with keeping(f"{out / MODEL} could not be written either: {error.strerror}"):
+                write_trained(elsewhere, trained)
+            kept = f"the trained model is kept: {elsewhere / MODEL}"
+        with keeping(kept):
+            raise error
+
+
+def of_history(model: ModelSpec, history: History) -> dict[str, str]:
+    """The size of the network, how it was executed and the number of epochs, for the printed summary."""
+    best_epoch = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
+    return {
+        "Parameters": f"{parameter_count(model):,}",
+        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}",
+        "Epochs": f"{len(history.epochs)}{best_epoch}",
+    }

@@ -1,0 +1,48 @@
+"""Who is who among processes that were started together, as the environment says."""
+
+import pytest
+
+from backends.engines import ENGINES, JAX_DISTRIBUTED, TORCHRUN, is_first, place_of, started
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    for engine in ENGINES:
+        for name in (*engine.counts, engine.rank):
+            monkeypatch.delenv(name, raising=False)
+
+
+def set_all(monkeypatch, variables):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_without_variables_a_process_is_alone():
+    assert [started(engine) for engine in ENGINES] == [1, 1]
+    assert is_first()
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_our_own_variables_are_understood_by_every_engine(monkeypatch, rank):
+    set_all(monkeypatch, place_of(rank, 3, "127.0.0.1:4000"))
+    assert [started(engine) for engine in ENGINES] == [3, 3]
+    assert is_first() == (rank == 0)
+
+
+@pytest.mark.parametrize("name", JAX_DISTRIBUTED.counts)
+def test_a_cluster_says_how_many_processes_jax_has(monkeypatch, name):
+    monkeypatch.setenv(name, "4")
+    assert (started(JAX_DISTRIBUTED), started(TORCHRUN)) == (4, 1)
+
+
+def test_one_of_one_is_the_first(monkeypatch):
+    set_all(monkeypatch, {"WORLD_SIZE": "1", "RANK": "0", "JAX_NUM_PROCESSES": "1"})
+    assert is_first()
+
+
+@pytest.mark.parametrize("text", ["two", "-1", "2.0", ""])
+def test_what_is_no_number_is_refused_by_name(monkeypatch, text):
+    monkeypatch.setenv("WORLD_SIZE", text)
+    assert is_first()
+    with pytest.raises(ValueError, match="^WORLD_SIZE: expected a number, as a variable of the environment, got "):
+        started(TORCHRUN)

@@ -1,0 +1,92 @@
+"""fit in several processes of which one fails, dies or is stopped: the others end, and say it in one line."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.helpers.checkpoints import steps_saved
+from tests.helpers.cli import contents, run, write_experiment
+from tests.helpers.launched import ended, flags, together, wait_for_checkpoint
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return write_experiment(tmp_path_factory.mktemp("data"))
+
+
+def test_what_all_see_is_said_once(file, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch")]
+    with together(arguments, arguments) as processes:
+        first, other = map(ended, processes)
+    expected = f"error: --out: expected a new or an empty folder, or --resume, got {str(tmp_path / 'run')!r}\n"
+    assert first == (2, "", expected)
+    assert other == (2, "", "")
+
+
+@pytest.mark.parametrize(
+    ("backend", "wrong", "message"),
+    [
+        ("jax", ["--data.train", "nowhere.csv"], "nowhere.csv"),
+        ("torch", ["--train.epochs", "soon"], "--train.epochs: invalid literal for int() with base 10: 'soon'"),
+    ],
+)
+def test_what_one_alone_sees_is_said_by_process_0(file, tmp_path, backend, wrong, message):
+    pytest.importorskip(backend)
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags(backend), "--quiet"]
+    with together(arguments, [*arguments, *wrong]) as processes:
+        pid = processes[1].pid
+        first, other = map(ended, processes)
+    assert (first.code, first.out) == (2, "")
+    assert first.err.count("\n") == 1
+    assert first.err.startswith("error: process 1 (")
+    assert f"pid {pid}): " in first.err
+    assert message in first.err
+    assert other == (2, "", "")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite(file, tmp_path):
+    diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax", *diverging), "--quiet"]
+    with together(arguments, arguments) as processes:
+        first, other = map(ended, processes)
+    assert (first.code, first.out, first.err.count("\n")) == (1, "", 1)
+    assert first.err.startswith("error: loss: expected finite values, got nan of task")
+    assert other == (1, "", "")
+    assert "report.html" in contents(tmp_path / "run")
+
+
+@pytest.mark.filterwarnings("ignore:train.epochs:UserWarning")  # fewer than the run had when it began
+@pytest.mark.parametrize(
+    ("backend", "number", "how", "said", "most"),
+    [
+        ("jax", 0, signal.SIGKILL, "has died", 15),
+        ("torch", 1, signal.SIGKILL, "has died", 15),
+        ("jax", 1, signal.SIGSTOP, "gave no sign of life for 8 s", 8 + 15),
+    ],
+)
+def test_one_that_is_gone(file, tmp_path, backend, number, how, said, most):
+    pytest.importorskip(backend)
+    out, endless = tmp_path / "run", ("--train.epochs", "100000", "--quiet", "--timeout", "8")
+    arguments = ["fit", file, "--out", out, *flags(backend, *endless)]
+    with together(arguments, arguments) as processes:
+        wait_for_checkpoint(out, processes)
+        os.kill(processes[number].pid, how)
+        began = time.monotonic()
+        left = ended(processes[1 - number])
+        seconds = time.monotonic() - began
+    assert (left.code, left.out) == (1, "")
+    assert left.err.startswith(f"error: process {number} (")
+    assert left.err.endswith(f"pid {processes[number].pid}) {said}\n")
+    assert left.err.count("\n") == 1
+    assert seconds < most
+    last = steps_saved(out / "checkpoints")[-1]
+    if how == signal.SIGKILL and number == 0:
+        epochs = str(last // 5 + 1)  # of five steps
+        run("fit", file, "--out", out, "--resume", *flags(backend, "--train.epochs", epochs), "--quiet")
+        assert steps_saved(out / "checkpoints")[-1] == last + 5
