@@ -7,7 +7,6 @@ the framework, so that tests share one.
 import os
 import pickle
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,38 +15,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from backends.engines import free_address, place_of, threads_of
+
 ROOT = Path(__file__).parents[2]
 WORK = "work"
 """The file of a function and its arguments."""
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def environment(rank: int, size: int, port: int, devices: int = 1) -> dict[str, str]:
-    """What tells both frameworks that a process is one of several; it computes with one thread.
+def environment(rank: int, size: int, address: str, devices: int) -> dict[str, str]:
+    """That of one of several processes, which computes with one thread.
 
     devices: how many a process of JAX sees; more than one only if it is alone.
     """
-    values = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-        "RANK": rank,
-        "LOCAL_RANK": rank,
-        "WORLD_SIZE": size,
-        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
-        "JAX_PROCESS_ID": rank,
-        "JAX_NUM_PROCESSES": size,
-        "OMP_NUM_THREADS": 1,
-        "PJRT_NPROC": 1,
-        "PYTHONPATH": ROOT,
-    }
+    values = place_of(rank, size, address) | threads_of(1) | {"PYTHONPATH": str(ROOT)}
     if devices > 1:
         values["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
-    return os.environ | {name: str(value) for name, value in values.items()}
+    return os.environ | values
 
 
 def together(
@@ -59,7 +42,7 @@ def together(
     error or has not ended within so many seconds. None is left behind.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder, port, deadline = Path(name), free_port(), time.monotonic() + seconds
+        folder, address, deadline = Path(name), free_address(), time.monotonic() + seconds
         (folder / WORK).write_bytes(pickle.dumps((function, arguments)))
         started: list[subprocess.Popen[bytes]] = []
         try:
@@ -68,7 +51,7 @@ def together(
                     started.append(
                         subprocess.Popen(
                             [sys.executable, "-m", __name__, name],
-                            env=environment(rank, size, port, devices),
+                            env=environment(rank, size, address, devices),
                             cwd=ROOT,
                             stdout=output,
                             stderr=subprocess.STDOUT,
