@@ -46,9 +46,7 @@ LAZY = (QUERY, PLACE, TITLE)
 """Lists of ids. Two share a table that is lazily updated, and one looks up a frozen one."""
 TRAIN = TrainSpec(batch_size=7, epochs=28, seed=3, precision="float64", device="cpu")
 ROWS = 74
-"""Ten batches of 7 rows an epoch, of which two processes have 4 and 3, and one of 4, of which one has none: 308 steps.
-"""
-
+"""An epoch has ten batches of 7 rows, 4 and 3 of two processes, and one of 4, of which one has none. 308 steps."""
 
 QUICKEST = {"torch": "eager", "jax": "epoch"}
 """The execution of each backend that ends such a run first."""
