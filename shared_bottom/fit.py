@@ -31,6 +31,13 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
         if request.checkpoint is None and processes.size == 1:
             return run_loop(plan, Saver())
         run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
-        besides = {"backend": backend.name, "device": plan.device, **versions_of(backend.libraries)}
+        besides = {
+            "backend": backend.name,
+            "device": plan.device,
+            "checkpoint": "none" if request.checkpoint is None else "a folder",
+            "save_every": request.save_every,
+            "resume": request.resume,
+            **versions_of(backend.libraries),
+        }
         check_alike(processes, lambda: facts(run) | besides, "at the beginning", code=2)
         return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run))

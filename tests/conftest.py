@@ -29,6 +29,11 @@ def pytest_configure(config):
 
 SLOW = (
     "test_parity_executions",
+    "test_parity_processes",
+    "test_parity_processes_faults",
+    "test_resume_processes",
+    "test_parity_processes_census",
+    "test_processes_differ",
     "test_bench",
     "test_docs",
     "test_parity_compiled",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
-from shared_bottom.tables import cache as tables_cache
+from shared_bottom.tables import turns
 from shared_bottom.tables.cache import entries
 from tests.helpers.cli import EXPERIMENT, changed, contents, error, fit, run, without_plots, write_experiment
 from tests.helpers.row_cache import no_reading, of_another_user
@@ -135,7 +135,7 @@ def test_it_removes_nothing_else(tmp_path, capsys):
 
 
 def test_nothing_is_removed_while_another_process_has_the_folder_for_itself(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(tables_cache, "WAIT", 0.1)
+    monkeypatch.setattr(turns, "WAIT", 0.1)
     (tmp_path / ("0" * 64)).mkdir()
     with (tmp_path / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -151,7 +151,7 @@ def test_the_middle_of_a_long_line_is_left_out(capsys):
 
 
 def test_warnings_are_cut_and_written_out_as_errors_are(capsys):
-    with cli.plain_warnings():
+    with cli.plain_warnings(lambda: True):
         warnings.simplefilter("always")
         warnings.warn(f"{ESCAPES} {'x' * 3_000_000} end", UserWarning, stacklevel=1)
     said = capsys.readouterr().err

@@ -17,7 +17,7 @@ from tests.helpers.cli import error, run, table, write
 ROOT = Path(__file__).parents[1]
 
 USAGE = {
-    (): "Expected one of {fit, evaluate, predict, describe, cache}",
+    (): "Expected one of {fit, evaluate, predict, describe, cache, launch}",
     ("train",): "Unrecognized options: train",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
@@ -53,6 +53,8 @@ USAGE = {
     ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
     ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
+    ("fit", "FILE", "--out", "run", "--timeout", "0"): "timeout: expected a number of seconds above 0, got 0.0",
+    ("fit", "FILE", "--out", "run", "--timeout", "inf"): "timeout: expected a number of seconds above 0, got inf",
     ("evaluate",): "Missing from python -m shared_bottom evaluate: DIR",
     ("evaluate", "none"): "none: expected a folder that fit has completed, found no model in it",
     ("evaluate", "none", "--json", "none/metrics.json"): "--json: expected a file in a folder that can be written",

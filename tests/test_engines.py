@@ -44,5 +44,5 @@ def test_one_of_one_is_the_first(monkeypatch):
 def test_what_is_no_number_is_refused_by_name(monkeypatch, text):
     monkeypatch.setenv("WORLD_SIZE", text)
     assert is_first()
-    with pytest.raises(ValueError, match="^WORLD_SIZE: expected a number, as a variable of the environment, got "):
+    with pytest.raises(ValueError, match=r"^WORLD_SIZE: expected a number, as a variable of the environment, got "):
         started(TORCHRUN)

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from shared_bottom.cli import launch
-from tests.helpers.cli import error
+from tests.helpers.cli import error, run
+from tests.helpers.launched import ended, started
 
 SLEEPS = "import time; time.sleep(60)"
 COUNTS = """
@@ -120,3 +121,24 @@ def test_one_that_cannot_end_is_killed_once_another_has_failed(start, capsys):
     assert time.monotonic() - began < 10
     assert children[0].returncode == -signal.SIGKILL
     assert capsys.readouterr().err == "error: process 0: killed, 0.5 s after another one had failed\n"
+
+
+@pytest.mark.parametrize(("rank", "count"), [("RANK", "WORLD_SIZE"), ("JAX_PROCESS_ID", "JAX_NUM_PROCESSES")])
+def test_a_command_that_does_not_train_is_run_by_process_0_alone(file, monkeypatch, capsys, rank, count):
+    monkeypatch.setenv(count, "2")
+    monkeypatch.setenv(rank, "0")
+    run("describe", file)
+    assert "click" in capsys.readouterr().out
+    monkeypatch.setenv(rank, "1")
+    run("describe", file)
+    run("describe", "none.toml")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_one_process_may_be_launched(file):
+    commands = [["shared_bottom", *launched, "describe", file] for launched in ([], ["launch", "-n", "1"])]
+    with started(*commands) as processes:
+        alone, launched = map(ended, processes)
+    assert alone.code == 0
+    assert launched == alone

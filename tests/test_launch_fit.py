@@ -60,7 +60,7 @@ def test_it_is_the_run_of_one_process_and_printed_once(file, tmp_path, capsys, b
     np.testing.assert_allclose(losses(tmp_path / "two"), losses(tmp_path / "one"), rtol=1e-12)
 
 
-@pytest.mark.parametrize(("backend", "to"), [("jax", "launch"), ("jax", "process 1"), ("torch", "torchrun")])
+@pytest.mark.parametrize(("backend", "to"), [("jax", "process 1"), ("torch", "torchrun")])
 def test_sigterm_stops_all_after_the_same_step(file, tmp_path, backend, to):
     out = tmp_path / "run"
     with started(starting(backend, "fit", file, "--out", out, *flags(backend, *LONG))) as (process,):
@@ -76,7 +76,7 @@ def test_sigterm_stops_all_after_the_same_step(file, tmp_path, backend, to):
     assert [line.partition("; ")[0] for line in stopped] == [f"SIGTERM: stopped after step {last}, saved"]
     if backend == "jax":
         assert code == 143
-        assert len(err.splitlines()) == (2 if to == "launch" else 1)
+        assert len(err.splitlines()) == 1
 
 
 def test_ctrl_c_and_again_by_the_launcher(file, tmp_path):

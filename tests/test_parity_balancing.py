@@ -99,6 +99,22 @@ def test_gradnorm_stops_at_its_floor_as_the_plain_version_does(name):
     assert 0 < factors[1:].min() <= GRADNORM_FLOOR  # which is before they are scaled to that sum
 
 
+@each_backend
+def test_gradnorm_moves_no_factor_where_one_task_alone_has_a_label(name):
+    """Its norm is then the mean, whatever a compiler rounds."""
+    present = [np.arange(DATA.rows) % 3 == place for place in range(3)]
+    span, click, region = DATA.labels["span"], DATA.labels["click"], DATA.labels["region"]
+    labels = {
+        "span": np.where(present[0][:, None], span, np.nan),
+        "click": np.where(present[1], click, np.nan),
+        "region": np.where(present[2], region, -1),
+    }
+    train = replace(TRAIN, batch_size=1, epochs=5, balancing=GradNorm())
+    fitted = fit(name, THREE, train, replace(DATA, labels=labels))
+    for task in THREE.tasks:
+        np.testing.assert_array_equal(fitted.history.task_weight[task.name], task.weight)
+
+
 @rules
 @each_backend
 def test_float32_begins_as_float64_does_in_one_process(name, rule):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from multiprocessing import Pipe
 import pytest
 
 from shared_bottom.run.alike import check_alike
+from shared_bottom.run.interrupts import Stopped
 from shared_bottom.run.processes import Connected, ProcessError, Processes
 from spec import DivergenceError
 
@@ -82,7 +84,8 @@ def test_no_process_ends_before_another_one_that_still_works():
         (ValueError("data.train: expected a file"), "data.train: expected a file", 2),
         (FileNotFoundError(2, "No such file", "rows.csv"), "rows.csv: No such file", 2),
         (RuntimeError("out of luck"), "out of luck", 1),
-        (KeyboardInterrupt(), "stopped by KeyboardInterrupt", 1),
+        (KeyboardInterrupt(), "stopped by KeyboardInterrupt", 130),
+        (Stopped(signal.SIGTERM), "stopped by SIGTERM", 143),
     ],
 )
 @pytest.mark.parametrize("failing", [0, 1])

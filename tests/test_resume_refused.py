@@ -151,6 +151,10 @@ def test_a_folder_with_a_run_in_it_is_not_overwritten(backend, base, saved):
         ),
         *(({"checkpoint": "run", "keep": v}, rf"keep: expected an integer.* got {v!r}") for v in (0, None, 1.5)),
         ({"checkpoint": "run", "resume": "yes"}, "resume: expected True or False, got 'yes'"),
+        *(
+            ({"timeout": value}, f"timeout: expected a number of seconds above 0, got {value!r}")
+            for value in (0, -1.0, float("nan"), float("inf"), True, "3", None)
+        ),
         ({"checkpoint": 3}, "checkpoint: expected the path of a folder, got 3"),
         ({"checkpoint": __file__}, "checkpoint: expected a folder to write in, got '.*refused.py': File exists"),
     ],

@@ -8,9 +8,10 @@ import stat
 
 import pytest
 
-from shared_bottom.tables import cache, encoded, stored
-from shared_bottom.tables.cache import RowCacheWarning, entries, unfinished_entry
+from shared_bottom.tables import cache, encoded, stored, turns
+from shared_bottom.tables.cache import RowCacheWarning, entries
 from shared_bottom.tables.training import read_table
+from shared_bottom.tables.turns import unfinished_entry
 from tests.helpers import row_cache as shared
 from tests.helpers.builders import rejection
 from tests.helpers.cli import contents
@@ -185,7 +186,7 @@ def test_where_nothing_can_be_made_the_rows_are_in_memory(small, tmp_path, folde
 
 def test_where_another_process_has_the_folder_for_itself_the_rows_are_in_memory(small, tmp_path, folder, monkeypatch):
     """As a run has the folder that it writes. The wait has an end."""
-    monkeypatch.setattr(cache, "WAIT", 0.1)
+    monkeypatch.setattr(turns, "WAIT", 0.1)
     folder.mkdir()
     with (folder / ".lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

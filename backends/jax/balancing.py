@@ -83,7 +83,8 @@ def gradnorm(
     slope = counts * weights * jnp.linalg.norm(gradients[:, network.layout.last_shared_kernel], axis=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
-    factor = balance["factor"] - balancing.learning_rate * jnp.sign(norm - target) * slope
+    apart = jnp.sign(norm - target) * (tasks > 1)  # of one task alone, only rounding sets them apart
+    factor = balance["factor"] - balancing.learning_rate * apart * slope
     factor = jnp.maximum(factor, GRADNORM_FLOOR)
     factor = factor * (len(factor) / factor.sum())
     total = (factors @ losses).reshape(1)

@@ -86,7 +86,8 @@ def gradnorm(
     slope = counts * weights * torch.linalg.vector_norm(gradients[:, network.layout.last_shared_kernel], dim=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
-    factor = balance["factor"] - balancing.learning_rate * torch.sign(norm - target) * slope
+    apart = torch.sign(norm - target) * (tasks > 1)  # of one task alone, only rounding sets them apart
+    factor = balance["factor"] - balancing.learning_rate * apart * slope
     factor = factor.clamp(min=GRADNORM_FLOOR)
     factor = factor * (len(factor) / factor.sum())
     total = (factors @ losses).reshape(1)

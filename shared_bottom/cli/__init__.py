@@ -1,4 +1,4 @@
-"""The command line, with the commands fit, evaluate, predict, describe and cache."""
+"""The command line, with the commands fit, evaluate, predict, describe, cache and launch."""
 
 import importlib
 import signal

@@ -14,8 +14,6 @@ from shared_bottom.tables.cache import (
     keep,
     limit_bytes,
     look_up,
-    turn,
-    unfinished_entry,
 )
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
@@ -27,6 +25,7 @@ from shared_bottom.tables.sources import Source
 from shared_bottom.tables.spool import Spool
 from shared_bottom.tables.stored import Part, Stored, StoredRows
 from shared_bottom.tables.tally import Tally, warn, with_validation
+from shared_bottom.tables.turns import turn, unfinished_entry
 from spec.data import Dataset
 from spec.table import TableExperiment
 
