@@ -32,8 +32,8 @@ CASES = ("tutorial", "census", "wide", "tasks", "batch", "vocabulary", "rows")
 LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {
     "python -m bench --backend jax",
     "python -m bench --backend all --case census --processes 1,2",
-    "python -m bench --backend all --case tutorial --processes 1,2",
-    "python -m bench --backend jax --case batch --execution epoch --processes 1,2",
+    "python -m bench --backend jax --case census --execution epoch --processes 1,2",
+    "python -m bench --backend jax --case tutorial --processes 1,2 --repetitions 3",
     "python -m bench --backend all --case tutorial --cold",
     "python -m bench --backend all --case census --data-dir census-income",
     "python -m bench --backend all --case census --data-dir census-income --cold --execution epoch",
