@@ -20,10 +20,10 @@ from spec.results import Fitted
 
 def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
     """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained."""
-    check_options(request.checkpoint, request.save_every, request.keep, request.resume)
     check_timeout(request.timeout)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(backend, request.timeout, request.threads))
+        check_options(request.checkpoint, request.save_every, request.keep, request.resume)
         plan = make_plan(backend, request, processes)
         folder = None
         if request.checkpoint is not None and processes.is_first:

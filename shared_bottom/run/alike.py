@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 
 from shared_bottom.run.processes import ProcessError, Processes
 
+SHOWN = 5
+"""Differences that an error names at most: where one array is another, soon all are."""
+
 
 def check_alike(processes: Processes, facts: Callable[[], Mapping[str, object]], when: str, code: int = 1) -> None:
     """Raises ProcessError, which names each fact that is not the same in all processes, and in which it is otherwise.
@@ -21,4 +24,5 @@ def check_alike(processes: Processes, facts: Callable[[], Mapping[str, object]],
         if first.get(name, "nothing") != other.get(name, "nothing")
     ]
     if differ:
-        raise ProcessError(f"expected the same in all processes {when}, got {'; '.join(differ)}", code)
+        more = [f"and {len(differ) - SHOWN} more"] if len(differ) > SHOWN else []
+        raise ProcessError(f"expected the same in all processes {when}, got {'; '.join(differ[:SHOWN] + more)}", code)

@@ -147,10 +147,10 @@ class Record:
         )
 
     def fingerprints(self) -> dict[str, str]:
-        """The SHA-256 of each array that a step changes, by name."""
+        """The beginning of the SHA-256 of each array that a step changes, by name."""
         groups = {"params": self.params(copy=False), **slots_of(self._trainer, self._layout, copy=False)}
         return {
-            f"{group}.{name}": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+            f"{group}.{name}": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:16]
             for group, arrays in (groups | {"balance": self.balance()}).items()
             for name, array in arrays.items()
         }
