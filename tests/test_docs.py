@@ -1,6 +1,7 @@
 """Every command and every block of code in README and docs runs, on a copy of the project.
 
-What would take minutes runs shortened, which SHORTENED says of each command: fewer seeds, steps, repetitions.
+What would take minutes runs shortened, which SHORTENED says of each command: fewer seeds, steps, repetitions. What needs
+other machines stands in blocks of `bash`, and is not run.
 """
 
 import functools
@@ -24,6 +25,10 @@ QUICK = ("--train.epochs", "1")
 SHORTENED: dict[str, tuple[str, ...]] = {
     "python -m bench.sharing examples/clicks.toml --backend jax --seeds 3": ("--seeds", "1", "--gradient-rows", "64"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
+    "python -m shared_bottom launch -n 2 fit examples/clicks.toml --backend jax --out runs/two": QUICK,
+    "torchrun --nproc-per-node 2 -m shared_bottom fit examples/clicks.toml --backend torch --out runs/torchrun": QUICK,
+    "env XLA_FLAGS=--xla_force_host_platform_device_count=4 "
+    "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/four": QUICK,
 }
 """By command, what is put behind it."""
 ELSEWHERE = {f"make {goal}": f"make -n {goal}" for goal in ("bench", "quick", "test", "lint", "setup")}
@@ -32,8 +37,8 @@ CASES = ("tutorial", "census", "wide", "tasks", "batch", "vocabulary", "rows")
 LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {
     "python -m bench --backend jax",
     "python -m bench --backend all --case census --processes 1,2",
-    "python -m bench --backend jax --case census --execution epoch --processes 1,2",
-    "python -m bench --backend jax --case tutorial --processes 1,2 --repetitions 3",
+    "python -m bench --backend all --case tutorial --processes 1,2",
+    "python -m bench --backend all --case batch --execution epoch --processes 1,2",
     "python -m bench --backend all --case tutorial --cold",
     "python -m bench --backend all --case census --data-dir census-income",
     "python -m bench --backend all --case census --data-dir census-income --cold --execution epoch",
