@@ -1,7 +1,7 @@
 """Every command and every block of code in README and docs runs, on a copy of the project.
 
-What would take minutes runs shortened, which SHORTENED says of each command: fewer seeds, steps, repetitions. What needs
-other machines stands in blocks of `bash`, and is not run.
+What would take minutes runs shortened, which SHORTENED says of each command: fewer seeds, steps, repetitions. What
+needs other machines stands in blocks of `bash`, and is not run.
 """
 
 import functools
