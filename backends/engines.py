@@ -12,20 +12,24 @@ class Engine(NamedTuple):
     """The variables that say a process's place."""
 
     counts: tuple[str, ...]
-    """How many were started together: whichever is there."""
+    """How many were started together: the first that is there."""
     rank: str
     """Its number."""
 
 
 TORCHRUN = Engine(("WORLD_SIZE",), "RANK")
 JAX_DISTRIBUTED = Engine(("JAX_NUM_PROCESSES", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"), "JAX_PROCESS_ID")
-"""jax.distributed itself reads the place of a process from Slurm and Open MPI; ours come first."""
+"""jax.distributed itself reads the place of a process from Slurm and Open MPI. Ours come first: 1 says that tasks which
+these have started train alone."""
 ENGINES = (TORCHRUN, JAX_DISTRIBUTED)
 
 
 def started(engine: Engine) -> int:
-    """How many processes were started together, by this engine's variables. Raises ValueError if one is no number."""
-    return max(number(name) or 1 for name in engine.counts)
+    """How many processes were started together: what the first variable says that is there; 1 if none is.
+
+    Raises ValueError if it is no number.
+    """
+    return next((count for name in engine.counts if (count := number(name)) is not None), 1)
 
 
 def is_first() -> bool:

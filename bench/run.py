@@ -73,7 +73,8 @@ def say(text: str) -> None:
 def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Plan:
     """What a backend's process measures. Raises UnsupportedError for what the backend does not have."""
     left_out = list(dict.fromkeys(case.left_out for case in cases if case.left_out))
-    part = Part(of=max(process_counts(options.processes), default=1))
+    device, counts = backend.resolve_device(options.device), process_counts(options.processes)
+    part = Part(of=max(counts)) if counts else backend.part(device)
     if options.execution == "all":
         costs = {execution: backend.costs[execution] for execution in backend.executions(part)}
         executions = tuple(cases[0].executions(costs))
@@ -84,7 +85,7 @@ def plan_for(backend: SharedBackend, options: Options, cases: list[Case]) -> Pla
     for case in cases:
         for execution in executions:
             backend.check_training(case.train, execution, part)
-    return Plan(backend, backend.resolve_device(options.device), cases, executions, left_out)
+    return Plan(backend, device, cases, executions, left_out)
 
 
 def run_each(options: Options, plans: list[Plan], caches: str) -> Run:

@@ -15,6 +15,7 @@ from shared_bottom.run.plan import make_plan
 from shared_bottom.run.processes import check_timeout
 from shared_bottom.run.saver import Saver
 from spec.backend import FitRequest
+from spec.machine import describe
 from spec.results import Fitted
 
 
@@ -37,6 +38,7 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
             "checkpoint": "none" if request.checkpoint is None else "a folder",
             "save_every": request.save_every,
             "resume": request.resume,
+            "shared-bottom": describe(["shared-bottom"]).versions.get("shared-bottom", "not installed"),
             **versions_of(backend.libraries),
         }
         check_alike(processes, lambda: facts(run) | besides, "at the beginning", code=2)

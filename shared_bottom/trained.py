@@ -110,6 +110,7 @@ def fit_table(
     keep: int = 3,
     resume: bool = False,
     threads: int | None = None,
+    timeout: float = 300.0,
     progress: ProgressMode = "auto",
     cache: Name | None = None,
 ) -> Trained:
@@ -121,7 +122,7 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, threads, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, timeout, progress: as for `spec.Backend.fit`.
     cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
 
     Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
@@ -145,6 +146,7 @@ def fit_table(
         keep=keep,
         resume=resume,
         threads=threads,
+        timeout=timeout,
         progress=progress,
     )
     return Trained(

@@ -182,3 +182,29 @@ def test_what_is_not_alike_is_named_with_the_process():
             "expected the same in all processes at the beginning, got train.seed: 1 in process 0, 2 in process 1; "
             "rows: a in process 0, nothing in process 2"
         )
+
+
+@pytest.mark.parametrize("ending", [0, 1])
+def test_who_waits_for_a_process_that_has_ended_waits_no_longer(ending):
+    def work(processes):
+        if processes.rank == ending:
+            raise SystemExit(1)
+        return processes.gather(None)
+
+    results = run(work)
+    for rank in {0, 1, 2} - {ending}:
+        assert isinstance(results[rank], ProcessError)
+        assert f"process {ending} (" in str(results[rank])
+        assert str(results[rank]).endswith(" has ended")
+
+
+class Unreadable:
+    def __reduce__(self):
+        return (int, ("nothing",))
+
+
+def test_what_cannot_be_read_is_said_and_ends_the_wait():
+    first, second = run(lambda processes: processes.gather(Unreadable() if processes.rank else None), size=2)
+    assert isinstance(first, ProcessError)
+    assert "sent what cannot be read: invalid literal" in str(first)
+    assert isinstance(second, ProcessError)

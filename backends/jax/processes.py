@@ -58,7 +58,8 @@ def tell(data: np.ndarray) -> np.ndarray:
     """The bytes `data` of process 0, in each process; all have as many."""
     with _standard_output_dropped():  # Gloo writes a line there when the processes first compute together
         told: np.ndarray = multihost_utils.broadcast_one_to_all(data)
-    if _joined and jax.distributed.is_initialized() and jax.default_backend() == "cpu":
+    one_group = jax.default_backend() == "cpu" and jax.local_device_count() == 1
+    if _joined and jax.distributed.is_initialized() and one_group:
         # Once Gloo has connected the processes, they need JAX's service no more, which process 0 has. When that dies,
         # JAX aborts all others with a page of messages, and no handler of ours can say in a line what has happened.
         jax.distributed.shutdown()

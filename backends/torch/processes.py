@@ -21,6 +21,8 @@ LONGEST = timedelta(hours=1)
 
 group = ""
 """The name of the group of all processes, once they are joined."""
+_talk: dist.ProcessGroup | None = None
+"""All processes once more, with an engine for the CPU, which the user's group may lack."""
 
 
 @patient_threads()
@@ -30,10 +32,11 @@ def initialize(timeout: float) -> bool:
     Who has called torch.distributed.init_process_group() need not have set a variable. Raises RuntimeError if one does
     not come.
     """
-    global group
+    global group, _talk
     if not dist.is_available():
         return False
     if not dist.is_initialized():
+        group = ""  # the user's program may have ended its own
         if started(TORCHRUN) < 2:
             return False
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
@@ -41,6 +44,7 @@ def initialize(timeout: float) -> bool:
         atexit.register(_leave)
     if not group and dist.get_world_size() > 1:
         group = dist.new_group(timeout=LONGEST).group_name
+        _talk = dist.new_group(backend="gloo")
     return bool(group)
 
 
@@ -52,7 +56,7 @@ def joined() -> Joined:
 def tell(data: np.ndarray) -> np.ndarray:
     """The bytes `data` of process 0, in each process; all have as many."""
     told = torch.tensor(data)
-    dist.broadcast(told, 0)
+    dist.broadcast(told, 0, group=_talk)
     return told.numpy()
 
 

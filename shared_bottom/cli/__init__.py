@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     end of the run could not be saved, if another process of the run is gone, or if standard output cannot be written;
     143 after SIGTERM, 130 after Ctrl-C, and 141 if nobody reads standard output any more. With --debug among the
     arguments, the error itself is raised instead. Of several processes that were started together, process 0 says what
-    there is to say, and all end with the same code; a command other than fit is process 0's alone.
+    there is to say; a command other than fit is process 0's alone.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     processes: Processes | None = None
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     show_data_warnings()
                     function_of(command)(command)
             except (KeyboardInterrupt, Exception) as raised:
-                error = news(raised)
+                error = news(raised, processes)
                 if isinstance(error, KeyboardInterrupt):
                     raise SystemExit(exit_code(error)) from None
                 # Where the processes did not come together, none knows of another one that could say it.
@@ -90,15 +90,18 @@ def function_of(command: "Common") -> Callable[[Any], None]:
     return function
 
 
-def news(raised: KeyboardInterrupt | Exception) -> KeyboardInterrupt | Exception:
-    """What is to be said of an error that ends the command: of a signal after the loss of a process, the loss.
+def news(raised: KeyboardInterrupt | Exception, processes: Processes | None) -> KeyboardInterrupt | Exception:
+    """What is to be said of an error that ends the command: of a signal after another process is gone, that it is; and
+    of one after a divergence, the divergence.
 
-    Whoever started the processes, such as torchrun, sends it to all when one is lost.
+    Whoever has started the processes, such as torchrun, sends the signal to all when one has ended.
     """
+    if isinstance(raised, KeyboardInterrupt) and processes and processes.lost:
+        return processes.lost
     error: BaseException | None = raised
     while isinstance(error, KeyboardInterrupt):
         error = error.__context__
-    return error if isinstance(error, ProcessError) else raised
+    return error if isinstance(error, ProcessError | DivergenceError) else raised
 
 
 def text_of(error: Exception) -> str:

@@ -11,6 +11,7 @@ from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.outcome import Outcome
 from shared_bottom.folder import CHECKPOINTS, read_given, run_folder
 from shared_bottom.reports import check_events
+from shared_bottom.run.alike import check_alike
 from shared_bottom.run.join import joined
 from shared_bottom.run.processes import ProcessError, check_timeout
 from shared_bottom.tables.cache import default_folder
@@ -44,8 +45,10 @@ def fit(options: FitExperiment) -> None:
     ProcessError if another process is gone; SystemExit(1) if all is written but the checkpoint of the run's end.
     """
     experiment, backend, checkpoints = options.experiment, choose_backend(options.backend), options.out / CHECKPOINTS
+    check_timeout(options.timeout)
     check(options)
     with joined(backend, options.timeout, options.threads) as processes:
+        check_alike(processes, lambda: {"--out": str(options.out.resolve())}, "at the beginning", code=2)
         with run_folder(options.out, resume=options.resume) if processes.is_first else nullcontext():
             start = processes.first(lambda: start_of(options))
             # A process that waits for the rows which one that is gone was to encode must be ended from outside.
@@ -73,21 +76,23 @@ def fit(options: FitExperiment) -> None:
             except DivergenceError as error:
                 if outcome:
                     outcome.diverged(error)
+                with suppress(ProcessError):  # who has started the processes may end all when the first has ended
+                    processes.gather(None)
                 raise
             if outcome:
                 outcome.end(fitted)
-        if outcome:
-            outcome.say(fitted)
+        saved = outcome.say(fitted) if outcome else None
         # What process 0 has written is complete whatever becomes of the others, who wait to know whether it is.
         with suppress(ProcessError) if processes.is_first else nullcontext():
-            processes.gather(None)
+            saved = processes.gather(saved)[0]
+        if not saved:
+            raise SystemExit(1)
 
 
 def check(options: FitExperiment) -> None:
     """Raises ValueError, naming the flag, if one cannot be meant so; ImportError if a package for one is missing."""
     out, cache = options.out, options.cache
     check_threads(options.threads)
-    check_timeout(options.timeout)
     check_options(out / CHECKPOINTS, options.save_every, 1, options.resume)
     if options.no_cache and cache is not None:
         raise ValueError(f"--cache: expected none with --no-cache, got {str(cache)!r}")

@@ -99,8 +99,8 @@ class Outcome:
             )
             self._report(fitted.history)
 
-    def say(self, fitted: Fitted) -> None:
-        """Print a summary. Raises SystemExit(1), and says so, if the checkpoint of the run's end could not be saved."""
+    def say(self, fitted: Fitted) -> bool:
+        """Print a summary; and whether the checkpoint of the run's end could be saved, which is said if not."""
         options, end = self._options, self._end_of(fitted)
         if not options.quiet:
             print()  # after the lines of progress
@@ -116,7 +116,7 @@ class Outcome:
         if not end.exists():
             expected = "expected the checkpoint of the run's end, which could not be saved; the rest is complete"
             say("error", f"{end}: {expected}")
-            raise SystemExit(1)
+        return end.exists()
 
     def _write_experiment(self) -> None:
         write_whole(self._options.out / EXPERIMENT, to_toml(self._options.experiment).encode())
@@ -174,8 +174,9 @@ def save_model(out: Path, trained: Trained, end: Path) -> None:
 def of_history(model: ModelSpec, history: History) -> dict[str, str]:
     """The size of the network, how it was executed and the number of epochs, for the printed summary."""
     best_epoch = "" if history.best_epoch is None else f", the best being {history.best_epoch}"
+    several = f", processes or devices: {history.processes}" if history.processes != 1 else ""
     return {
         "Parameters": f"{parameter_count(model):,}",
-        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}",
+        "Execution": f"{history.execution} on the {history.device}, threads: {history.threads}{several}",
         "Epochs": f"{len(history.epochs)}{best_epoch}",
     }

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 
 from backends.engines import ENGINES, started
 from shared_bottom.run.interrupts import install, restore
-from shared_bottom.run.processes import Processes
+from shared_bottom.run.processes import INPUT_ERRORS, ProcessError, Processes
+from spec.validation import one_line
 
 
 @contextmanager
@@ -38,6 +39,8 @@ def together(arguments: Sequence[str]) -> Iterator[Processes]:
         before = install(signal.SIG_DFL)
         try:
             processes = stack.enter_context(joined(choose_backend(flags.backend), flags.timeout, flags.threads))
+        except INPUT_ERRORS as error:  # each process says so, as none knows whether another one can
+            raise ProcessError(one_line(error), code=2) from error
         finally:
             restore(before)
         yield processes

@@ -63,9 +63,12 @@ class Plan(FitRequest):
         return self.processes.first(lambda: self.backend.best_execution(self.model, self.train, steps))
 
     def threads_of(self, start: Snapshot | None) -> int | None:
-        """Those that were asked for, or those of the run that goes on; None: the backend chooses."""
-        if self.threads is None and start is not None and start.backend == self.backend.name and start.history.threads:
-            return min(start.history.threads, len(cores()))
+        """Those that were asked for, or those of the run that goes on; None: the backend chooses, as it does where
+        several processes divide the cores of a machine.
+        """
+        saved = start.history.threads if start is not None and start.backend == self.backend.name else None
+        if self.threads is None and saved and self.processes.size == 1:
+            return min(saved, len(cores()))
         return self.threads
 
     def parameters(self, start: Snapshot | None) -> Mapping[str, np.ndarray]:
@@ -87,6 +90,9 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     device = backend.resolve_device(train.device)
     part = backend.part(device)
     backend.check_training(train, train.execution, part)
+    if min(train.batch_size, data.rows) < part.of:
+        expected = f"a row of each batch for each of the {part.of} devices that share it"
+        raise ValueError(f"train.batch_size: expected {expected}, got {min(train.batch_size, data.rows)}")
     data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)

@@ -75,6 +75,11 @@ class Processes:
         """Whether this process is one that says what ends the run: process 0, or all if that is gone."""
         return self.is_first
 
+    @property
+    def lost(self) -> ProcessError | None:
+        """What there is to say of a process that is gone; None as long as none is."""
+        return None
+
     def gather(self, value: T) -> list[T]:
         """The values that all processes come with, by their numbers. Raises ProcessError if one is gone."""
         return [value]
@@ -120,7 +125,7 @@ class Connected(Processes):
         if error is None:
             with suppress(ProcessError):  # the run is complete, whatever becomes of another process
                 self.gather(None)
-        elif not isinstance(error, SystemExit):  # that was agreed on: see the saver
+        elif not isinstance(error, SystemExit):  # that is agreed on: see the saver
             text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
             self._tell("gone", (text, exit_code(error)))
         self._ended.set()
@@ -130,6 +135,11 @@ class Connected(Processes):
     def speaks(self) -> bool:
         """Whether this process is one that says what ends the run."""
         return self.is_first or self._first_is_gone
+
+    @property
+    def lost(self) -> ProcessError | None:
+        """What there is to say of a process that is gone."""
+        return self._error
 
     def gather(self, value: T) -> list[T]:
         """The values that all processes come with, by their numbers."""
@@ -185,11 +195,14 @@ class Connected(Processes):
                     self._values[other].put(value)
                 elif kind == "gone":
                     self._lose(*value)
-                elif kind == "end":
+                elif kind == "end":  # whoever still waits for it would wait for ever
+                    self._values[other].put(ProcessError(f"{self._names[other]} has ended"))
                     return
             reason = f"gave no sign of life for {self._timeout:g} s"
         except (EOFError, OSError):
             reason = "has died"
+        except Exception as error:  # of another version of this package, say
+            reason = f"sent what cannot be read: {one_line(error)}"
         if not self._ended.is_set():
             self._first_is_gone = other == 0
             self._lose(f"{self._names[other]} {reason}", 1)
@@ -219,9 +232,8 @@ class Connected(Processes):
             if since is not None and time.monotonic() - max(since, gone_at) > 2 * GRACE:
                 if self.speaks:
                     print(f"error: {self._error}", file=unfailing(sys.stderr), flush=True)
-                os._exit(
-                    1
-                )  # an operation of the framework cannot be interrupted; files are written whole or not at all
+                # An operation of the framework cannot be interrupted. Files are written whole or not at all.
+                os._exit(self._error.code)
 
 
 def exit_code(error: BaseException) -> int:
