@@ -187,6 +187,7 @@ def test_what_is_not_alike_is_named_with_the_process():
 @pytest.mark.parametrize("ending", [0, 1])
 def test_who_waits_for_a_process_that_has_ended_waits_no_longer(ending):
     def work(processes):
+        processes.gather(None)  # the names are known by then
         if processes.rank == ending:
             raise SystemExit(1)
         return processes.gather(None)
