@@ -35,8 +35,8 @@ def part_of(layout: Layout, batches: Batches, part: Part) -> Batches:
         return batches
     present = [batches[f"shares.{i}"].sum(-1) > 0 for i in range(len(layout.heads))]
     together = np.concatenate([each.reshape(len(each), -1) for each in present], axis=1)
-    own = {name: _rows(name, array, rows_axis(layout, name), part) for name, array in batches.items()}
-    return own | {"present": together.astype(batches["shares.0"].dtype)}
+    rows = {name: _rows(name, array, rows_axis(layout, name), part) for name, array in batches.items()}
+    return rows | {"present": together.astype(batches["shares.0"].dtype)}
 
 
 def _rows(name: str, array: np.ndarray, axis: int | None, part: Part) -> np.ndarray:
@@ -44,11 +44,11 @@ def _rows(name: str, array: np.ndarray, axis: int | None, part: Part) -> np.ndar
         return array
     rows = array.shape[axis + 1]
     each = -(-rows // part.of)
-    places = np.arange(part.first * each, (part.first + part.own) * each)
-    own = array.take(places, axis=axis + 1, mode="clip")
+    places = np.arange(part.first * each, (part.first + part.devices) * each)
+    taken = array.take(places, axis=axis + 1, mode="clip")
     if name.startswith("shares."):  # the rows are their last axis
-        own[..., places >= rows] = 0.0
-    return own
+        taken[..., places >= rows] = 0.0
+    return taken
 
 
 def rows_axis(layout: Layout, name: str) -> int | None:

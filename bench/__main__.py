@@ -9,7 +9,7 @@ import tyro
 
 from bench.options import Options, check, fail, limit_threads
 from shared_bottom.cli.printing import standard_streams
-from shared_bottom.run.processes import ProcessError
+from shared_bottom.run.errors import ProcessError
 
 
 @standard_streams()

@@ -15,7 +15,7 @@ from bench.options import Options, process_counts
 from bench.results import Run
 from bench.timing import SECONDS
 from bench.worker import work
-from shared_bottom.run.processes import ProcessError
+from shared_bottom.run.errors import ProcessError
 from spec.machine import cores
 
 

@@ -16,7 +16,7 @@ _MODULES = {
     "ColumnSummary": "shared_bottom.tables.summary",
     "DataWarning": "shared_bottom.tables.tally",
     "FittedColumns": "shared_bottom.tables.columns",
-    "ProcessError": "shared_bottom.run.processes",
+    "ProcessError": "shared_bottom.run.errors",
     "Tally": "shared_bottom.tables.tally",
     "Trained": "shared_bottom.trained",
     "evaluate": "shared_bottom.run.metrics",

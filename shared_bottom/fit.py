@@ -9,10 +9,10 @@ from shared_bottom.checkpoint.folder import CheckpointFolder
 from shared_bottom.checkpoint.identity import facts, identify
 from shared_bottom.checkpoint.saver import CheckpointSaver, check_options
 from shared_bottom.run.alike import check_alike
+from shared_bottom.run.errors import check_timeout
 from shared_bottom.run.join import joined
 from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
-from shared_bottom.run.processes import check_timeout
 from shared_bottom.run.saver import Saver
 from spec.backend import FitRequest
 from spec.machine import describe

@@ -73,7 +73,8 @@ class Backend(abc.ABC):
         In a process that was started together with others, by torchrun or for jax.distributed, this trains one network
         with them: every process calls it with the same arguments, computes its share of each batch, and returns the
         same. JAX divides the batches among the devices of a process, too. Only process 0 shows progress and saves.
-        Raises ProcessError in the others if one ends, or has other arguments, rows, versions or parameters.
+        Raises ProcessError if another process ends, or if one has other arguments, rows, versions or parameters. See
+        docs/distributed.md.
 
         checkpoint: a folder to save the run in, at every epoch's end and, with save_every, after every so many steps
         of an epoch; with more than an epoch has, every so many epochs as they fill. The newest `keep` stay there, and

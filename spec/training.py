@@ -151,8 +151,8 @@ class Part(NamedTuple):
 
     first: int = 0
     """Their place among all parts."""
-    own: int = 1
-    """How many they are: the process's devices."""
+    devices: int = 1
+    """How many they are: one for each device of the process."""
     of: int = 1
     """All processes' devices."""
 

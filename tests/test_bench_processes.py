@@ -9,7 +9,7 @@ import pytest
 from backends.settings import patient_threads
 from bench.options import Options, process_counts
 from bench.processes import Group
-from shared_bottom.run.processes import ProcessError
+from shared_bottom.run.errors import ProcessError
 from spec import to_toml
 from tests.helpers.builders import rejection
 from tests.test_bench import SMALL, measured

@@ -11,8 +11,9 @@ from multiprocessing import Pipe
 import pytest
 
 from shared_bottom.run.alike import check_alike
+from shared_bottom.run.errors import ProcessError
 from shared_bottom.run.interrupts import Stopped
-from shared_bottom.run.processes import Connected, ProcessError, Processes
+from shared_bottom.run.processes import Connected, Processes
 from spec import DivergenceError
 
 

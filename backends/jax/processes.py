@@ -74,8 +74,8 @@ def native_device(device: str) -> jax.Device:
 def part_of_process(device: jax.Device) -> Part:
     """The parts of a batch that this process's devices have: all that it sees of the kind of `device`."""
     devices = jax.devices(device.platform)
-    own = [place for place, each in enumerate(devices) if each.process_index == device.process_index]
-    return Part(own[0], len(own), len(devices))
+    places = [number for number, each in enumerate(devices) if each.process_index == device.process_index]
+    return Part(places[0], len(places), len(devices))
 
 
 def first_row(rows: int, part: Part) -> Int[Array, ""] | int:
@@ -156,7 +156,7 @@ def place(array: np.ndarray, sharding: NamedSharding) -> Array:
     if DEVICES not in sharding.spec:
         return jax.make_array_from_callback(array.shape, sharding, lambda _: array)
     axis, part = sharding.spec.index(DEVICES), part_of_process(sharding.mesh.local_devices[0])
-    each = array.shape[axis] // part.own
+    each = array.shape[axis] // part.devices
     shape = (*array.shape[:axis], each * part.of, *array.shape[axis + 1 :])
 
     def rows(index: Any) -> np.ndarray:

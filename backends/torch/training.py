@@ -45,9 +45,9 @@ class Trainer:
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
-        own = part_of(self.layout, batches, self.part)
+        rows = part_of(self.layout, batches, self.part)
         with scope():
-            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in own.items()}
+            tensors = {name: torch.from_numpy(array).to(self.device) for name, array in rows.items()}
             self.state, losses = self._run(self.state, tensors, self.frozen)
         return losses.double().numpy(force=True)
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from backends.engines import is_first
 from shared_bottom.cli.printing import say, standard_streams
 from shared_bottom.cli.together import end_at_once, together
+from shared_bottom.run.errors import INPUT_ERRORS, ProcessError, exit_code
 from shared_bottom.run.interrupts import Stopped, install, restore
-from shared_bottom.run.processes import INPUT_ERRORS, ProcessError, Processes, exit_code
+from shared_bottom.run.processes import Processes
 from spec.results import DivergenceError
 
 if TYPE_CHECKING:

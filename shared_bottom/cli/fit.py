@@ -12,8 +12,8 @@ from shared_bottom.cli.outcome import Outcome
 from shared_bottom.folder import CHECKPOINTS, read_given, run_folder
 from shared_bottom.reports import check_events
 from shared_bottom.run.alike import check_alike
+from shared_bottom.run.errors import ProcessError, check_timeout
 from shared_bottom.run.join import joined
-from shared_bottom.run.processes import ProcessError, check_timeout
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params

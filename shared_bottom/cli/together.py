@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from backends.engines import ENGINES, started
+from shared_bottom.run.errors import INPUT_ERRORS, ProcessError
 from shared_bottom.run.interrupts import install, restore
-from shared_bottom.run.processes import INPUT_ERRORS, ProcessError, Processes
+from shared_bottom.run.processes import Processes
 from spec.validation import one_line
 
 
@@ -28,8 +29,8 @@ def together(arguments: Sequence[str]) -> Iterator[Processes]:
         yield Processes()
         return
     from shared_bottom.cli.parsing import flags_of_fit
+    from shared_bottom.run.errors import check_timeout
     from shared_bottom.run.join import joined
-    from shared_bottom.run.processes import check_timeout
     from shared_bottom.trained import choose_backend
 
     flags, _ = flags_of_fit(arguments[1:])

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from shared_bottom.run.processes import ProcessError, Processes
+from shared_bottom.run.errors import ProcessError
+from shared_bottom.run.processes import Processes
 
 SHOWN = 5
 """Differences that an error names at most: where one array is another, soon all are."""

@@ -16,7 +16,8 @@ import numpy as np
 from backends.base import SharedBackend
 from backends.engines import ENGINES, number
 from backends.parts import Joined
-from shared_bottom.run.processes import Connected, ProcessError, Processes
+from shared_bottom.run.errors import ProcessError
+from shared_bottom.run.processes import Connected, Processes
 from spec.validation import one_line
 
 TOLD_BYTES = 512

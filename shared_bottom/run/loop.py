@@ -30,7 +30,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
 
     computing: what ends when the run does: that this thread computes with the run's number of threads.
     """
-    flops = step_flops(plan.model, plan.train.batch_size) * plan.part.own // plan.part.of
+    flops = step_flops(plan.model, plan.train.batch_size) * plan.part.devices // plan.part.of
     threads = computing.enter_context(plan.backend.computing(plan.threads_of(start), flops))
     execution, params = plan.execution(start), plan.parameters(start)
     trainer = plan.trainer(execution, params, start)

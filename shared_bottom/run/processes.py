@@ -5,10 +5,8 @@ go on from, the metrics, that a signal came. A process that dies closes its conn
 off by the network, sends no beat any more: the others then end with an error that names it, and do not wait for ever.
 """
 
-import math
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
@@ -16,11 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
-from numbers import Real
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from shared_bottom.run.interrupts import Stopped
+from shared_bottom.run.errors import ProcessError, exit_code, reason_of
 from shared_bottom.run.streams import unfailing
 from spec.validation import one_line
 
@@ -28,25 +25,6 @@ T = TypeVar("T")
 
 GRACE = 5.0
 """Seconds that the framework has to notice that a process is gone, before this one is ended from outside."""
-INPUT_ERRORS = (ValueError, OSError, ImportError, MemoryError)
-"""Errors for which a command's exit code is 2; it is 1 for others."""
-
-
-class ProcessError(RuntimeError):
-    """Another process is gone, or has other numbers than this one, so that the run cannot go on."""
-
-    code: int
-    """The exit code of a command that it ends."""
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def check_timeout(timeout: Any) -> None:
-    """Raises ValueError for what is no number of seconds to wait."""
-    if isinstance(timeout, bool) or not isinstance(timeout, Real) or not 0 < float(timeout) < math.inf:
-        raise ValueError(f"timeout: expected a number of seconds above 0, got {timeout!r}")
 
 
 class Processes:
@@ -126,7 +104,7 @@ class Connected(Processes):
             with suppress(ProcessError):  # the run is complete, whatever becomes of another process
                 self.gather(None)
         elif not isinstance(error, SystemExit):  # that is agreed on: see the saver
-            text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {_reason(error)}"
+            text = str(error) if isinstance(error, ProcessError) else f"{self._names[self.rank]}: {reason_of(error)}"
             self._tell("gone", (text, exit_code(error)))
         self._ended.set()
         self._tell("end", None)  # nothing is closed here: who listens may be in the midst of it
@@ -234,18 +212,3 @@ class Connected(Processes):
                     print(f"error: {self._error}", file=unfailing(sys.stderr), flush=True)
                 # An operation of the framework cannot be interrupted. Files are written whole or not at all.
                 os._exit(self._error.code)
-
-
-def exit_code(error: BaseException) -> int:
-    """That of a command which an error ends."""
-    match error:
-        case SystemExit(code=int(code)) | ProcessError(code=code):
-            return code
-        case KeyboardInterrupt():
-            return 128 + (error.number if isinstance(error, Stopped) else signal.SIGINT)
-        case _:
-            return 2 if isinstance(error, INPUT_ERRORS) else 1
-
-
-def _reason(error: BaseException) -> str:
-    return one_line(error) if isinstance(error, Exception) else f"stopped by {str(error) or type(error).__name__}"

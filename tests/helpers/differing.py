@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from shared_bottom import fit as fit_module
-from shared_bottom.run.processes import ProcessError
+from shared_bottom.run.errors import ProcessError
 from spec import SGD, Fitted, initial_params, load_backend
 from tests.helpers.shared_batches import CASES, QUICKEST
 

@@ -10,7 +10,7 @@ import pytest
 
 from backends import parts
 from backends.parts import rows_axis
-from shared_bottom.run.processes import ProcessError
+from shared_bottom.run.errors import ProcessError
 from spec import Fitted
 from tests.helpers.shared_batches import CASES, Case
 
