@@ -5,7 +5,7 @@ import math
 import multiprocessing
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Any, Self
@@ -88,15 +88,17 @@ class Group:
 
     def answer(self) -> Any:
         """What process 0 says, when all have said something: the number of rows first, then what it is asked."""
-        answers = []
-        for rank, connection in enumerate(self._connections):
-            try:
-                answers.append(connection.recv())
-            except (EOFError, OSError):
-                raise ProcessError(f"process {rank} of {self.number} has died") from None
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
+        answers: dict[int, Any] = {}
+        while len(answers) < self.number:
+            ready = wait(self._connections)  # the first error is the cause of others
+            for rank, connection in enumerate(self._connections):
+                if connection in ready:
+                    try:
+                        answers[rank] = connection.recv()
+                    except EOFError:
+                        raise ProcessError(f"process {rank} of {self.number} has died") from None
+                    if isinstance(answers[rank], Exception):
+                        raise answers[rank]
         return answers[0]
 
 
