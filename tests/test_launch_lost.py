@@ -6,9 +6,11 @@ import time
 
 import pytest
 
+from backends.engines import free_address
+from shared_bottom.cli.launch import environment_of
 from tests.helpers.checkpoints import steps_saved
 from tests.helpers.cli import contents, run, write_experiment
-from tests.helpers.launched import ended, flags, together, wait_for_checkpoint
+from tests.helpers.launched import ended, flags, started, together, wait_for_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +53,22 @@ def test_a_loss_that_is_not_finite(file, tmp_path):
     assert first.err.startswith("error: loss: expected finite values, got nan of task")
     assert other == (1, "", "")
     assert "report.html" in contents(tmp_path / "run")
+
+
+def test_who_waits_for_one_that_never_comes_says_so(file, tmp_path):
+    alone = [(backend, number) for backend in ("jax", "torch") for number in (0, 1)]
+    for backend, _ in alone:
+        pytest.importorskip(backend)
+    options = ("--out", tmp_path / "run", "--timeout", "3", "--quiet")
+    commands = [["shared_bottom", "fit", file, *options, *flags(backend)] for backend, _ in alone]
+    environments = [environment_of(number, 2, free_address()) for _, number in alone]
+    began = time.monotonic()
+    with started(*commands, environments=environments) as processes:
+        for process in processes:
+            code, out, err = ended(process)
+            assert (code, out, err.count("\n")) == (2, "", 1), err
+            assert err.startswith("error: processes: expected all to come within 3 s: ")
+    assert time.monotonic() - began < 60
 
 
 @pytest.mark.filterwarnings("ignore:train.epochs:UserWarning")  # fewer than the run had when it began

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +12,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.engines import TORCHRUN, started
+from backends.engines import TORCHRUN, number, started
+from backends.meeting import reach
 from backends.parts import Joined
 from backends.settings import patient_threads
 from spec.training import WHOLE, Part
@@ -39,6 +41,8 @@ def initialize(timeout: float) -> bool:
         group = ""  # the user's program may have ended its own
         if started(TORCHRUN) < 2:
             return False
+        if number(TORCHRUN.rank) and {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+            reach("{MASTER_ADDR}:{MASTER_PORT}".format_map(os.environ), time.monotonic() + timeout).close()
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
         atexit.register(_leave)
