@@ -44,6 +44,27 @@ def test_what_one_alone_sees_is_said_by_process_0(file, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_folders_that_differ(file, tmp_path):
+    options = ["fit", file, *flags("torch"), "--quiet", "--out"]
+    with together([*options, tmp_path / "one"], [*options, tmp_path / "other"]) as processes:
+        first, other = map(ended, processes)
+    got = f"--out: {tmp_path / 'one'} in process 0, {tmp_path / 'other'} in process 1"
+    assert first == (2, "", f"error: expected the same in all processes at the beginning, got {got}\n")
+    assert other == (2, "", "")
+    assert contents(tmp_path) == []
+
+
+def test_an_end_that_cannot_be_saved(file, tmp_path):
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax"), "--quiet"]
+    with together(arguments, arguments, module="tests.helpers.full_disk") as processes:
+        first, other = map(ended, processes)
+    *warnings, last = first.err.splitlines()
+    assert (first.code, first.out, {line.partition(":")[0] for line in warnings}) == (1, "", {"warning"})
+    assert "expected the checkpoint of the run's end, which could not be saved; the rest is complete" in last
+    assert other == (1, "", "")
+    assert contents(tmp_path / "run" / "model")
+
+
 def test_a_loss_that_is_not_finite(file, tmp_path):
     diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
     arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax", *diverging), "--quiet"]

@@ -47,11 +47,14 @@ def started(*commands, environments=()):
             process.communicate()
 
 
-def together(*argument_lists):
-    """As `started`: the command line with these arguments, process by process, as parts of one run."""
+def together(*argument_lists, module="shared_bottom"):
+    """As `started`: the command line with these arguments, process by process, as parts of one run.
+
+    module: what runs it.
+    """
     address = free_address()
     environments = [environment_of(number, len(argument_lists), address) for number in range(len(argument_lists))]
-    commands = [["shared_bottom", *arguments] for arguments in argument_lists]
+    commands = [[module, *arguments] for arguments in argument_lists]
     return started(*commands, environments=environments)
 
 
