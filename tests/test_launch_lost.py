@@ -1,6 +1,7 @@
 """fit in several processes of which one fails, dies or is stopped: the others end, and say it in one line."""
 
 import os
+import re
 import signal
 import time
 
@@ -10,7 +11,7 @@ from backends.engines import free_address
 from shared_bottom.cli.launch import environment_of
 from tests.helpers.checkpoints import steps_saved
 from tests.helpers.cli import contents, run, write_experiment
-from tests.helpers.launched import ended, flags, started, together, wait_for_checkpoint
+from tests.helpers.launched import ended, flags, started, together, torchrun, wait_for_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +91,27 @@ def test_who_waits_for_one_that_never_comes_says_so(file, tmp_path):
             assert (code, out, err.count("\n")) == (2, "", 1), err
             assert err.startswith("error: processes: expected all to come within 3 s: ")
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("shared_bottom", r"loss: expected finite values, got \S+ of task .*"),
+        ("tests.helpers.one_nowhere", r"process 1 \(.*, pid \d+\): .*/nowhere\.csv.*"),
+    ],
+)
+def test_torchrun_which_ends_all_when_one_has_ended(file, tmp_path, module, said):
+    pytest.importorskip("torch")
+    diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch", *diverging), "--quiet"]
+    with started(torchrun(*arguments, module=module)) as (process,):
+        code, out, err = ended(process)
+    assert code != 0
+    assert out == ""
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert re.fullmatch(f"error: {said}", line)
+    diverged = module == "shared_bottom"
+    assert (tmp_path / "run" / "report.html").exists() == diverged
 
 
 @pytest.mark.filterwarnings("ignore:train.epochs:UserWarning")  # fewer than the run had when it began

@@ -30,6 +30,11 @@ def flags(backend, *arguments):
     return ["--backend", backend, "--train.execution", EXECUTIONS[backend], *map(str, arguments)]
 
 
+def torchrun(*arguments, module="shared_bottom"):
+    """torchrun of two processes, on a port that is free."""
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module, *arguments]
+
+
 @contextmanager
 def started(*commands, environments=()):
     """Processes, one of each command, that are killed at the block's end if they are there still."""
