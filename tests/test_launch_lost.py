@@ -94,24 +94,24 @@ def test_who_waits_for_one_that_never_comes_says_so(file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("module", "said"),
+    ("only", "said"),
     [
-        ("shared_bottom", r"loss: expected finite values, got \S+ of task .*"),
-        ("tests.helpers.one_nowhere", r"process 1 \(.*, pid \d+\): .*/nowhere\.csv.*"),
+        ((), r"loss: expected finite values, got \S+ of task .*"),
+        (("--data.train", "/nowhere.csv"), r"process 1 \(.*, pid \d+\): .*/nowhere\.csv.*"),
     ],
+    ids=["a loss that is not finite", "what one alone sees"],
 )
-def test_torchrun_which_ends_all_when_one_has_ended(file, tmp_path, module, said):
+def test_torchrun_which_ends_all_when_one_has_ended(file, tmp_path, only, said):
     pytest.importorskip("torch")
     diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
-    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch", *diverging), "--quiet"]
-    with started(torchrun(*arguments, module=module)) as (process,):
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch", *diverging), "--quiet", "only", *only]
+    with started(torchrun(*arguments, module="tests.helpers.late")) as (process,):
         code, out, err = ended(process)
     assert code != 0
     assert out == ""
     (line,) = (line for line in err.splitlines() if line.startswith("error: "))
     assert re.fullmatch(f"error: {said}", line)
-    diverged = module == "shared_bottom"
-    assert (tmp_path / "run" / "report.html").exists() == diverged
+    assert (tmp_path / "run" / "report.html").exists() == (not only)
 
 
 @pytest.mark.filterwarnings("ignore:train.epochs:UserWarning")  # fewer than the run had when it began
