@@ -76,6 +76,7 @@ SLOW = (
     "test_bench_processes",
     "test_launch_fit",
     "test_launch_lost",
+    "test_processes_joined",
     "test_wheel",
 )
 """The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from tests.helpers.checkpoints import steps_saved
 from tests.helpers.cli import contents, run, write_experiment
-from tests.helpers.launched import children, ended, flags, started, wait_for_checkpoint
+from tests.helpers.launched import children, ended, flags, started, torchrun, wait_for_checkpoint
 
 LAUNCH = ["shared_bottom", "launch", "-n", "2"]
 LONG = ("--train.epochs", "100000", "--quiet")
@@ -20,11 +20,6 @@ LONG = ("--train.epochs", "100000", "--quiet")
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     return write_experiment(tmp_path_factory.mktemp("data"))
-
-
-def torchrun(*arguments):
-    """torchrun, on a port that is free."""
-    return ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "shared_bottom", *arguments]
 
 
 def starting(backend, *arguments):

@@ -1,14 +1,17 @@
 """fit in several processes of which one fails, dies or is stopped: the others end, and say it in one line."""
 
 import os
+import re
 import signal
 import time
 
 import pytest
 
+from backends.engines import free_address
+from shared_bottom.cli.launch import environment_of
 from tests.helpers.checkpoints import steps_saved
 from tests.helpers.cli import contents, run, write_experiment
-from tests.helpers.launched import ended, flags, together, wait_for_checkpoint
+from tests.helpers.launched import ended, flags, started, together, torchrun, wait_for_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +45,27 @@ def test_what_one_alone_sees_is_said_by_process_0(file, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_folders_that_differ(file, tmp_path):
+    options = ["fit", file, *flags("torch"), "--quiet", "--out"]
+    with together([*options, tmp_path / "one"], [*options, tmp_path / "other"]) as processes:
+        first, other = map(ended, processes)
+    got = f"--out: {tmp_path / 'one'} in process 0, {tmp_path / 'other'} in process 1"
+    assert first == (2, "", f"error: expected the same in all processes at the beginning, got {got}\n")
+    assert other == (2, "", "")
+    assert contents(tmp_path) == []
+
+
+def test_an_end_that_cannot_be_saved(file, tmp_path):
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax"), "--quiet"]
+    with together(arguments, arguments, module="tests.helpers.full_disk") as processes:
+        first, other = map(ended, processes)
+    *warnings, last = first.err.splitlines()
+    assert (first.code, first.out, {line.partition(":")[0] for line in warnings}) == (1, "", {"warning"})
+    assert "expected the checkpoint of the run's end, which could not be saved; the rest is complete" in last
+    assert other == (1, "", "")
+    assert contents(tmp_path / "run" / "model")
+
+
 def test_a_loss_that_is_not_finite(file, tmp_path):
     diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
     arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax", *diverging), "--quiet"]
@@ -51,6 +75,43 @@ def test_a_loss_that_is_not_finite(file, tmp_path):
     assert first.err.startswith("error: loss: expected finite values, got nan of task")
     assert other == (1, "", "")
     assert "report.html" in contents(tmp_path / "run")
+
+
+def test_who_waits_for_one_that_never_comes_says_so(file, tmp_path):
+    alone = [(backend, number) for backend in ("jax", "torch") for number in (0, 1)]
+    for backend, _ in alone:
+        pytest.importorskip(backend)
+    options = ("--out", tmp_path / "run", "--timeout", "3", "--quiet")
+    commands = [["shared_bottom", "fit", file, *options, *flags(backend)] for backend, _ in alone]
+    environments = [environment_of(number, 2, free_address()) for _, number in alone]
+    began = time.monotonic()
+    with started(*commands, environments=environments) as processes:
+        for process in processes:
+            code, out, err = ended(process)
+            assert (code, out, err.count("\n")) == (2, "", 1), err
+            assert err.startswith("error: processes: expected all to come within 3 s: ")
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [
+        ((), r"loss: expected finite values, got \S+ of task .*"),
+        (("--data.train", "/nowhere.csv"), r"process 1 \(.*, pid \d+\): .*/nowhere\.csv.*"),
+    ],
+    ids=["a loss that is not finite", "what one alone sees"],
+)
+def test_torchrun_which_ends_all_when_one_has_ended(file, tmp_path, only, said):
+    pytest.importorskip("torch")
+    diverging = ("--train.optimizer.kind", "sgd", "--train.optimizer.learning-rate", "1e38")
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch", *diverging), "--quiet", "only", *only]
+    with started(torchrun(*arguments, module="tests.helpers.late")) as (process,):
+        code, out, err = ended(process)
+    assert code != 0
+    assert out == ""
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert re.fullmatch(f"error: {said}", line)
+    assert (tmp_path / "run" / "report.html").exists() == (not only)
 
 
 @pytest.mark.filterwarnings("ignore:train.epochs:UserWarning")  # fewer than the run had when it began

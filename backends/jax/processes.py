@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from backends.engines import JAX_DISTRIBUTED, number, started
 from backends.layout import Layout
+from backends.meeting import meet
 from backends.parts import Joined, rows_axis
 from spec.training import Part
 
@@ -35,11 +36,16 @@ def initialize(timeout: float) -> bool:
         return True
     if started(JAX_DISTRIBUTED) < 2:
         return False
+    count, rank = number(JAX_DISTRIBUTED.counts[0]), number(JAX_DISTRIBUTED.rank)
+    address = os.environ.get("JAX_COORDINATOR_ADDRESS")
+    if count and rank is not None and address:
+        bound = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", address)
+        meet(rank, count, address, int(bound.rpartition(":")[2]), timeout)
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
     jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM for itself
     jax.distributed.initialize(
-        num_processes=number(JAX_DISTRIBUTED.counts[0]),  # where it is not there, JAX asks the cluster
-        process_id=number(JAX_DISTRIBUTED.rank),
+        num_processes=count,  # where it is not there, JAX asks the cluster
+        process_id=rank,
         initialization_timeout=math.ceil(timeout),
         heartbeat_timeout_seconds=math.ceil(timeout) + 60,  # who has died is found sooner, and said in one line
         shutdown_timeout_seconds=math.ceil(timeout),

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +12,8 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
 
-from backends.engines import TORCHRUN, started
+from backends.engines import TORCHRUN, number, started
+from backends.meeting import reach
 from backends.parts import Joined
 from backends.settings import patient_threads
 from spec.training import WHOLE, Part
@@ -21,6 +23,8 @@ LONGEST = timedelta(hours=1)
 
 group = ""
 """The name of the group of all processes, once they are joined."""
+_world: dist.ProcessGroup | None = None
+"""PyTorch's group of all processes, from which both others are made."""
 _talk: dist.ProcessGroup | None = None
 """All processes once more, with an engine for the CPU, which the user's group may lack."""
 
@@ -32,19 +36,23 @@ def initialize(timeout: float) -> bool:
     Who has called torch.distributed.init_process_group() need not have set a variable. Raises RuntimeError if one does
     not come.
     """
-    global group, _talk
+    global group, _talk, _world
     if not dist.is_available():
         return False
     if not dist.is_initialized():
-        group = ""  # the user's program may have ended its own
+        group, _world = "", None  # the user's program may have ended its own
         if started(TORCHRUN) < 2:
             return False
+        if number(TORCHRUN.rank) and {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+            reach("{MASTER_ADDR}:{MASTER_PORT}".format_map(os.environ), time.monotonic() + timeout).close()
         engines = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
         dist.init_process_group(engines, timeout=timedelta(seconds=timeout))
         atexit.register(_leave)
-    if not group and dist.get_world_size() > 1:
-        group = dist.new_group(timeout=LONGEST).group_name
-        _talk = dist.new_group(backend="gloo")
+    if _world is not dist.group.WORLD:  # which may have begun another one, too
+        group, _world = "", dist.group.WORLD
+        if dist.get_world_size() > 1:
+            group = dist.new_group(timeout=LONGEST).group_name
+            _talk = dist.new_group(backend="gloo")
     return bool(group)
 
 

@@ -14,7 +14,7 @@ from backends.engines import is_first
 from shared_bottom.cli.printing import say, standard_streams
 from shared_bottom.cli.together import end_at_once, together
 from shared_bottom.run.errors import INPUT_ERRORS, ProcessError, exit_code
-from shared_bottom.run.interrupts import Stopped, install, restore
+from shared_bottom.run.interrupts import Stopped, install, restore, undisturbed
 from shared_bottom.run.processes import Processes
 from spec.results import DivergenceError
 
@@ -55,16 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     show_data_warnings()
                     function_of(command)(command)
             except (KeyboardInterrupt, Exception) as raised:
-                error = news(raised, processes)
-                if isinstance(error, KeyboardInterrupt):
+                with undisturbed():  # whoever has started the processes may end all when one has ended
+                    error = news(raised, processes)
+                    if isinstance(error, KeyboardInterrupt):
+                        raise SystemExit(exit_code(error)) from None
+                    # Where the processes did not come together, none knows of another one that could say it.
+                    says = speaks() or (processes is None and isinstance(error, ProcessError))
+                    if "--debug" in arguments or (says and not isinstance(error, EXPECTED)):
+                        raise
+                    if says:
+                        say("error", text_of(error))
                     raise SystemExit(exit_code(error)) from None
-                # Where the processes did not come together, none knows of another one that could say it.
-                says = speaks() or (processes is None and isinstance(error, ProcessError))
-                if "--debug" in arguments or (says and not isinstance(error, EXPECTED)):
-                    raise
-                if says:
-                    say("error", text_of(error))
-                raise SystemExit(exit_code(error)) from None
     except BaseException as error:
         if processes and processes.size > 1:
             end_at_once(exit_code(error))

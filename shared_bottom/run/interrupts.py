@@ -4,7 +4,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -31,6 +32,16 @@ def restore(before: dict[signal.Signals, Any]) -> None:
     while before:
         number, handler = before.popitem()
         signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not installed by Python
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the block, both signals do nothing."""
+    before = install(signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        restore(before)
 
 
 class Stopped(KeyboardInterrupt):

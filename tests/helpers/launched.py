@@ -30,6 +30,11 @@ def flags(backend, *arguments):
     return ["--backend", backend, "--train.execution", EXECUTIONS[backend], *map(str, arguments)]
 
 
+def torchrun(*arguments, module="shared_bottom"):
+    """torchrun of two processes, on a port that is free."""
+    return ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", module, *arguments]
+
+
 @contextmanager
 def started(*commands, environments=()):
     """Processes, one of each command, that are killed at the block's end if they are there still."""
@@ -47,11 +52,14 @@ def started(*commands, environments=()):
             process.communicate()
 
 
-def together(*argument_lists):
-    """As `started`: the command line with these arguments, process by process, as parts of one run."""
+def together(*argument_lists, module="shared_bottom"):
+    """As `started`: the command line with these arguments, process by process, as parts of one run.
+
+    module: what runs it.
+    """
     address = free_address()
     environments = [environment_of(number, len(argument_lists), address) for number in range(len(argument_lists))]
-    commands = [["shared_bottom", *arguments] for arguments in argument_lists]
+    commands = [[module, *arguments] for arguments in argument_lists]
     return started(*commands, environments=environments)
 
 

@@ -1,0 +1,51 @@
+"""Fits in a group of processes that the user's program has initialised itself, and not the environment."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from backends.engines import ENGINES
+from spec import Fitted, load_backend
+from tests.helpers.shared_batches import CASES, QUICKEST
+
+PLACES = ("MASTER_ADDR", "MASTER_PORT", "JAX_COORDINATOR_ADDRESS")
+CASE = CASES["dropout, uncertainty"]
+
+
+def fit_twice(backend: str, folder: Path) -> list[Fitted]:
+    """Two runs in a row; with PyTorch, a third one in another group, after the first group has been ended.
+
+    folder: where PyTorch's processes find each other.
+    """
+    rank, address = int(os.environ["RANK"]), os.environ["JAX_COORDINATOR_ADDRESS"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*PLACES, *(name for engine in ENGINES for name in (*engine.counts, engine.rank))):
+            patch.delenv(name, raising=False)
+        if backend == "jax":
+            import jax
+
+            jax.distributed.initialize(address, 2, rank)
+            return [fit(backend), fit(backend)]
+        import torch.distributed as dist
+
+        fits = []
+        for runs in (2, 1):
+            dist.init_process_group("gloo", init_method=f"file://{folder}/{runs}", rank=rank, world_size=2)
+            fits += [fit(backend) for _ in range(runs)]
+            dist.destroy_process_group()
+        return fits
+
+
+def fit(backend: str) -> Fitted:
+    """A short run."""
+    return replace(CASE, train=replace(CASE.train, epochs=1)).fit(backend, QUICKEST[backend])
+
+
+def refused(backend: str, batch_size: int) -> str:
+    """What `fit` says of batches of so many rows."""
+    train = replace(CASE.train, batch_size=batch_size, execution=QUICKEST[backend])
+    with pytest.raises(ValueError, match="batch_size") as caught:
+        load_backend(backend).fit(CASE.model, train, CASE.data)
+    return str(caught.value)
