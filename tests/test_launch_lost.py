@@ -46,6 +46,7 @@ def test_what_one_alone_sees_is_said_by_process_0(file, tmp_path):
 
 
 def test_folders_that_differ(file, tmp_path):
+    pytest.importorskip("torch")
     options = ["fit", file, *flags("torch"), "--quiet", "--out"]
     with together([*options, tmp_path / "one"], [*options, tmp_path / "other"]) as processes:
         first, other = map(ended, processes)
@@ -56,7 +57,8 @@ def test_folders_that_differ(file, tmp_path):
 
 
 def test_an_end_that_cannot_be_saved(file, tmp_path):
-    arguments = ["fit", file, "--out", tmp_path / "run", *flags("jax"), "--quiet"]
+    pytest.importorskip("torch")
+    arguments = ["fit", file, "--out", tmp_path / "run", *flags("torch"), "--quiet"]
     with together(arguments, arguments, module="tests.helpers.full_disk") as processes:
         first, other = map(ended, processes)
     *warnings, last = first.err.splitlines()
