@@ -14,7 +14,7 @@ from backends import stacks
 from backends.jax.processes import first_row
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
-from spec.training import Part
+from spec.training import WHOLE, Part
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": jax.nn.relu,
@@ -135,7 +135,7 @@ class LayerNorm(nnx.Module):
 class Dropout(nnx.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: stacks.Dense, rate: float, part: Part) -> None:
+    def __init__(self, dense: stacks.Dense, rate: float, part: Part = WHOLE) -> None:
         self.rate, self.part = rate, part
         self.members, self.keys = dense.members, dense.dropout_keys
 

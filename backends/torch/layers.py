@@ -13,7 +13,7 @@ from backends import stacks
 from backends.torch.processes import first_row
 from spec import random
 from spec.model import LAYER_NORM_EPS, ModelSpec, Pooling
-from spec.training import Part
+from spec.training import WHOLE, Part
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -105,7 +105,7 @@ class LayerNorm(nn.Module):
 class Dropout(nn.Module):
     """Zeroes the elements that the spec's hash drops, and scales the others by 1 / (1 - rate)."""
 
-    def __init__(self, dense: stacks.Dense, rate: float, device: torch.device, part: Part) -> None:
+    def __init__(self, dense: stacks.Dense, rate: float, device: torch.device, part: Part = WHOLE) -> None:
         super().__init__()
         self.rate, self.part = rate, part
         keys = torch.tensor(dense.dropout_keys, device=device).reshape(*dense.members, 1, 1)

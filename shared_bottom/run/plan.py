@@ -90,10 +90,10 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     device = backend.resolve_device(train.device)
     part = backend.part(device)
     backend.check_training(train, train.execution, part)
+    data.check(model, precision=train.precision)
     if min(train.batch_size, data.rows) < part.of:
         expected = f"a row of each batch for each of the {part.of} devices that share it"
         raise ValueError(f"train.batch_size: expected {expected}, got {min(train.batch_size, data.rows)}")
-    data.check(model, precision=train.precision)
     if validation is not None:
         validation.check(model, precision=train.precision)
     monitor = None

@@ -147,13 +147,9 @@ class Record:
         )
 
     def fingerprints(self) -> dict[str, str]:
-        """The beginning of the SHA-256 of each array that a step changes, by name."""
-        groups = {"params": self.params(copy=False), **slots_of(self._trainer, self._layout, copy=False)}
-        return {
-            f"{group}.{name}": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()[:16]
-            for group, arrays in (groups | {"balance": self.balance()}).items()
-            for name, array in arrays.items()
-        }
+        """The beginning of the SHA-256 of what a step changes: the parameters, each of the slots, and the balance."""
+        groups = {"parameters": self.params(copy=False), **slots_of(self._trainer, self._layout, copy=False)}
+        return {name: _fingerprint(arrays) for name, arrays in {**groups, "balance": self.balance()}.items()}
 
     def end_epoch(self, epoch: int, steps: int) -> Epoch:
         """What the history says of epoch `epoch` (from 0) of `steps` steps; the seconds are still to come."""
@@ -188,3 +184,10 @@ class Record:
             task=task,
             learning_rate=float(rates[step]),
         )
+
+
+def _fingerprint(arrays: Params) -> str:
+    together = hashlib.sha256()
+    for array in arrays.values():
+        together.update(np.ascontiguousarray(array).data)
+    return together.hexdigest()[:16]

@@ -128,7 +128,7 @@ FAULTS = {
         other_parts(presence_of_the_part),
         r"^expected the same in all processes after epoch 1, got balance\.log_variance: ",
     ),
-    "other slots in one process": Fault(other_slots_in_process_1, DIFFER + r".*\bmu\.", backends=BOTH),
+    "other slots in one process": Fault(other_slots_in_process_1, DIFFER + r".*\bmu: ", backends=BOTH),
 }
 
 
