@@ -16,7 +16,6 @@ from backends.trainer import Trainer
 from spec.balancing import DynamicWeightAverage, GradNorm, PCGrad, UncertaintyWeighting
 from spec.params import Params
 from spec.random import projection_order
-from spec.tasks import LOSSES
 from spec.training import TrainSpec
 
 
@@ -70,7 +69,7 @@ def balance_names(train: TrainSpec) -> list[str]:
 
 def likelihood_scale(layout: Layout) -> list[float]:
     """The c_t of uncertainty weighting, in the layout's order."""
-    return [LOSSES[task.loss].likelihood_scale for task in layout.tasks]
+    return [task.objective.likelihood_scale for task in layout.tasks]
 
 
 def balancing_inputs(train: TrainSpec, layout: Layout, steps: np.ndarray, epoch_steps: int) -> Batches:

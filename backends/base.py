@@ -7,13 +7,13 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-from scipy.special import expit, softmax
 
 from backends.balancing import initial_balance, to_vectors
 from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, encode_inputs
 from backends.costs import LOCK_STEPS, Cost, soonest
 from backends.layout import layout_of
 from backends.lazy import PARAMS
+from backends.links import predictions
 from backends.parts import Joined
 from backends.trainer import Trainer
 from spec import presets
@@ -21,21 +21,15 @@ from spec.backend import Backend
 from spec.balancing import Balancing
 from spec.data import Dataset
 from spec.flops import prediction_flops, step_flops
+from spec.losses import Loss
 from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
-from spec.tasks import Link
+from spec.sharing import WAYS
 from spec.training import WHOLE, Device, EmbeddingUpdates, Optimizer, Part, TrainSpec
 
 PREDICT_ROWS = 8192
 """Most rows that one call of the network predicts."""
-
-LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
-    "identity": lambda outputs: outputs,
-    "sigmoid": lambda logits: expit(logits[:, 0]),
-    "softmax": lambda logits: softmax(logits, axis=1),
-}
-"""From a head's outputs (rows, outputs) to the task's predictions: see `spec.tasks.Link`."""
 
 
 class UnsupportedError(ValueError):
@@ -57,6 +51,10 @@ class SharedBackend(Backend):
     """The kinds of balancing that the backend has. A folder that has all of them need not say so."""
     embedding_updates: ClassVar[Collection[str]] = get_args(EmbeddingUpdates)
     """The embedding updates that the backend has. A folder that has all of them need not say so."""
+    sharings: ClassVar[Collection[str]] = tuple(way().kind for way in WAYS)
+    """The kinds of sharing that the backend has. A folder that has all of them need not say so."""
+    losses: ClassVar[Collection[str]] = tuple(loss().kind for loss in get_args(Loss))
+    """The kinds of loss that the backend has. A folder that has all of them need not say so."""
 
     alone: ClassVar[Collection[str]] = ()
     """The executions in which devices cannot share a batch."""
@@ -157,6 +155,15 @@ class SharedBackend(Backend):
         """Those that the backend has where a process computes this part of each batch."""
         return [execution for execution in self.costs if part.of == 1 or execution not in self.alone]
 
+    def check_model(self, model: ModelSpec) -> None:
+        """Raises UnsupportedError, naming the field, if the backend has no code for this network."""
+        kinds: list[tuple[str, str, Collection[str]]] = [("sharing", model.sharing.kind, self.sharings)]
+        kinds += [(f"loss of the task {task.name!r}", task.objective.kind, self.losses) for task in model.tasks]
+        for field, asked, supported in kinds:
+            if asked not in supported:
+                expected = f"one of {', '.join(supported)}, which backend {self.name!r} has"
+                raise UnsupportedError(f"{field}: expected {expected}, got {asked!r}")
+
     def check_training(self, train: TrainSpec, execution: str, part: Part = WHOLE) -> None:
         """Raises UnsupportedError, naming the field, if the backend has no code for this run by this execution.
 
@@ -214,6 +221,7 @@ class SharedBackend(Backend):
         threads: int | None = None,
     ) -> Params:
         """Predict: see `spec.Backend.predict`."""
+        self.check_model(model)
         self.check_threads(threads)
         precision = check_params(model, params)
         data.check(model, labels=False, precision=precision)
@@ -225,11 +233,8 @@ class SharedBackend(Backend):
             chunks = [
                 self.logits(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)
             ]
-        predictions = {}
-        for task in model.tasks:
-            logits = np.concatenate([chunk[task.name] for chunk in chunks])[: data.rows]
-            predictions[task.name] = LINKS[task.traits.link](logits)
-        return predictions
+        names = (task.name for task in model.tasks)
+        return predictions(model, {name: np.concatenate([c[name] for c in chunks])[: data.rows] for name in names})
 
     def gradients(
         self,
@@ -241,6 +246,7 @@ class SharedBackend(Backend):
         threads: int | None = None,
     ) -> tuple[float, Params]:
         """The loss and its gradient: see `spec.Backend.gradients`."""
+        self.check_model(model)
         self.check_threads(threads)
         precision = check_params(model, params)
         data.check(model, precision=precision)

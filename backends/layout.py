@@ -13,15 +13,17 @@ rows as a batch can name, and so they are in its layout. `backends.lazy` says wh
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from backends.stacks import EmbeddingTable, TiedStack, alike, tie, tie_tables
-from spec.model import ModelSpec, TaskSpec
-from spec.params import Params, check_params, parameter_shapes, stacks
+from backends.stacks import EmbeddingTable, TiedLevel, TiedStack, alike, tie, tie_level, tie_tables
+from spec.model import ModelSpec, TaskSpec, given_first
+from spec.network import heads, levels
+from spec.params import Params, check_params, last_shared_parameters, parameter_shapes, shared_parameters
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,16 @@ class PlacedTensor(Tensor):
 
     start: int
     stop: int
-    shared: bool
-    """Whether it is all tasks': an embedding table, or a part of the trunk."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The network as a backend builds it. Its tensors are called tables.0.embedding, trunk.0.kernel, heads.0.1.bias."""
+    """The network as a backend builds it. Its tensors are called tables.0.embedding, levels.0.experts.0.kernel (with
+    Shared-Bottom, that is the trunk), levels.0.task_gates.kernel, heads.0.1.bias."""
 
     model: ModelSpec
     tables: tuple[EmbeddingTable, ...]
-    trunk: TiedStack
+    levels: tuple[TiedLevel, ...]
     heads: tuple[TiedStack, ...]
     tensors: Mapping[str, PlacedTensor]
     """What training moves, in the vector's order."""
@@ -56,12 +57,20 @@ class Layout:
     """What it does not."""
     lazy: Mapping[str, Tensor]
     """The whole tables, of which `tensors` has only as many rows as a batch names; none if updates are dense."""
+    pieces: tuple[tuple[slice, bool], ...]
+    """The vector in pieces, and whether each is parameters that several tasks depend on, or else one task alone."""
+    last_shared: slice
+    """Where in the vector the parameters are on which GradNorm compares the tasks: see `spec.sharing`."""
+    head_places: tuple[slice | list[int], ...]
+    """For each of `heads`, where its tasks are among the spec's: from one to another, or each one's number."""
+    chains: tuple[tuple[str, str], ...]
+    """The tasks that are given another, each after the one that it is given; and which that is."""
 
     @property
     def native(self) -> dict[str, Tensor]:
         """All tensors in the network's order."""
         tensors: dict[str, Tensor] = {**self.tensors, **self.frozen}
-        tied: tuple[EmbeddingTable | TiedStack, ...] = (*self.tables, self.trunk, *self.heads)
+        tied: tuple[EmbeddingTable | TiedLevel | TiedStack, ...] = (*self.tables, *self.levels, *self.heads)
         return {name: tensors[name] for part in tied for name, *_ in part.tensors}
 
     @property
@@ -78,17 +87,6 @@ class Layout:
     def lazy_rows(self) -> int:
         """How many rows of lazily updated tables a step has, those of all tables together."""
         return sum(self.tensors[name].shape[0] for name in self.lazy)
-
-    @property
-    def shared_size(self) -> int:
-        """Of these, how many are all tasks'. They come first."""
-        return sum(tensor.stop - tensor.start for tensor in self.tensors.values() if tensor.shared)
-
-    @property
-    def last_shared_kernel(self) -> slice:
-        """Where the kernel of the last layer that all tasks share is."""
-        *_, kernel = (tensor for name, tensor in self.tensors.items() if tensor.shared and name.endswith(".kernel"))
-        return slice(kernel.start, kernel.stop)
 
     @property
     def tasks(self) -> tuple[TaskSpec, ...]:
@@ -198,8 +196,8 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
 
     lazy_batch: with lazy embedding updates, the rows of a batch; None without.
     """
-    trunk, *heads = stacks(model)
-    whole, tied_trunk = tie_tables(model), tie("trunk", [trunk], model)
+    whole = tie_tables(model)
+    tied_levels = tuple(tie_level(f"levels.{i}", level, model) for i, level in enumerate(levels(model)))
     tables = whole if lazy_batch is None else tuple(t.touched(lazy_batch) if t.trainable else t for t in whole)
     lazy = {
         name: Tensor(shape, parts)
@@ -207,15 +205,61 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
         if lazy_batch is not None and table.trainable
         for name, shape, parts in table.tensors
     }
-    tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads)))
-    shared: list[EmbeddingTable | TiedStack] = [*(table for table in tables if table.trainable), tied_trunk]
+    tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads(model))))
+    moved: tuple[EmbeddingTable | TiedLevel | TiedStack, ...]
+    moved = (*(table for table in tables if table.trainable), *tied_levels, *tied_heads)
     tensors: dict[str, PlacedTensor] = {}
     start = 0
-    for tied in (*shared, *tied_heads):
+    for tied in moved:
         for name, shape, parts in tied.tensors:
             stop = start + math.prod(shape)
-            tensors[name] = PlacedTensor(shape, parts, start, stop, shared=tied in shared)
+            tensors[name] = PlacedTensor(shape, parts, start, stop)
             start = stop
     frozen_tables = (table for table in tables if not table.trainable)
     frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
-    return Layout(model, tables, tied_trunk, tied_heads, tensors, frozen, lazy)
+    places = list(_places(model, tensors, lazy))
+    return Layout(
+        model=model,
+        tables=tables,
+        levels=tied_levels,
+        heads=tied_heads,
+        tensors=tensors,
+        frozen=frozen,
+        lazy=lazy,
+        pieces=_pieces(places, shared_parameters(model)),
+        last_shared=_span(place for name, place in places if name in last_shared_parameters(model)),
+        head_places=tuple(_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
+        chains=tuple((task.name, task.given) for task in given_first(model.tasks) if task.given),
+    )
+
+
+def _places(
+    model: ModelSpec, tensors: Mapping[str, PlacedTensor], lazy: Mapping[str, Tensor]
+) -> Iterator[tuple[str, slice]]:
+    """The spec's parameters in the vector's order. The rows of a lazily updated table stand for its first one."""
+    shapes = parameter_shapes(model)
+    for name, tensor in tensors.items():
+        start = tensor.start
+        for part in tensor.parts:
+            stop = tensor.stop if name in lazy else start + math.prod(shapes[part])
+            yield part, slice(start, stop)
+            start = stop
+
+
+def _pieces(places: Sequence[tuple[str, slice]], shared: Sequence[str]) -> tuple[tuple[slice, bool], ...]:
+    """Neighbours that are all among `shared`, or all not, as one."""
+    grouped = groupby(places, key=lambda place: place[0] in shared)
+    return tuple((_span(place for _, place in group), several) for several, group in grouped)
+
+
+def _span(places: Iterable[slice]) -> slice:
+    """From the first to the last, which follow one another without a gap."""
+    listed = list(places) or [slice(0, 0)]
+    return slice(listed[0].start, listed[-1].stop)
+
+
+def _among(names: Sequence[str], tasks: Sequence[TaskSpec]) -> slice | list[int]:
+    """Where the tasks are among all by name."""
+    places = [names.index(task.name) for task in tasks]
+    first, last = places[0], places[-1]
+    return slice(first, last + 1) if places == list(range(first, last + 1)) else places

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spec import params
+from spec.losses import Loss
 from spec.model import ModelSpec, Pooling, TaskSpec
+from spec.network import Gate, Level, Stack
 from spec.params import layer_shapes
 from spec.random import layer_key
 
@@ -84,11 +85,11 @@ class Dense:
 
 @dataclass(frozen=True)
 class TiedStack:
-    """Stacks of the spec that are tied together, or one alone: the trunk, or the heads of like tasks."""
+    """Stacks of the spec that are tied together, or one alone: the experts of a level, or the heads of like tasks."""
 
     name: str
     """What its tensors' names begin with."""
-    members: tuple[params.Stack, ...]
+    members: tuple[Stack, ...]
     layers: tuple[Dense, ...]
 
     @property
@@ -101,7 +102,7 @@ class TiedStack:
     @property
     def tied(self) -> bool:
         """Whether its arrays have a leading axis of members."""
-        return len(self.members) > 1
+        return bool(self.layers[0].members)
 
     @property
     def tasks(self) -> tuple[TaskSpec, ...]:
@@ -109,24 +110,79 @@ class TiedStack:
         return tuple(member.task for member in self.members if member.task)
 
     @property
-    def loss(self) -> str:
+    def loss(self) -> Loss:
         """The loss of its tasks: tied heads have one."""
-        return self.tasks[0].loss
+        return self.tasks[0].objective
 
 
-def alike(heads: Iterable[params.Stack]) -> Iterator[list[params.Stack]]:
+@dataclass(frozen=True)
+class TiedGates:
+    """The gates of a level's tasks, or that of its shared experts: kernel (tasks…, in, experts)."""
+
+    name: str
+    members: tuple[Gate, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def tensors(self) -> Iterator[NamedShape]:
+        """Its one array."""
+        yield f"{self.name}.kernel", self.shape, tuple(f"{member.layer.name}.kernel" for member in self.members)
+
+
+@dataclass(frozen=True)
+class TiedLevel:
+    """A level of the network: all its experts as one stack, and its gates."""
+
+    name: str
+    """What its tensors' names begin with."""
+    task_experts: int
+    """How many experts each task has. Those of all tasks come first, in the spec's order, then the shared ones."""
+    experts: TiedStack
+    task_gates: TiedGates | None
+    """None where tasks take the output of the one expert that they have."""
+    shared_gate: TiedGates | None
+    """None in the last level, where nothing takes what it would give."""
+
+    @property
+    def tensors(self) -> Iterator[NamedShape]:
+        """Its arrays, the experts' layer by layer."""
+        yield from self.experts.tensors
+        for gates in (self.task_gates, self.shared_gate):
+            if gates:
+                yield from gates.tensors
+
+
+def alike(heads: Iterable[Stack]) -> Iterator[list[Stack]]:
     """The heads in groups that can be tied: those that agree in everything that a step computes by."""
-    groups: dict[tuple[object, ...], list[params.Stack]] = {}
+    groups: dict[tuple[object, ...], list[Stack]] = {}
     for head in heads:
         assert head.task is not None
         shapes = tuple((layer.inputs, layer.outputs, layer.hidden) for layer in head.layers)
-        groups.setdefault((head.task.kind, head.task.loss, shapes), []).append(head)
+        groups.setdefault((head.task.kind, head.task.objective, shapes), []).append(head)
     yield from groups.values()
 
 
-def tie(name: str, members: Sequence[params.Stack], model: ModelSpec) -> TiedStack:
-    """Equal stacks of the spec as one."""
-    axis = (len(members),) if len(members) > 1 else ()
+def tie_level(name: str, level: Level, model: ModelSpec) -> TiedLevel:
+    """A level of the spec, its experts as one stack."""
+
+    def tie_gates(name: str, gates: Sequence[Gate], axis: tuple[int, ...]) -> TiedGates | None:
+        if not gates:
+            return None
+        return TiedGates(name, tuple(gates), (*axis, gates[0].layer.inputs, gates[0].layer.outputs))
+
+    of_tasks = [gate for gate in level.gates if gate.task]
+    return TiedLevel(
+        name,
+        model.sharing.task_experts,
+        tie(f"{name}.experts", level.experts, model, alone=not level.gates),
+        tie_gates(f"{name}.task_gates", of_tasks, (len(of_tasks),)),
+        tie_gates(f"{name}.shared_gate", [gate for gate in level.gates if not gate.task], ()),
+    )
+
+
+def tie(name: str, members: Sequence[Stack], model: ModelSpec, *, alone: bool = True) -> TiedStack:
+    """Equal stacks of the spec as one. alone: whether one alone goes without an axis of members."""
+    axis = () if alone and len(members) == 1 else (len(members),)
     layers = []
     for tied in zip(*(member.layers for member in members), strict=True):
         first = tied[0]

@@ -10,7 +10,7 @@ from bench.case import Case
 from bench.timing import Contestant
 from spec import Adam, ModelSpec, initial_params
 from spec.data import row_order
-from spec.params import Layer, stacks
+from spec.network import Layer, heads, levels
 
 EPOCHS = 10
 """Epochs of a warm call: fit() itself takes milliseconds."""
@@ -18,8 +18,7 @@ EPOCHS = 10
 
 def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
     """The network of a model with numeric inputs, from Keras's layers, with the spec's parameters."""
-    inputs = shared = keras.Input((model.numeric,))
-    outputs: list[Any] = []
+    inputs = keras.Input((model.numeric,))
 
     def dense(x: Any, layer: Layer) -> Any:
         made = keras.layers.Dense(layer.outputs, activation=model.activation if layer.hidden else None)
@@ -27,12 +26,10 @@ def network(model: ModelSpec, params: dict[str, np.ndarray]) -> keras.Model:
         made.set_weights([params[f"{layer.name}.kernel"], params[f"{layer.name}.bias"]])
         return y
 
-    for stack in stacks(model):
-        x = functools.reduce(dense, stack.layers, shared)
-        if stack.task is None:
-            shared = x
-        else:
-            outputs.append(x)
+    (level,) = levels(model)
+    (trunk,) = level.experts
+    shared = functools.reduce(dense, trunk.layers, inputs)
+    outputs = [functools.reduce(dense, head.layers, shared) for head in heads(model)]
     return keras.Model(inputs, outputs)
 
 

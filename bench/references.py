@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from bench.case import STEPS, Case
 from bench.results import REFERENCES
 from bench.timing import Contestant
-from spec import Adam, Fixed, ModelSpec, Schedule, TrainSpec, initial_params, learning_rates
+from spec import Adam, Fixed, ModelSpec, Schedule, SharedBottom, TrainSpec, initial_params, learning_rates
 from spec.data import label_shape, row_order
 from spec.model import TaskSpec
 
@@ -91,7 +91,7 @@ class Network(nn.Module):
 
 def task_loss(task: TaskSpec, output: Tensor, label: Tensor) -> Tensor:
     """The mean over the rows, times the task's weight."""
-    loss = TASK_LOSSES[task.loss](output, label)
+    loss = TASK_LOSSES[task.objective.kind](output, label)
     return loss if task.weight == 1 else loss * task.weight
 
 
@@ -177,8 +177,8 @@ class Loop:
 
 
 def supports(case: Case) -> bool:
-    """Whether the loop can train the case. It has no balancing, no dropout, whose masks come from the spec, no lists of
-    ids, and an embedding table for each feature, which it trains.
+    """Whether the loop can train the case. It has no experts, no balancing, no dropout, whose masks come from the spec,
+    no lists of ids, and an embedding table for each feature, which it trains.
     """
     return (
         case.model.dropout == 0
@@ -186,7 +186,9 @@ def supports(case: Case) -> bool:
         and isinstance(case.train.balancing, Fixed)
         and hasattr(torch.optim, type(case.train.optimizer).__name__)
         and (case.train.embedding_updates == "dense" or _sparse_has(case.train))
-        and all(task.loss in TASK_LOSSES for task in case.model.tasks)
+        and case.model.sharing == SharedBottom()
+        and all(task.objective.kind in TASK_LOSSES and task.objective.plain for task in case.model.tasks)
+        and not any(task.given for task in case.model.tasks)
     )
 
 

@@ -6,20 +6,34 @@ from spec.balancing import DynamicWeightAverage, Fixed, GradNorm, PCGrad, Uncert
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
+from spec.losses import (
+    Absolute,
+    CrossEntropy,
+    Huber,
+    LogLoss,
+    Poisson,
+    Quantile,
+    Squared,
+    ZeroInflatedLognormal,
+)
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.params import initial_params, parameter_shapes
 from spec.results import DivergenceError, Epoch, Fitted, History
+from spec.sharing import PLE, MMoE, Separate, SharedBottom
 from spec.table import TableExperiment, TableSpec
 from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [
+    "PLE",
     "SGD",
+    "Absolute",
     "Adagrad",
     "Adam",
     "AdamW",
     "Backend",
     "CategoricalColumn",
     "CategoricalFeature",
+    "CrossEntropy",
     "Dataset",
     "DivergenceError",
     "DynamicWeightAverage",
@@ -30,19 +44,28 @@ __all__ = [
     "Fixed",
     "GradNorm",
     "History",
+    "Huber",
     "LabelColumn",
+    "LogLoss",
+    "MMoE",
     "ModelSpec",
     "NetworkSpec",
     "NumericColumn",
     "PCGrad",
+    "Poisson",
+    "Quantile",
     "RMSprop",
     "Schedule",
+    "Separate",
+    "SharedBottom",
+    "Squared",
     "TableExperiment",
     "TableSpec",
     "TaskSpec",
     "TimeColumn",
     "TrainSpec",
     "UncertaintyWeighting",
+    "ZeroInflatedLognormal",
     "backend_names",
     "from_json",
     "from_toml",

@@ -32,7 +32,8 @@ class UncertaintyWeighting:
     """Each task's noise σ_t is learned with the network  (Kendall, Gal & Cipolla, CVPR 2018, eq. 7 and 10).
 
     With s_t = log σ_t², the log-variance that they advise to learn, the total loss is
-    Σ_t w_t·(c_t·exp(-s_t)·L_t + s_t/2), where c_t is 1/2 for regression (eq. 7) and 1 for classification (eq. 10). The
+    Σ_t w_t·(c_t·exp(-s_t)·L_t + s_t/2), where c_t is 1/2 for the squared error, whose likelihood is Gaussian (eq. 7),
+    and 1 for every other loss, taken as the energy of a Boltzmann distribution as they take a softmax's (eq. 10). The
     s_t are parameters like others: the optimizer's slots, clipping, weight decay and schedule are theirs too.
     """
 
@@ -65,10 +66,11 @@ class DynamicWeightAverage:
 class GradNorm:
     """Gradients of like size, larger for tasks that lag behind  (Chen et al., ICML 2018, eq. 1 and 2, algorithm 1).
 
-    G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer. Each step moves the factors v_t, from
-    1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them to a sum of K tasks.
-    r_t is the task's L_t / L_t(first step with a label), divided by the mean over the tasks. The total loss is
-    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
+    G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer: see `spec.sharing`. Each step moves
+    the factors v_t, from 1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them
+    to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label), or 1 while L_t is below 0, as the
+    negative log of a density may be; divided by the mean over the tasks. The total loss is Σ_t v_t·w_t·L_t. The step is
+    one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
     Takes a backward pass for each task.
     """
 
@@ -86,9 +88,10 @@ class GradNorm:
 class PCGrad:
     """Conflicting gradients are projected onto each other's normal plane  (Yu et al., NeurIPS 2020, algorithm 1).
 
-    On all that the tasks share, embeddings and trunk: g_t = ∇ w_t·L_t, and for each other task u in random order, where
-    g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is Σ_t g_t; a head's gradient is its own
-    task's. The order comes from `spec.random.projection_order`. Takes a backward pass for each task.
+    On all that several tasks depend on, embeddings and trunk or experts: g_t = ∇ w_t·L_t, and for each other task u in
+    random order, where g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is Σ_t g_t; the
+    gradient of a head, or of what else serves one task alone, is that task's. The order comes from
+    `spec.random.projection_order`. Takes a backward pass for each task.
     """
 
     kind: Literal["pcgrad"] = "pcgrad"

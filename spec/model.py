@@ -1,4 +1,5 @@
-"""What to build: a Shared-Bottom network (Caruana, "Multitask Learning", Machine Learning 28, 1997).
+"""What to build: a Shared-Bottom network (Caruana, "Multitask Learning", Machine Learning 28, 1997), or one that shares
+its trunk between the tasks in another way: see `spec.sharing`.
 
 The inputs run through one trunk that all tasks share, and from its last layer through one head per task:
 
@@ -8,13 +9,16 @@ Every trunk layer (the last one too) and every hidden layer of a head is linear,
 dropout, in this order. A head's output layer is linear.
 """
 
+from collections.abc import Iterable
 from itertools import accumulate
 from typing import Literal, Self
 
 from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.tasks import LOSSES, TASK_KINDS, TaskKind, TaskTraits
+from spec.losses import AnyLoss, CrossEntropy, Loss
+from spec.sharing import SharedBottom, Sharing
+from spec.tasks import TASK_KINDS, TaskKind, TaskTraits
 from spec.validation import STRICT, Count, Flag, Fraction, Identifier, Many, NonNegative, Some, Width, unique
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
@@ -58,7 +62,7 @@ class TaskSpec:
     name: Identifier
     """A Python identifier."""
     kind: TaskKind
-    """binary: one logit, log loss. regression: mean squared error. multiclass: one logit a class, cross-entropy."""
+    """binary: one logit. regression: a number or several. multiclass: one logit a class."""
     hidden: Many[Width] = ()
     """Widths of the head's hidden layers; none makes the head linear."""
     outputs: Width = 1
@@ -66,12 +70,32 @@ class TaskSpec:
     a table; 1 for a binary task."""
     weight: NonNegative = 1.0
     """The task's factor in the total loss."""
+    loss: AnyLoss = None
+    """What training minimizes, or its kind alone: loss = "huber". None: log_loss (binary), squared (regression),
+    cross_entropy (multiclass)."""
+    given: Identifier | None = None
+    """Another binary task, for a binary task that depends on it, as a purchase does on a click: its probability is
+    P(given)·P(this | given), the head's output being that of the second factor, and its loss is that of the product, on
+    all rows that have its label (ESMM: Ma et al., SIGIR 2018, eq. 3 and 4). Its label is 0 where the other's is 0."""
 
     @model_validator(mode="after")
     def _outputs_fit_the_kind(self) -> "TaskSpec":
         _, most = self.traits.outputs
         if self.outputs > (most or self.outputs):
             raise ValueError(f"outputs: expected {most} for the {self.kind} task {self.name!r}, got {self.outputs}")
+        return self
+
+    @model_validator(mode="after")
+    def _loss_fits_the_kind(self) -> "TaskSpec":
+        if not isinstance(self.objective, self.traits.losses):
+            kinds = ", ".join(loss().kind for loss in self.traits.losses)
+            expected = f"one of {kinds} for the {self.kind} task {self.name!r}"
+            raise ValueError(f"loss: expected {expected}, got {self.objective.kind}")
+        if self.objective.width > 1 and self.outputs > 1:
+            expected = f"1 with loss {self.objective.kind} for the task {self.name!r}"
+            raise ValueError(f"outputs: expected {expected}, got {self.outputs}")
+        if self.given is not None and self.traits.label != "truth":
+            raise ValueError(f"given: expected none for the {self.kind} task {self.name!r}, got {self.given!r}")
         return self
 
     @property
@@ -85,14 +109,33 @@ class TaskSpec:
         return self.outputs < self.traits.outputs[0]
 
     @property
-    def loss(self) -> str:
-        """Its loss, an entry of `spec.tasks.LOSSES`."""
-        return self.traits.loss
+    def objective(self) -> Loss:
+        """Its loss, which is the default of its kind if it names none."""
+        return self.loss or self.traits.losses[0]()
+
+    @property
+    def head_outputs(self) -> int:
+        """Width of the head's output layer."""
+        return self.outputs * self.objective.width
+
+    @property
+    def prediction_per_output(self) -> bool:
+        """Whether a prediction has an axis of outputs."""
+        return self.objective.link != "sigmoid"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What `predict` gives beside its prediction, by name: what that is made of."""
+        if self.given is not None:
+            return (f"{self.name}_given_{self.given}",)
+        if self.objective.link == "zero_inflated_lognormal":
+            return tuple(f"{self.name}_{part}" for part in ("probability", "location", "scale"))
+        return ()
 
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics of its kind, the main one first, and that of its loss."""
-        return tuple(dict.fromkeys((*self.traits.metrics, LOSSES[self.loss].metric)))
+        return tuple(dict.fromkeys((*self.traits.metrics, self.objective.metric)))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -100,9 +143,11 @@ class NetworkSpec:
     """The network but for its inputs: where the rows come from a table, its columns say what they are."""
 
     trunk: Some[Width]
-    """Widths of the shared layers."""
+    """Widths of the layers of the trunk, or of each expert where there are several."""
     tasks: Some[TaskSpec]
     """The targets. The network has one head for each."""
+    sharing: Sharing = SharedBottom()
+    """How the tasks share the layers before their heads. sharing = "mmoe" stands for that kind with its defaults."""
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"
@@ -114,7 +159,25 @@ class NetworkSpec:
 
     @model_validator(mode="after")
     def _task_names(self) -> Self:
-        unique("tasks", (task.name for task in self.tasks))
+        unique("tasks", (name for task in self.tasks for name in (task.name, *task.parts)))
+        for task in self.tasks:
+            if task.name in self.sharing.reserved:
+                expected = f"a task to be called otherwise with sharing {self.sharing.kind}"
+                raise ValueError(f"tasks: expected {expected}, got {task.name!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _given_tasks(self) -> Self:
+        tasks = {task.name: task for task in self.tasks}
+        for task in self.tasks:
+            path = [task.name]
+            while (given := tasks[path[-1]].given) is not None:
+                if given not in tasks or tasks[given].kind != task.kind:
+                    binary = ", ".join(other.name for other in self.tasks if other.kind == task.kind)
+                    raise ValueError(f"given: expected one of the {task.kind} tasks {binary}, got {given!r}")
+                if given in path:
+                    raise ValueError(f"given: expected no circle, got {' given '.join([*path, given])}")
+                path.append(given)
         return self
 
 
@@ -150,6 +213,10 @@ class ModelSpec(NetworkSpec):
             if task.outputs_left_open:
                 expected = f"{task.traits.outputs[0]} or more for the {task.kind} task {task.name!r}"
                 raise ValueError(f"outputs: expected {expected}, got {task.outputs}")
+            weights = task.objective.class_weights if isinstance(task.objective, CrossEntropy) else ()
+            if weights and len(weights) != task.outputs:
+                expected = f"{task.outputs} for the task {task.name!r}"
+                raise ValueError(f"class_weights: expected {expected}, got {len(weights)}")
         return self
 
     @property
@@ -162,3 +229,13 @@ class ModelSpec(NetworkSpec):
         """Of each categorical feature, which of the data set's columns have its ids."""
         stops = list(accumulate(feature.length for feature in self.categorical))
         return tuple(slice(stop - feature.length, stop) for stop, feature in zip(stops, self.categorical, strict=True))
+
+
+def given_first(tasks: Iterable[TaskSpec]) -> list[TaskSpec]:
+    """The tasks, each after the one that it is given."""
+    by_name = {task.name: task for task in tasks}
+
+    def depth(task: TaskSpec) -> int:
+        return 0 if task.given is None else 1 + depth(by_name[task.given])
+
+    return sorted(by_name.values(), key=depth)

@@ -5,13 +5,12 @@ the parameters lie in another way, which nobody outside of it sees: see `backend
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
+from spec.network import Layer, last_shared_layers, layers, own_layers
 from spec.training import Precision
 
 Params = dict[str, np.ndarray]
@@ -22,55 +21,11 @@ Draw = Callable[[int], np.ndarray]
 """Gives that many of the numbers of a parameter, as float64, and the next ones when called again."""
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A linear layer (in, out), hidden (normalized, activated, dropped out) or a head's output."""
-
-    name: str
-    inputs: int
-    outputs: int
-    hidden: bool
-
-
-@dataclass(frozen=True)
-class Stack:
-    """Layers that follow one another: the trunk, or the head of a task."""
-
-    name: str
-    """What its layers' names begin with: trunk, or tasks.<task>."""
-    layers: tuple[Layer, ...]
-    task: TaskSpec | None = None
-    """Whose head it is; None if all tasks share it."""
-    reads_inputs: bool = False
-    """Whether its first layer takes the network's inputs."""
-
-
-def stacks(model: ModelSpec) -> tuple[Stack, ...]:
-    """Every stack of layers in network order: the trunk, then each task's head."""
-
-    def layers(name: str, widths: tuple[int, ...], hidden: int) -> tuple[Layer, ...]:
-        return tuple(
-            Layer(f"{name}.{i}", inputs, outputs, hidden=i < hidden)
-            for i, (inputs, outputs) in enumerate(pairwise(widths))
-        )
-
-    trunk = Stack("trunk", layers("trunk", (model.input_width, *model.trunk), len(model.trunk)), reads_inputs=True)
-    heads = []
-    for task in model.tasks:
-        name, widths = f"tasks.{task.name}", (model.trunk[-1], *task.hidden, task.outputs)
-        heads.append(Stack(name, layers(name, widths, len(task.hidden)), task))
-    return (trunk, *heads)
-
-
-def layers(model: ModelSpec) -> Iterator[Layer]:
-    """Every linear layer in network order."""
-    for stack in stacks(model):
-        yield from stack.layers
-
-
 def layer_shapes(layer: Layer, model: ModelSpec) -> dict[str, tuple[int, ...]]:
     """Shape of each parameter of a layer, by the last part of its name."""
-    shapes: dict[str, tuple[int, ...]] = {"kernel": (layer.inputs, layer.outputs), "bias": (layer.outputs,)}
+    shapes: dict[str, tuple[int, ...]] = {"kernel": (layer.inputs, layer.outputs)}
+    if layer.bias:
+        shapes["bias"] = (layer.outputs,)
     if layer.hidden and model.normalization == "layer":
         shapes |= {"norm.scale": (layer.outputs,), "norm.bias": (layer.outputs,)}
     return shapes
@@ -98,9 +53,20 @@ def frozen_zeros(model: ModelSpec, others: Mapping[str, np.ndarray]) -> Params:
 
 
 def shared_parameters(model: ModelSpec) -> list[str]:
-    """The names of the parameters that all tasks share: embeddings and trunk, in network order."""
-    heads = tuple(f"{stack.name}." for stack in stacks(model) if stack.task)
-    return [name for name in parameter_shapes(model) if not name.startswith(heads)]
+    """The names of the parameters that more than one task depends on: embeddings, and trunk or experts, in order."""
+    own = own_layers(model)
+    return [name for name in parameter_shapes(model) if layer_of(name) not in own]
+
+
+def last_shared_parameters(model: ModelSpec) -> list[str]:
+    """Those on which GradNorm compares the tasks: see `spec.sharing`. None if training moves none of them."""
+    kernels = [f"{layer}.kernel" for layer in last_shared_layers(model)]
+    return kernels or list(dict.fromkeys(feature.parameter for feature in model.categorical if feature.trainable))
+
+
+def layer_of(parameter: str) -> str:
+    """The name of a parameter's layer: what stands before kernel, bias, norm.scale or norm.bias."""
+    return parameter.rpartition(".")[0].removesuffix(".norm")
 
 
 def parameter_count(model: ModelSpec) -> int:

@@ -6,6 +6,7 @@ and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.m
 
 import keyword
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -46,6 +47,13 @@ def unique(field: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
+def ascending(field: str, numbers: Iterable[float]) -> None:
+    """Raises ValueError, naming `field`, if a number is not above the one before it."""
+    listed = tuple(numbers)
+    if any(lower >= upper for lower, upper in pairwise(listed)):
+        raise ValueError(f"{field}: expected numbers that ascend, got {listed}")
+
+
 _Scalar = BeforeValidator(_python_scalar)
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Name = Annotated[str, Field(min_length=1)]
@@ -59,6 +67,8 @@ NonNegative = Annotated[float, _Scalar, Field(strict=True, ge=0, allow_inf_nan=F
 Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
 Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
+ByKind = BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)
+"""Of a field that chooses between classes by their kind: the kind alone stands for the class with its defaults."""
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
 Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]

@@ -19,7 +19,7 @@ from spec import (
     to_toml,
 )
 from spec.flops import layer_flops, step_flops
-from spec.params import layers
+from spec.network import layers
 from tests.helpers.cli import EXPERIMENT, changed, error, run, table, write, write_experiment
 
 MODEL = ModelSpec(

@@ -124,7 +124,7 @@ FAULTS = {
     "sum over the outputs": Fault(
         "torch",
         0,
-        lambda patch: patch.setitem(torch_losses.LOSSES, "squared", lambda x, y: (x - y).square().sum(-1)),
+        lambda patch: patch.setitem(torch_losses.LOSSES, "squared", lambda _, x, y: (x - y).square().sum(-1)),
         where="span",
     ),
     # the network
@@ -162,7 +162,7 @@ FAULTS = {
     "gradient norms of the first layer": Fault(
         "torch",
         1,
-        lambda patch: patch.setattr(Layout, "last_shared_kernel", property(lambda self: slice(0, 64))),
+        lambda patch: patch.setattr(Layout, "last_shared", property(lambda self: slice(0, 64))),
         train={"balancing": GradNorm()},
     ),
     "gradients not projected": Fault("torch", 1, other_train(balancing=Fixed()), train=PROJECTED),

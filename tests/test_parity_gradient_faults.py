@@ -29,7 +29,11 @@ def embeddings_detached(patch):
 def head_gradient_doubled(patch):
     """As a task's weight that counts twice in the backward pass, and once in the loss."""
     original = torch_losses.LOSSES["cross_entropy"]
-    patch.setitem(torch_losses.LOSSES, "cross_entropy", lambda x, y: 2.0 * original(x, y) - original(x, y).detach())
+    patch.setitem(
+        torch_losses.LOSSES,
+        "cross_entropy",
+        lambda loss, x, y: 2.0 * original(loss, x, y) - original(loss, x, y).detach(),
+    )
 
 
 def output_biases_frozen(patch):

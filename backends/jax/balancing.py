@@ -77,10 +77,10 @@ def gradnorm(
     counts = present_tasks(network.layout, batch) * (weights > 0)
     tasks = jnp.maximum(counts.sum(), 1.0)
     first = jnp.where(balance["first_loss"] > 0, balance["first_loss"], losses)
-    rate = counts * losses / jnp.where(first > 0, first, 1.0)
+    rate = counts * jnp.where(losses < 0, 1.0, losses / jnp.where(first > 0, first, 1.0))
     mean = rate.sum() / tasks
     rate = rate / jnp.where(mean > 0, mean, 1.0)
-    slope = counts * weights * jnp.linalg.norm(gradients[:, network.layout.last_shared_kernel], axis=1)
+    slope = counts * weights * jnp.linalg.norm(gradients[:, network.layout.last_shared], axis=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
     apart = jnp.sign(norm - target) * (tasks > 1)  # of one task alone, only rounding sets them apart
@@ -97,7 +97,8 @@ def pcgrad(
     """Each projected gradient as a combination of the tasks' gradients: only their inner products are needed."""
     losses, gradients = task_gradients(network, params, batch)
     gradients = weights[:, None] * gradients
-    shared = gradients[:, : network.layout.shared_size]
+    pieces = [(gradients[:, place], several) for place, several in network.layout.pieces]
+    shared = jnp.concatenate([gradients[:, :0], *(piece for piece, several in pieces if several)], axis=1)
     inner = shared @ shared.T
     one_hot = jnp.eye(len(weights), dtype=params.dtype)
     mix = one_hot
@@ -106,7 +107,7 @@ def pcgrad(
         product, square = (mix * (other @ inner)).sum(1), other @ jnp.square(shared).sum(1)
         conflict = jnp.where(square > 0, jnp.minimum(product, 0.0) / jnp.where(square > 0, square, 1.0), 0.0)
         mix = mix - conflict[:, None] * other
-    gradient = jnp.concatenate([mix.sum(0) @ shared, gradients[:, network.layout.shared_size :].sum(0)])
+    gradient = jnp.concatenate([mix.sum(0) @ piece if several else piece.sum(0) for piece, several in pieces])
     return jnp.concatenate([(weights @ losses).reshape(1), losses]), gradient, balance
 
 

@@ -110,6 +110,15 @@ def product_derivative(primals: tuple[Array, Array], tangents: tuple[Array, Arra
     return product(x, kernel), x_tangent @ kernel + first @ kernel_tangent
 
 
+def through_all(
+    x: Float[Array, "rows inputs"], kernels: Float[Array, "members inputs outputs"]
+) -> Float[Array, "members rows outputs"]:
+    """The same rows by each of several kernels, as one product with the kernels side by side."""
+    members, inputs, outputs = kernels.shape
+    side_by_side = kernels.swapaxes(0, 1).reshape(inputs, members * outputs)
+    return product(x, side_by_side).reshape(len(x), members, outputs).swapaxes(0, 1)
+
+
 def transposed(x: Float[Array, "*members rows inputs"]) -> Float[Array, "*members inputs rows"]:
     """The transpose; on the CPU it is made in memory before a product takes it. XLA passes a product to its fast
     kernels only if the first factor need not be transposed; otherwise small products take up to twice as long. The
@@ -167,8 +176,9 @@ class Dense(nnx.Module):
     def __call__(
         self, x: Float[Array, "*members rows inputs"], step_key: Int[Array, ""] | None
     ) -> Float[Array, "*members rows outputs"]:
-        """step_key: see `Dropout`."""
-        x = product(x, self.kernel[...]) + self.bias[..., None, :]
+        """x: without an axis of members where all take the same. step_key: see `Dropout`."""
+        kernel = self.kernel[...]
+        x = (product if x.ndim == kernel.ndim else through_all)(x, kernel) + self.bias[..., None, :]
         return self.dropout(self.activation(self.norm(x)), step_key) if self.hidden else x
 
 
@@ -179,3 +189,59 @@ def through(
     for dense in stack:
         x = dense(x, step_key)
     return x
+
+
+class Gate(nnx.Module):
+    """The weights of experts, for each row: those of one gate, or of several tied ones, which have a leading axis."""
+
+    def __init__(self, gates: stacks.TiedGates) -> None:
+        self.kernel = unloaded(*gates.shape)
+
+    def __call__(self, x: Float[Array, "*members rows inputs"]) -> Float[Array, "*members rows experts"]:
+        """x: as in `Dense`."""
+        kernel = self.kernel[...]
+        logits = (product if x.ndim == kernel.ndim else through_all)(x, kernel)
+        return jax.nn.softmax(logits, axis=-1)
+
+
+class Level(nnx.Module):
+    """Experts side by side, and the gates that weigh their outputs."""
+
+    def __init__(self, level: stacks.TiedLevel, model: ModelSpec, part: Part) -> None:
+        self.tasks, self.task_experts = len(model.tasks), level.task_experts
+        self.experts = nnx.List([Dense(dense, model, part) for dense in level.experts.layers])
+        self.task_gates = Gate(level.task_gates) if level.task_gates else None
+        self.shared_gate = Gate(level.shared_gate) if level.shared_gate else None
+
+    def __call__(self, of_tasks: Array, shared: Array, step_key: Int[Array, ""] | None) -> tuple[Array, Array]:
+        """What each task takes from this level (tasks, rows, width), and the shared experts above it (rows, width).
+
+        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both. Where nothing
+        is each task's alone, what the tasks take is (rows, width), too.
+        """
+        experts = through(self.experts, self.inputs(of_tasks, shared), step_key)
+        if self.task_gates is None:
+            return experts, experts
+        of_tasks = self.mixed(self.task_gates(of_tasks), experts)
+        if self.shared_gate is None:
+            return of_tasks, shared
+        return of_tasks, jnp.einsum("re,erw->rw", self.shared_gate(shared), experts)
+
+    def inputs(self, of_tasks: Array, shared: Array) -> Float[Array, "*experts rows width"]:
+        """What the experts take: without an axis of experts if it is the same for all."""
+        if of_tasks is shared:
+            return shared
+        each = jnp.repeat(of_tasks, self.task_experts, axis=0)
+        all_tasks = self.experts[0].kernel.shape[0] - len(each)
+        return jnp.concatenate([each, jnp.broadcast_to(shared, (all_tasks, *shared.shape))])
+
+    def mixed(
+        self, weights: Float[Array, "tasks rows experts"], experts: Float[Array, "all rows width"]
+    ) -> Float[Array, "tasks rows width"]:
+        """For each task the sum, by its weights, of the outputs of its experts and of the shared ones."""
+        own = self.task_experts
+        shared = jnp.einsum("tre,erw->trw", weights[..., own:], experts[self.tasks * own :])
+        if not own:
+            return shared
+        each = experts[: self.tasks * own].reshape(self.tasks, own, *experts.shape[1:])
+        return jnp.einsum("tre,terw->trw", weights[..., :own], each) + shared

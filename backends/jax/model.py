@@ -1,4 +1,4 @@
-"""The Shared-Bottom network as a flax.nnx.Module, laid out as `backends.layout` says."""
+"""The network as a flax.nnx.Module, laid out as `backends.layout` says."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,13 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from backends import layout, stacks
-from backends.jax.layers import Dense, Embedding, through
+from backends.jax.layers import Dense, Embedding, Level, through
 from spec.model import ModelSpec
 from spec.training import WHOLE, Part
 
 
 class Network(nnx.Module):
-    """Embed, shared part, heads. The parameters are the layout's tensors."""
+    """Embed, levels of experts, heads. The parameters are the layout's tensors."""
 
     def __init__(self, model: ModelSpec, lazy_batch: int | None = None, part: Part = WHOLE) -> None:
         """lazy_batch, part: see `spec.training.StepSpec`."""
@@ -24,7 +24,7 @@ class Network(nnx.Module):
             return nnx.List([Dense(dense, model, part) for dense in tied.layers])
 
         self.tables = nnx.List([Embedding(table, model) for table in self.layout.tables])
-        self.trunk = stack(self.layout.trunk)
+        self.levels = nnx.List([Level(level, model, part) for level in self.layout.levels])
         self.heads = nnx.List([stack(head) for head in self.layout.heads])
 
     def __call__(
@@ -61,10 +61,32 @@ class Network(nnx.Module):
 
     def head_inputs(
         self, x: Float[Array, "rows width"], dropout_key: Int[Array, ""] | None
-    ) -> list[Float[Array, "rows width"]]:
-        """What each head of the layout takes: the shared part's output, the same for all of them."""
-        shared = through(self.trunk, x, dropout_key)
-        return [shared] * len(self.heads)
+    ) -> list[Float[Array, "*members rows width"]]:
+        """What each head of the layout takes; without an axis of members if it is the same for all tasks."""
+        of_tasks = shared = x
+        for level in self.levels:
+            of_tasks, shared = level(of_tasks, shared, dropout_key)
+        if of_tasks.ndim == 2:
+            return [of_tasks] * len(self.heads)
+        inputs = [of_tasks[jnp.array(p) if isinstance(p, list) else p] for p in self.layout.head_places]
+        return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
+
+    def gates(
+        self,
+        numeric: Float[Array, "rows columns"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
+    ) -> dict[str, Float[Array, "rows experts"]]:
+        """The weights that each gate of the spec gives, by the gate's name; none if experts are not gated."""
+        of_tasks = shared = self.embed(numeric, categorical)
+        weights: dict[str, Array] = {}
+        for level, tied in zip(self.levels, self.layout.levels, strict=True):
+            if tied.task_gates and level.task_gates:
+                names = (gate.layer.name for gate in tied.task_gates.members)
+                weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
+            if tied.shared_gate and level.shared_gate:
+                weights[tied.shared_gate.members[0].layer.name] = level.shared_gate(shared)
+            of_tasks, shared = level(of_tasks, shared, None)
+        return weights
 
     def bind(self, tensors: Mapping[str, Array]) -> "Network":
         """A network with the layout's tensors as its parameters: what functional_call is to PyTorch."""

@@ -80,10 +80,10 @@ def gradnorm(
     counts = present_tasks(network.layout, batch) * (weights > 0)
     tasks = counts.sum().clamp(min=1.0)
     first = torch.where(balance["first_loss"] > 0, balance["first_loss"], losses)
-    rate = counts * losses / torch.where(first > 0, first, 1.0)
+    rate = counts * torch.where(losses < 0, 1.0, losses / torch.where(first > 0, first, 1.0))
     mean = rate.sum() / tasks
     rate = rate / torch.where(mean > 0, mean, 1.0)
-    slope = counts * weights * torch.linalg.vector_norm(gradients[:, network.layout.last_shared_kernel], dim=1)
+    slope = counts * weights * torch.linalg.vector_norm(gradients[:, network.layout.last_shared], dim=1)
     norm = balance["factor"] * slope
     target = norm.sum() / tasks * rate**balancing.alpha
     apart = torch.sign(norm - target) * (tasks > 1)  # of one task alone, only rounding sets them apart
@@ -100,7 +100,8 @@ def pcgrad(
     """Each projected gradient as a combination of the tasks' gradients: only their inner products are needed."""
     losses, gradients = task_gradients(network, params, batch)
     gradients = weights.unsqueeze(1) * gradients
-    shared = gradients[:, : network.layout.shared_size]
+    pieces = [(gradients[:, place], several) for place, several in network.layout.pieces]
+    shared = torch.cat([gradients[:, :0], *(piece for piece, several in pieces if several)], dim=1)
     inner = shared @ shared.T
     one_hot = torch.eye(len(weights), dtype=params.dtype, device=params.device)
     mix = one_hot
@@ -109,7 +110,7 @@ def pcgrad(
         product, square = (mix * (other @ inner)).sum(1), other @ shared.square().sum(1)
         conflict = torch.where(square > 0, product.clamp(max=0.0) / torch.where(square > 0, square, 1.0), 0.0)
         mix = mix - conflict.unsqueeze(1) * other
-    gradient = torch.cat([mix.sum(0) @ shared, gradients[:, network.layout.shared_size :].sum(0)])
+    gradient = torch.cat([mix.sum(0) @ piece if several else piece.sum(0) for piece, several in pieces])
     return torch.cat([(weights @ losses).reshape(1), losses]), gradient, balance
 
 

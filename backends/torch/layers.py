@@ -88,6 +88,18 @@ def pool_max(
 POOLINGS: dict[Pooling, Callable[[Tensor, Tensor], Tensor]] = {"sum": pool_sum, "mean": pool_mean, "max": pool_max}
 
 
+def through_all(
+    x: Float[Tensor, "rows inputs"],
+    kernels: Float[Tensor, "members inputs outputs"],
+    biases: Float[Tensor, "members outputs"] | None = None,
+) -> Float[Tensor, "members rows outputs"]:
+    """The same rows by each of several kernels, as one product with the kernels side by side."""
+    members, inputs, outputs = kernels.shape
+    side_by_side = kernels.transpose(0, 1).reshape(inputs, members * outputs)
+    all_outputs = x @ side_by_side if biases is None else torch.addmm(biases.flatten(), x, side_by_side)
+    return all_outputs.view(len(x), members, outputs).transpose(0, 1)
+
+
 class LayerNorm(nn.Module):
     """Layer norm over the last axis, with a scale and a bias for each member of a tied layer."""
 
@@ -139,11 +151,13 @@ class Dense(nn.Module):
     def forward(
         self, x: Float[Tensor, "*members rows inputs"], step_key: Int[Tensor, ""] | None
     ) -> Float[Tensor, "*members rows outputs"]:
-        """step_key: see `Dropout`."""
+        """x: without an axis of members where all take the same. step_key: see `Dropout`."""
         if self.kernel.ndim == 2:
             x = torch.addmm(self.bias, x, self.kernel)
+        elif x.ndim == 2:
+            x = through_all(x, self.kernel, self.bias)
         else:
-            x = torch.baddbmm(self.bias.unsqueeze(-2), x.expand(len(self.kernel), *x.shape[-2:]), self.kernel)
+            x = torch.baddbmm(self.bias.unsqueeze(-2), x, self.kernel)
         return self.dropout(self.activation(self.norm(x)), step_key) if self.hidden else x
 
 
@@ -154,3 +168,60 @@ def through(
     for dense in stack:
         x = cast(Dense, dense)(x, step_key)
     return x
+
+
+class Gate(nn.Module):
+    """The weights of experts, for each row: those of one gate, or of several tied ones, which have a leading axis."""
+
+    def __init__(self, gates: stacks.TiedGates) -> None:
+        super().__init__()
+        self.kernel = unloaded(*gates.shape)
+
+    def forward(self, x: Float[Tensor, "*members rows inputs"]) -> Float[Tensor, "*members rows experts"]:
+        """x: as in `Dense`."""
+        logits = x @ self.kernel if x.ndim == self.kernel.ndim else through_all(x, self.kernel)
+        return logits.softmax(-1)
+
+
+class Level(nn.Module):
+    """Experts side by side, and the gates that weigh their outputs."""
+
+    def __init__(self, level: stacks.TiedLevel, model: ModelSpec, device: torch.device, part: Part) -> None:
+        super().__init__()
+        self.tasks, self.task_experts = len(model.tasks), level.task_experts
+        self.experts = nn.ModuleList(Dense(dense, model, device, part) for dense in level.experts.layers)
+        self.task_gates = Gate(level.task_gates) if level.task_gates else None
+        self.shared_gate = Gate(level.shared_gate) if level.shared_gate else None
+
+    def forward(self, of_tasks: Tensor, shared: Tensor, step_key: Int[Tensor, ""] | None) -> tuple[Tensor, Tensor]:
+        """What each task takes from this level (tasks, rows, width), and the shared experts above it (rows, width).
+
+        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both. Where nothing
+        is each task's alone, what the tasks take is (rows, width), too.
+        """
+        experts = through(self.experts, self.inputs(of_tasks, shared), step_key)
+        if self.task_gates is None:
+            return experts, experts
+        of_tasks = self.mixed(self.task_gates(of_tasks), experts)
+        if self.shared_gate is None:
+            return of_tasks, shared
+        return of_tasks, torch.einsum("re,erw->rw", self.shared_gate(shared), experts)
+
+    def inputs(self, of_tasks: Tensor, shared: Tensor) -> Float[Tensor, "*experts rows width"]:
+        """What the experts take: without an axis of experts if it is the same for all."""
+        if of_tasks is shared:
+            return shared
+        each = of_tasks.repeat_interleave(self.task_experts, dim=0)
+        all_tasks = len(cast(Dense, self.experts[0]).kernel) - len(each)
+        return torch.cat([each, shared.expand(all_tasks, *shared.shape)])
+
+    def mixed(
+        self, weights: Float[Tensor, "tasks rows experts"], experts: Float[Tensor, "all rows width"]
+    ) -> Float[Tensor, "tasks rows width"]:
+        """For each task the sum, by its weights, of the outputs of its experts and of the shared ones."""
+        own = self.task_experts
+        shared = torch.einsum("tre,erw->trw", weights[..., own:], experts[self.tasks * own :])
+        if not own:
+            return shared
+        each = experts[: self.tasks * own].unflatten(0, (self.tasks, own))
+        return torch.einsum("tre,terw->trw", weights[..., :own], each) + shared

@@ -1,4 +1,4 @@
-"""The Shared-Bottom network as a torch.nn.Module, laid out as `backends.layout` says."""
+"""The network as a torch.nn.Module, laid out as `backends.layout` says."""
 
 from collections.abc import Iterable, Mapping
 from typing import cast
@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from backends import layout, stacks
-from backends.torch.layers import Dense, Embedding, through
+from backends.torch.layers import Dense, Embedding, Level, through
 from spec.model import ModelSpec
 from spec.training import WHOLE, Part
 
 
 class Network(nn.Module):
-    """Embed, shared part, heads. The parameters are the layout's tensors."""
+    """Embed, levels of experts, heads. The parameters are the layout's tensors."""
 
     def __init__(
         self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None, part: Part = WHOLE
@@ -28,7 +28,7 @@ class Network(nn.Module):
             return nn.ModuleList(Dense(dense, model, device, part) for dense in tied.layers)
 
         self.tables = nn.ModuleList(Embedding(table, model, device) for table in self.layout.tables)
-        self.trunk = stack(self.layout.trunk)
+        self.levels = nn.ModuleList(Level(level, model, device, part) for level in self.layout.levels)
         self.heads = nn.ModuleList(stack(head) for head in self.layout.heads)
 
     def forward(
@@ -66,10 +66,33 @@ class Network(nn.Module):
 
     def head_inputs(
         self, x: Float[Tensor, "rows width"], dropout_key: Int[Tensor, ""] | None
-    ) -> list[Float[Tensor, "rows width"]]:
-        """What each head of the layout takes: the shared part's output, the same for all of them."""
-        shared = through(self.trunk, x, dropout_key)
-        return [shared] * len(self.heads)
+    ) -> list[Float[Tensor, "*members rows width"]]:
+        """What each head of the layout takes; without an axis of members if it is the same for all tasks."""
+        of_tasks = shared = x
+        for level in self.levels:
+            of_tasks, shared = level(of_tasks, shared, dropout_key)
+        if of_tasks.ndim == 2:
+            return [of_tasks] * len(self.heads)
+        inputs = [of_tasks[places] for places in self.layout.head_places]
+        return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
+
+    def gates(
+        self,
+        numeric: Float[Tensor, "rows columns"] | None = None,
+        categorical: Int[Tensor, "rows columns"] | None = None,
+    ) -> dict[str, Float[Tensor, "rows experts"]]:
+        """The weights that each gate of the spec gives, by the gate's name; none if experts are not gated."""
+        of_tasks = shared = self.embed(numeric, categorical)
+        weights: dict[str, Tensor] = {}
+        for level, tied in zip(self.levels, self.layout.levels, strict=True):
+            level = cast(Level, level)
+            if tied.task_gates and level.task_gates:
+                names = (gate.layer.name for gate in tied.task_gates.members)
+                weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
+            if tied.shared_gate and level.shared_gate:
+                weights[tied.shared_gate.members[0].layer.name] = level.shared_gate(shared)
+            of_tasks, shared = level(of_tasks, shared, None)
+        return weights
 
     def bind(self, params: Float[Tensor, " parameters"], frozen: Mapping[str, Tensor]) -> list[nn.Parameter]:
         """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order.

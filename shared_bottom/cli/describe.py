@@ -14,7 +14,8 @@ from shared_bottom.tables.training import check_table
 from spec.files import read_experiment
 from spec.flops import layer_flops, step_flops
 from spec.model import ModelSpec
-from spec.params import layers, parameter_shapes
+from spec.network import layers
+from spec.params import parameter_shapes
 
 
 def describe(options: Describe) -> None:

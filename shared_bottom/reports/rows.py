@@ -66,7 +66,7 @@ def rows_by_task(
         rows = len(label)
         shapes = {
             "labels": (label, task.traits.label_per_output),
-            "predictions": (predicted, task.traits.prediction_per_output),
+            "predictions": (predicted, task.prediction_per_output),
         }
         for field, (array, per_output) in shapes.items():
             expected = (rows, task.outputs) if per_output else (rows,)

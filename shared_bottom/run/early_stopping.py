@@ -9,7 +9,7 @@ import numpy as np
 from shared_bottom.run.metrics import WeightedMean, counted_labels, scaled
 from spec.data import PIECE_ROWS, Dataset
 from spec.model import ModelSpec, TaskSpec
-from spec.tasks import HIGHER_IS_BETTER, LOSSES
+from spec.tasks import HIGHER_IS_BETTER
 from spec.training import EarlyStopping, TrainSpec
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -99,8 +99,7 @@ class Monitor:
         return best is None or (value > best if self.higher else value < best)
 
     def _loss(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
-        loss = LOSSES[task.loss]
-        return metrics[loss.metric] ** loss.power
+        return metrics[task.objective.metric] ** task.objective.power
 
     def _score(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
         if self._metric is not None:

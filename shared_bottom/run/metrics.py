@@ -95,7 +95,7 @@ class TaskMetrics:
         if len(self._means) < len(self._task.metrics):
             self._kept.append((label, predicted, weight))
         predicted = predicted.astype(np.float64)
-        if self._task.traits.link == "softmax":  # float32 probabilities add up to 1 but for their rounding
+        if self._task.objective.link == "softmax":  # float32 probabilities add up to 1 but for their rounding
             predicted = predicted / predicted.sum(axis=1, keepdims=True)
         weight, total = scaled(weight, len(label))
         for name, mean in self._means.items():
@@ -165,7 +165,7 @@ def predicted(
 
     The pieces are about equally long, because a backend may compile for each number of rows that it meets.
     """
-    most = max(PREDICT_ROWS, PREDICTED // sum(task.outputs for task in model.tasks))
+    most = max(PREDICT_ROWS, PREDICTED // sum(task.head_outputs for task in model.tasks))
     for rows in data.pieces(math.ceil(data.rows / math.ceil(data.rows / most))):
         yield rows, backend.predict(model, params, rows, device=device, threads=threads)
 

@@ -14,8 +14,10 @@ from shared_bottom.run.early_stopping import Monitor, check_stopping
 from shared_bottom.run.processes import Processes
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
+from spec.balancing import GradNorm
 from spec.machine import cores, memory_bytes
-from spec.params import check_params, initial_params
+from spec.model import ModelSpec
+from spec.params import check_params, initial_params, last_shared_parameters
 from spec.training import Part, TrainSpec, learning_rates
 
 STEP_BYTES = 64
@@ -89,7 +91,9 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     check_stopping(train, model.tasks, validation=validation is not None)
     device = backend.resolve_device(train.device)
     part = backend.part(device)
+    backend.check_model(model)
     backend.check_training(train, train.execution, part)
+    check_balancing(model, train)
     data.check(model, precision=train.precision)
     if min(train.batch_size, data.rows) < part.of:
         expected = f"a row of each batch for each of the {part.of} devices that share it"
@@ -125,6 +129,15 @@ def rates_of(train: TrainSpec, steps: int) -> np.ndarray:
         return learning_rates(train, steps)
     except MemoryError as error:
         raise ValueError(message) from error
+
+
+def check_balancing(model: ModelSpec, train: TrainSpec) -> None:
+    """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves."""
+    if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model):
+        raise ValueError(
+            f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no embeddings that "
+            "training moves, got gradnorm"
+        )
 
 
 def check_progress(progress: Any) -> None:

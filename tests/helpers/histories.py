@@ -42,9 +42,9 @@ def predictions_of(model, rows, seed=0):
     generator = np.random.default_rng(seed)
     predictions = {}
     for task in model.tasks:
-        shape = (rows, task.outputs) if task.traits.prediction_per_output else (rows,)
+        shape = (rows, task.outputs) if task.prediction_per_output else (rows,)
         values = generator.uniform(0.01, 0.99, shape)
-        if task.traits.link == "softmax":
+        if task.objective.link == "softmax":
             values /= values.sum(axis=1, keepdims=True)
         predictions[task.name] = values
     return predictions

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import erf, expit, logsumexp
 
 from spec import Dataset, ModelSpec
-from spec.params import layers
+from spec.network import layers
 from spec.random import dropout_mask
 
 ACTIVATIONS = {

@@ -10,7 +10,8 @@ from scipy.special import expit, softmax
 
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop
 from spec.data import row_order
-from spec.params import frozen_parameters, initial_params, layers
+from spec.network import layers
+from spec.params import frozen_parameters, initial_params
 from tests.helpers.plain_balancing import RULES, PCGrad, Uncertainty
 
 

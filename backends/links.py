@@ -1,0 +1,61 @@
+"""From the heads' outputs to the tasks' predictions, in NumPy: see `spec.losses.Link`."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from scipy.special import expit, logsumexp, softmax
+
+from spec.losses import SCALE_FLOOR, Link
+from spec.model import ModelSpec, given_first
+from spec.params import Params
+
+
+def lognormal_parts(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The p, μ and σ of a zero-inflated lognormal distribution (rows,) of its head's outputs (rows, 3)."""
+    logit, location, scale = outputs.T
+    return expit(logit), location, np.maximum(np.logaddexp(scale, 0.0, dtype=scale.dtype), SCALE_FLOOR)
+
+
+def lognormal_mean(outputs: np.ndarray) -> np.ndarray:
+    """The mean of that distribution (rows, 1)."""
+    above, location, scale = lognormal_parts(outputs)
+    return (above * np.exp(location + scale**2 / 2.0))[:, None]
+
+
+LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
+    "identity": lambda outputs: outputs,
+    "sigmoid": lambda logits: expit(logits[:, 0]),
+    "softmax": lambda logits: softmax(logits, axis=1),
+    "exponential": np.exp,
+    "zero_inflated_lognormal": lognormal_mean,
+}
+"""From a head's outputs (rows, outputs) to the task's predictions."""
+
+
+def predictions(model: ModelSpec, outputs: Mapping[str, np.ndarray]) -> Params:
+    """The predictions of the rows, as `spec.Backend.predict` gives them.
+
+    outputs: what the heads give, by task (rows, outputs).
+    """
+    logits = unconditional(model, outputs)
+    predicted: Params = {}
+    for task in model.tasks:
+        link = task.objective.link
+        predicted[task.name] = LINKS[link](logits[task.name])
+        parts: tuple[np.ndarray, ...] = ()
+        if task.given:
+            parts = (LINKS[link](outputs[task.name]),)
+        elif link == "zero_inflated_lognormal":
+            parts = lognormal_parts(outputs[task.name])
+        predicted |= dict(zip(task.parts, parts, strict=True))
+    return predicted
+
+
+def unconditional(model: ModelSpec, outputs: Mapping[str, np.ndarray]) -> Params:
+    """The heads' outputs, of tasks that are given another the logit of the product, as training takes it."""
+    logits = dict(outputs)
+    for task in given_first(model.tasks):
+        if task.given:
+            a, b = logits[task.given], logits[task.name]
+            logits[task.name] = -logsumexp(np.stack([-a, -b, -a - b]), axis=0)
+    return logits
