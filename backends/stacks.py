@@ -91,6 +91,8 @@ class TiedStack:
     """What its tensors' names begin with."""
     members: tuple[Stack, ...]
     layers: tuple[Dense, ...]
+    loss: Loss | None
+    """The loss of the tasks whose heads these are: tied heads have one."""
 
     @property
     def tensors(self) -> Iterator[NamedShape]:
@@ -108,11 +110,6 @@ class TiedStack:
     def tasks(self) -> tuple[TaskSpec, ...]:
         """The tasks whose heads these are."""
         return tuple(member.task for member in self.members if member.task)
-
-    @property
-    def loss(self) -> Loss:
-        """The loss of its tasks: tied heads have one."""
-        return self.tasks[0].objective
 
 
 @dataclass(frozen=True)
@@ -189,7 +186,8 @@ def tie(name: str, members: Sequence[Stack], model: ModelSpec, *, alone: bool = 
         keys = tuple(layer_key(layer.name) for layer in tied)
         shapes = {part: (*axis, *shape) for part, shape in layer_shapes(first, model).items()}
         layers.append(Dense(first.inputs, first.outputs, first.hidden, axis, keys, shapes))
-    return TiedStack(name, tuple(members), tuple(layers))
+    task = members[0].task
+    return TiedStack(name, tuple(members), tuple(layers), task.objective if task else None)
 
 
 def tie_tables(model: ModelSpec) -> tuple[EmbeddingTable, ...]:

@@ -43,8 +43,8 @@ class LossTraits:
 
     @property
     def plain(self) -> bool:
-        """Whether all its options are as by default."""
-        return bool(self == type(self)())
+        """Whether its options leave the formula as it is without them."""
+        return True
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -63,6 +63,11 @@ class LogLoss(LossTraits):
     focal_gamma: NonNegative = 0.0
     """How much less a row counts that is predicted well; 0: not at all."""
     link: ClassVar[Link] = "sigmoid"
+
+    @property
+    def plain(self) -> bool:
+        """See `LossTraits.plain`."""
+        return (self.positive_weight, self.label_smoothing, self.focal_gamma) == (1.0, 0.0, 0.0)
 
     @property
     def metric(self) -> str:
@@ -84,6 +89,11 @@ class CrossEntropy(LossTraits):
     label_smoothing: Fraction = 0.0
     """Share of the label that is spread over all classes."""
     link: ClassVar[Link] = "softmax"
+
+    @property
+    def plain(self) -> bool:
+        """See `LossTraits.plain`."""
+        return not self.class_weights and self.label_smoothing == 0.0
 
     @property
     def metric(self) -> str:
