@@ -30,6 +30,13 @@ class LossTraits:
     """c_t of uncertainty weighting: see `spec.balancing`."""
     power: ClassVar[int] = 1
     """The mean loss over a set of rows is this power of the metric `metric`."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """The metrics of its tasks, the main one first; (): those of the task's kind, and more of these on request."""
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """What its tasks have on request besides: see `spec.tasks.TaskTraits.more_metrics`."""
+        return ("ndcg@K",) if self.non_negative else ()
 
     @property
     def metric(self) -> str:
@@ -160,6 +167,12 @@ class Quantile(LossTraits):
     kind: Literal["quantile"] = "quantile"
     levels: Some[Annotated[float, Field(gt=0, lt=1)]] = (0.1, 0.5, 0.9)
     """Which quantiles, in ascending order."""
+    metrics: ClassVar[tuple[str, ...]] = ("pinball", "coverage_error")
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """See `LossTraits.more_metrics`."""
+        return tuple(f"coverage@{level}" for level in self.levels)
 
     @property
     def metric(self) -> str:

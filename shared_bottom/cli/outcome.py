@@ -136,6 +136,7 @@ class Outcome:
             predictions=in_column_units(columns, predictions),
             sample_weight=reported.sample_weight if predictions else None,
             task_weight=reported.task_weight if predictions else None,
+            group=reported.group if predictions else None,
             classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
             evaluated_on=self._reported_on,
             extra=self._facts,
