@@ -70,10 +70,11 @@ def mean_over_groups(
     order = np.argsort(group, kind="stable")
     label, predicted = (array[known].reshape(len(group))[order] for array in (rows.label, rows.predicted))
     weight = None if rows.shares is None else rows.shares[known][order]
-    ends = np.cumsum(np.bincount(group, minlength=len(ids)))
+    sizes = np.bincount(group, minlength=len(ids))
+    ends = np.cumsum(sizes)
     values, weights = [], []
     with config_context(assume_finite=True, skip_parameter_validation=True):  # the checks take most of the time
-        for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        for start, end in zip(ends - sizes, ends, strict=True):
             part = slice(start, end)
             if comparable(label[part]):
                 values.append(of_group(label[part], predicted[part], None if weight is None else weight[part]))
