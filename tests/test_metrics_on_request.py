@@ -44,7 +44,7 @@ def problem(name, *, missing=True, weighted=True, seed=0):
     draw, task = np.random.default_rng(seed), TASKS[name]
     match name:
         case "binary":
-            predicted, label = draw.uniform(size=ROWS).round(2), draw.integers(0, 2, ROWS).astype(float)
+            predicted, label = draw.uniform(size=ROWS).round(1), draw.integers(0, 2, ROWS).astype(float)
         case "multiclass" | "two classes":
             predicted = draw.dirichlet(np.ones(task.outputs), ROWS)
             label = draw.integers(0, max(task.outputs - 1, 2), ROWS)
@@ -336,6 +336,24 @@ def test_groups_that_cannot_be_compared_are_counted():
     ]
     assert found["group_auc"] == pytest.approx((2 * 1.0 + 4 * 0.0) / 6)
     assert found["ndcg@3"] == pytest.approx((2 * 1.0 + 4 / np.log2(3)) / 6)
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize("count", [1, 3, 50])
+@pytest.mark.parametrize("name", ["binary", "poisson"])
+def test_ties_within_groups_count_as_scikit_learn_counts_them(name, count):
+    draw, rows = np.random.default_rng(count), 600
+    label, p = draw.integers(0, 2 if name == "binary" else 4, rows).astype(float), draw.uniform(size=rows).round(1)
+    w, g = draw.uniform(0.1, 3.0, rows), draw.integers(0, 90, rows)
+    task = TaskSpec(name="a", kind="binary", more_metrics=("group_auc", f"ndcg@{count}"))
+    if name == "poisson":
+        task, p = TaskSpec(name="a", kind="regression", loss="poisson", more_metrics=(f"ndcg@{count}",)), p + 0.1
+    predicted = p.reshape(rows, -1) if name == "poisson" else p
+    data = Dataset(numeric=np.zeros((rows, 1)), labels={"a": label}, sample_weight=w, group=g)
+    found = evaluate(ModelSpec(numeric=1, trunk=(1,), tasks=(task,)), {"a": predicted.astype(np.float32)}, data)["a"]
+    assert found[f"ndcg@{count}"] == pytest.approx(ndcg(label, p, w, g, count), rel=1e-12)
+    if name == "binary":
+        assert found["group_auc"] == pytest.approx(group_auc(label, p, w, g), rel=1e-12)
 
 
 @pytest.mark.usefixtures("silent")

@@ -39,8 +39,8 @@ def calibration(rows: Rows, _: float) -> np.ndarray:
     The expected calibration error of the probability of a 1: Naeini, Cooper & Hauskrecht, AAAI 2015; Guo et al., "On
     Calibration of Modern Neural Networks", ICML 2017, eq. 3.
     """
-    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
-    bins = np.digitize(rows.prediction, edges[1:-1], right=True)
+    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    bins = np.digitize(rows.prediction, edges, right=True)
     weight = np.ones(len(bins)) if rows.shares is None else rows.shares
     return np.bincount(bins, weight * (rows.label - rows.prediction), CALIBRATION_BINS) / weight.sum()
 
