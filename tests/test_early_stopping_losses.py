@@ -26,6 +26,7 @@ from spec import (
     initial_params,
     presets,
 )
+from tests.helpers.checkpoints import assert_same_run
 
 LOSSES = {
     "log loss": ("binary", LogLoss()),
@@ -180,3 +181,17 @@ def test_a_metric_within_groups_needs_the_groups_of_the_validation_rows(backend,
     message = "^group: expected that of each validation row for the metric click.group_auc, got none$"
     with pytest.raises(ValueError, match=message):
         backend.fit(GROUPED, train, rows, rows)
+
+
+def test_a_resumed_run_has_the_metrics_on_request_and_the_same_groups(backend, tmp_path):
+    rows = presets.random_data(GROUPED, 40, seed=1)
+    validation = replace(presets.random_data(GROUPED, 30, seed=2), group=np.array(["ann", "bob", "cleo"] * 10))
+    stopping = EarlyStopping(monitor="click", metric="group_auc", patience=9)
+    train = TrainSpec(batch_size=20, epochs=2, device="cpu", execution="eager", early_stopping=stopping)
+    backend.fit(GROUPED, train, rows, validation, checkpoint=tmp_path)
+    longer = replace(train, epochs=4)
+    resumed = backend.fit(GROUPED, longer, rows, validation, checkpoint=tmp_path, resume=True)
+    assert_same_run(resumed, backend.fit(GROUPED, longer, rows, validation))
+    others = replace(validation, group=validation.group[::-1])
+    with pytest.raises(ValueError, match=r"got another: validation\.group\.sha256: \w+ saved, \w+ now"):
+        backend.fit(GROUPED, longer, rows, others, checkpoint=tmp_path, resume=True)
