@@ -49,6 +49,11 @@ class LossTraits:
         return 1
 
     @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the quantiles that a prediction consists of; () where it does not."""
+        return ()
+
+    @property
     def plain(self) -> bool:
         """Whether its options leave the formula as it is without them."""
         return True
@@ -178,6 +183,11 @@ class Quantile(LossTraits):
     def metric(self) -> str:
         """See `LossTraits.metric`."""
         return "pinball"
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """See `LossTraits.quantiles`."""
+        return self.levels
 
     @property
     def width(self) -> int:

@@ -141,7 +141,7 @@ class TaskSpec:
     @property
     def prediction_outputs(self) -> int:
         """Width of a prediction: that of the target, or a quantile for each level."""
-        return self.head_outputs if self.objective.link == "identity" else self.outputs
+        return len(self.objective.quantiles) or self.outputs
 
     @property
     def prediction_per_output(self) -> bool:

@@ -1,15 +1,19 @@
 """Each metric on request, and those of each loss, by scikit-learn or formulas in NumPy: weighted, with missing labels,
 of all rows at once and of pieces."""
 
+import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn import metrics as judge
 
+from shared_bottom.run.early_stopping import check_stopping
 from shared_bottom.run.metrics import Evaluation, UndefinedMetricWarning, evaluate
+from shared_bottom.tables.checks import check_columns
 from spec import (
     CrossEntropy,
     Dataset,
@@ -18,8 +22,10 @@ from spec import (
     ModelSpec,
     Poisson,
     Quantile,
+    TableExperiment,
     TaskSpec,
     ZeroInflatedLognormal,
+    from_toml,
 )
 from spec.tasks import HIGHER_IS_BETTER, TASK_KINDS, higher_is_better, split_metric
 
@@ -416,3 +422,15 @@ def test_what_is_not_asked_for_changes_nothing():
         task = TaskSpec(name="a", kind=kind, outputs=3 if kind == "multiclass" else 1)
         assert task.metrics == expected
         assert replace(task, more_metrics=expected).metrics == expected
+
+
+def test_the_page_of_metrics_names_each_and_its_example_is_valid():
+    page = (Path(__file__).parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    names = {f"{name}@K" for name in ("ndcg", "top")} | {"coverage@LEVEL"}
+    names |= HIGHER_IS_BETTER.keys() - {"ndcg", "top", "coverage"}
+    assert {name for name in names if f"`{name}`" not in page} == set()
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    rest = '[model]\ntrunk = [4]\n[data.labels.click]\ncolumns = ["click"]\n[[data.numeric]]\nname = "x"\n'
+    experiment = from_toml(TableExperiment, example + rest)
+    check_columns(experiment.data, experiment.model.tasks)
+    check_stopping(experiment.train, experiment.model.tasks, validation=True)

@@ -13,7 +13,6 @@ from sklearn.metrics import confusion_matrix, r2_score, roc_auc_score, roc_curve
 
 from shared_bottom.reports.rows import TaskRows
 from shared_bottom.reports.style import DENSE, FAINT, INK, note, panels
-from spec.losses import Quantile
 from spec.tasks import Label
 
 BINS = 10
@@ -165,7 +164,7 @@ def _scatter(axes: Axes, rows: TaskRows, true: np.ndarray, predicted: np.ndarray
         axes.plot(true, predicted, ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
     axes.plot(limits, limits, color=INK, linewidth=0.8, linestyle="--")
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    if np.ptp(true) > 0 and not isinstance(rows.task.objective, Quantile):
+    if np.ptp(true) > 0 and not rows.task.objective.quantiles:
         text = f"R² {r2_score(true, predicted, sample_weight=rows.weight):z.3f}"
         axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
 

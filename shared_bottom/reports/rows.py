@@ -7,7 +7,6 @@ import numpy as np
 
 from shared_bottom.run.metrics import counted, counted_labels
 from spec.data import Dataset
-from spec.losses import Quantile
 from spec.model import ModelSpec, TaskSpec
 
 
@@ -96,8 +95,8 @@ def rows_by_task(
         evaluated_label, weight = counted_labels(task, data)
         evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
         outputs = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
-        if isinstance(task.objective, Quantile):
-            outputs = tuple(map(str, task.objective.levels))
+        if task.objective.quantiles:
+            outputs = tuple(map(str, task.objective.quantiles))
         of_group = None if group is None else group[counted(task, data)]
         evaluated.append(TaskRows(task, evaluated_label, evaluated_prediction, weight, outputs, of_group))
     return evaluated

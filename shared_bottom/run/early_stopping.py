@@ -9,7 +9,6 @@ from shared_bottom.run.averages import WeightedVariance, scaled
 from shared_bottom.run.metrics import counted_labels
 from shared_bottom.run.row_means import pinball_loss
 from spec.data import PIECE_ROWS, Dataset
-from spec.losses import Quantile
 from spec.model import ModelSpec, TaskSpec
 from spec.tasks import higher_is_better
 from spec.training import EarlyStopping, TrainSpec
@@ -115,7 +114,7 @@ class Monitor:
             return metrics[self._metric]
         main = metrics[task.metrics[0]]
         if task.name in self._constant:
-            loss, constant = main if isinstance(task.objective, Quantile) else main**2, self._constant[task.name]
+            loss, constant = main if task.objective.quantiles else main**2, self._constant[task.name]
             return 1.0 - loss / constant if constant else float("nan")
         return main
 
@@ -124,9 +123,9 @@ def _constant_loss(task: TaskSpec, data: Dataset) -> float:
     """The least loss of predictions that are the same for all rows: the labels' weighted variance, mean over the
     outputs; or of quantiles the pinball loss of the labels' weighted quantiles.
     """
-    if isinstance(task.objective, Quantile):
+    if levels := task.objective.quantiles:
         labels, weights = zip(*_labels(task, data), strict=True)
-        label, levels = np.concatenate(labels), task.objective.levels
+        label = np.concatenate(labels)
         weight = scaled(np.concatenate(weights), len(label))[0]
         constants = np.quantile(label[:, 0], levels, method="inverted_cdf", weights=weight)
         return pinball_loss(label, np.broadcast_to(constants, (len(label), len(levels))), levels, weight)

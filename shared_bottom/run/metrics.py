@@ -141,7 +141,7 @@ def counted_labels(task: TaskSpec, data: Dataset) -> tuple[np.ndarray, np.ndarra
 def counted_rows(task: TaskSpec, data: Dataset, predictions: Params) -> Rows:
     """The rows that count, with what `spec.Backend.predict` gives for all rows of `data`."""
     counts, (label, weight) = counted(task, data), counted_labels(task, data)
-    parts = task.parts if task.objective.link == "zero_inflated_lognormal" else ()
+    parts = task.parts if task.given is None else ()  # the loss of a task that is given another is that of the product
     return Rows(
         task=task,
         label=label,

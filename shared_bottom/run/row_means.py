@@ -15,8 +15,6 @@ from sklearn.metrics import (
 
 from shared_bottom.run.loss_formulas import FORMULAS
 from shared_bottom.run.rows import NOT_DEFINED, Rows
-from spec.losses import Quantile
-from spec.model import TaskSpec
 
 CALIBRATION_BINS = 15
 """Bins of equal width of calibration_error."""
@@ -82,15 +80,9 @@ def mape(errors: np.ndarray) -> float:
     return float((errors[0] / errors[1]).mean()) if errors[1].all() else NOT_DEFINED
 
 
-def levels_of(task: TaskSpec) -> tuple[float, ...]:
-    """Those of its quantile loss."""
-    assert isinstance(task.objective, Quantile)
-    return task.objective.levels
-
-
 def pinball(rows: Rows, _: float) -> float:
     """The mean over the levels of the pinball loss."""
-    return pinball_loss(rows.label, rows.prediction, levels_of(rows.task), rows.shares)
+    return pinball_loss(rows.label, rows.prediction, rows.task.objective.quantiles, rows.shares)
 
 
 def pinball_loss(label: np.ndarray, predicted: np.ndarray, levels: Sequence[float], weight: np.ndarray | None) -> float:
@@ -130,7 +122,9 @@ AVERAGES: dict[str, Average] = {
     "mae": Average(lambda r, _: mean_absolute_error(r.label, r.prediction, sample_weight=r.shares)),
     "mape": Average(relative_errors, mape, "all labels of an output are 0"),
     "pinball": Average(pinball),
-    "coverage": Average(lambda r, level: coverage(r)[levels_of(r.task).index(level)]),
-    "coverage_error": Average(lambda r, _: coverage(r) - levels_of(r.task), lambda gaps: float(np.abs(gaps).mean())),
+    "coverage": Average(lambda r, level: coverage(r)[r.task.objective.quantiles.index(level)]),
+    "coverage_error": Average(
+        lambda r, _: coverage(r) - r.task.objective.quantiles, lambda gaps: float(np.abs(gaps).mean())
+    ),
     "loss": Average(loss, lambda mean: float(mean) if np.isfinite(mean) else NOT_DEFINED, "a prediction is not finite"),
 }
