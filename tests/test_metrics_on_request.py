@@ -11,12 +11,15 @@ import pytest
 from scipy import stats
 from sklearn import metrics as judge
 
+from shared_bottom.reports.classes import class_rows
+from shared_bottom.reports.rows import rows_by_task
 from shared_bottom.run.early_stopping import check_stopping
 from shared_bottom.run.metrics import Evaluation, UndefinedMetricWarning, evaluate
 from shared_bottom.tables.checks import check_columns
 from spec import (
     CrossEntropy,
     Dataset,
+    Experiment,
     Huber,
     LogLoss,
     ModelSpec,
@@ -25,7 +28,10 @@ from spec import (
     TableExperiment,
     TaskSpec,
     ZeroInflatedLognormal,
+    from_json,
     from_toml,
+    to_json,
+    to_toml,
 )
 from spec.tasks import HIGHER_IS_BETTER, TASK_KINDS, higher_is_better, split_metric
 
@@ -199,6 +205,33 @@ def test_formulas_whatever_the_pieces(name, missing, weighted):
     for size in (1, 7, 59):
         of_pieces = Evaluation(model, pieces(data, predictions, size)).metrics()["a"]
         assert of_pieces == pytest.approx(expected, rel=1e-12, abs=1e-14)
+
+
+DTYPES = {
+    "binary": ("bool", "uint8", "int64", "float32"),
+    "multiclass": ("uint64", "uint8", "int16"),
+    "poisson": ("uint8", "int32", "float32"),
+}
+
+
+@pytest.mark.usefixtures("silent")
+@pytest.mark.parametrize(("name", "dtype"), [(name, dtype) for name, dtypes in DTYPES.items() for dtype in dtypes])
+def test_labels_may_be_of_any_type(name, dtype):
+    model, predictions, data = problem(name, missing=False)
+    typed = replace(data, labels={"a": data.labels["a"].astype(dtype)})
+    typed.check(model)
+    assert evaluate(model, predictions, typed)["a"] == pytest.approx(evaluate(model, predictions, data)["a"], rel=1e-12)
+    rows = rows_by_task(model, typed.labels, predictions, typed.sample_weight)
+    assert len(list(class_rows(rows))) == (5 if name == "multiclass" else 0)
+
+
+def test_what_is_asked_for_is_written_and_read():
+    model = ModelSpec(
+        numeric=1, trunk=(1,), tasks=tuple(replace(t, name=f"t{i}") for i, t in enumerate(TASKS.values()))
+    )
+    experiment = Experiment(model=model)
+    assert from_toml(Experiment, to_toml(experiment)) == experiment
+    assert from_json(Experiment, to_json(experiment)) == experiment
 
 
 @pytest.mark.usefixtures("silent")

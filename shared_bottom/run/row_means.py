@@ -53,10 +53,10 @@ def top(rows: Rows, count: float) -> float | np.ndarray:
 
 def class_shares(rows: Rows, _: float) -> np.ndarray:
     """The shares (3, classes) of rows that are of a class and predicted to be; that are; that are predicted to be."""
-    likeliest = rows.prediction.argmax(axis=1)
-    weight = np.ones(len(likeliest)) if rows.shares is None else rows.shares
-    right = rows.label == likeliest
-    chosen = ((rows.label[right], weight[right]), (rows.label, weight), (likeliest, weight))
+    label, likeliest = rows.label.astype(np.int64), rows.prediction.argmax(axis=1)
+    weight = np.ones(len(label)) if rows.shares is None else rows.shares
+    right = label == likeliest
+    chosen = ((label[right], weight[right]), (label, weight), (likeliest, weight))
     return np.stack([np.bincount(classes, w, rows.task.outputs) for classes, w in chosen]) / weight.sum()
 
 
