@@ -32,8 +32,8 @@ class TaskTraits:
     label: Label
     outputs: tuple[int, int | None]
     """The smallest and the largest number of outputs; None: no largest."""
-    losses: tuple[type[Loss], ...]
-    """What its loss may be; the first is the default."""
+    losses: tuple[Loss, ...]
+    """What its loss may be, with the defaults of each; the first is the default."""
     metrics: tuple[str, ...]
     """By name, entries of HIGHER_IS_BETTER; the first is the main one."""
     more_metrics: tuple[str, ...]
@@ -54,21 +54,21 @@ TASK_KINDS: dict[TaskKind, TaskTraits] = {
     "binary": TaskTraits(
         label="truth",
         outputs=(1, 1),
-        losses=(LogLoss,),
+        losses=(LogLoss(),),
         metrics=("auc", "log_loss"),
         more_metrics=("pr_auc", "brier", "calibration_error", "group_auc", "ndcg@K"),
     ),
     "regression": TaskTraits(
         label="number",
         outputs=(1, None),
-        losses=(Squared, Absolute, Huber, Poisson, Quantile, ZeroInflatedLognormal),
+        losses=(Squared(), Absolute(), Huber(), Poisson(), Quantile(), ZeroInflatedLognormal()),
         metrics=("rmse", "mae"),
         more_metrics=("r2", "mape"),
     ),
     "multiclass": TaskTraits(
         label="class",
         outputs=(2, None),
-        losses=(CrossEntropy,),
+        losses=(CrossEntropy(),),
         metrics=("accuracy", "log_loss"),
         more_metrics=("top@K", "macro_f1"),
     ),

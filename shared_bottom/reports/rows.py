@@ -48,7 +48,7 @@ def rows_by_task(
     task's prediction is not looked at.
     sample_weight: the weights of the rows, (N,), or None. Rows whose weight is 0 are left out.
     classes: the names of the outputs by task, which are classes for a multiclass task. The outputs of a task that is
-    not in it are numbered.
+    not in it are numbered, or called by their levels.
     task_weight: what the rows' weights are multiplied by for a task, (N,) by task, as in a `Dataset`.
     group: the rows' groups (N,), as in a `Dataset`, or None.
 
@@ -94,9 +94,7 @@ def rows_by_task(
         )
         evaluated_label, weight = counted_labels(task, data)
         evaluated_prediction = predicted[counted(task, data)].astype(np.float64)
-        outputs = tuple((classes or {}).get(name) or map(str, range(task.outputs)))
-        if task.objective.quantiles:
-            outputs = tuple(map(str, task.objective.quantiles))
+        outputs = tuple((classes or {}).get(name) or map(str, task.objective.quantiles or range(task.outputs)))
         of_group = None if group is None else group[counted(task, data)]
         evaluated.append(TaskRows(task, evaluated_label, evaluated_prediction, weight, outputs, of_group))
     return evaluated
