@@ -49,6 +49,7 @@ def problem():
     return Dataset(numeric=np.zeros((ROWS, 1)), labels=labels, group=np.arange(ROWS) % 4), predictions
 
 
+@pytest.mark.slow
 def test_a_report_has_every_metric_and_the_loss_of_the_epochs_alone(problem, tmp_path):
     data, predictions = problem
     metrics = evaluate(MODEL, predictions, data)
