@@ -17,7 +17,7 @@ from scipy import stats
 from bench.results import RECORD
 from spec import ModelSpec, TrainSpec
 from spec.machine import Machine
-from spec.tasks import higher_is_better
+from spec.tasks import HIGHER_IS_BETTER
 
 CONFIDENCE = 0.95
 Verdict = Literal["helps", "hurts", "no difference shown", "not known"]
@@ -136,7 +136,7 @@ def summarise(run: Sharing) -> None:
 
 def outcome(task: str, metric: str, alone: list[float], shared: list[float]) -> Outcome:
     """The outcome of a task. alone, shared: its metric with each seed."""
-    gains = np.subtract(shared, alone) * (1 if higher_is_better(metric) else -1)
+    gains = np.subtract(shared, alone) * (1 if HIGHER_IS_BETTER[metric] else -1)
     interval = confidence_interval(gains)
     verdict: Verdict = "not known"
     if interval:
