@@ -23,7 +23,8 @@ class Dataset:
     numeric: float (N, model.numeric). categorical: int (N, columns), as many columns for a feature as its length, ids
     in [0, vocabulary); where the length is above 1, -1 stands where a row has no id.
     labels, by task name: binary (N,) of 0, 1 or NaN; regression (N, outputs), or (N,) for one output, a row with a NaN
-    counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
+    counting as missing, and 0 or more with a loss that takes nothing else; multiclass int (N,) of a class or -1. NaN
+    and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
     sha256, by the names of `arrays`: the SHA-256 of the bytes of those that are hashed already. See `hashed`.
@@ -155,7 +156,9 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
 
 
 def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
-    """Rows that fit `model`: standard-normal numbers, ids, numbers of ids and labels drawn evenly."""
+    """Rows that fit `model`: standard-normal numbers, 0 for those below where labels have to be 0 or more; ids, numbers
+    of ids and other labels drawn evenly.
+    """
     draw = np.random.default_rng(seed)
     numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
     vocabularies = [feature.vocabulary for feature in model.categorical for _ in range(feature.length)]
@@ -167,7 +170,8 @@ def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
     labels: dict[str, np.ndarray] = {}
     for task in model.tasks:
         if task.traits.label == "number":
-            labels[task.name] = draw.standard_normal((rows, task.outputs))
+            numbers = draw.standard_normal((rows, task.outputs))
+            labels[task.name] = np.maximum(numbers, 0.0) if task.objective.non_negative else numbers
         else:
             labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)
     return Dataset(numeric=numeric, categorical=categorical, labels=labels)

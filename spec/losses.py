@@ -200,5 +200,5 @@ class ZeroInflatedLognormal(LossTraits):
 Loss = LogLoss | CrossEntropy | Squared | Absolute | Huber | Poisson | Quantile | ZeroInflatedLognormal
 
 
-AnyLoss = Annotated[Annotated[Loss, Field(discriminator="kind")] | None, ByKind]
+AnyLoss = Annotated[Loss | None, Field(discriminator="kind"), ByKind()]
 """A loss, its kind alone, or None."""

@@ -108,9 +108,9 @@ def test_an_experiment_is_read_from_a_file(tmp_path):
         (b"numeric = 2", b"numeric = -2", ["model.numeric: ", "got -2"]),
         (b"numeric = 2", b"numeric = 2\nwidht = 3", ["model.widht: ", "got 3"]),
         (b"[model]", b"[model]\nnumeric = = 2", ["line 2"]),
-        (b"beta1 = 0.9", b"momentum = 0.9", ["train.optimizer.adam.momentum: ", "got 0.9"]),
+        (b"beta1 = 0.9", b"momentum = 0.9", ["train.optimizer.momentum: ", "got 0.9"]),
         (b"outputs = 1", b"outputs = 0", ["model.tasks.0.outputs: ", "got 0"]),
-        (b"[model]", b"[modle]", ["model: "]),
+        (b"[model]", b"[modle]", ["model.trunk: ", "required"]),
         (b'"a"', b'"\xff"', ["utf-8"]),
     ],
 )

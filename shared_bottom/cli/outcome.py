@@ -56,8 +56,10 @@ class Outcome:
             "Training rows": f"{training.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
-        labels = [columns.data.labels[task] for task in columns.labels]
-        if any(label.transform != "none" or label.standardised for label in labels):
+        labels = [
+            (columns.data.labels[task.name], task.objective) for task in columns.tasks if task.name in columns.labels
+        ]
+        if any(label.transform != "none" or label.standardised(loss) for label, loss in labels):
             self._facts["Units"] = f"the columns' for the {self._evaluated_on}; the network's for the epochs"
 
     def begin(self, given: Mapping[str, Sequence[str]]) -> None:
@@ -136,7 +138,7 @@ class Outcome:
             predictions=in_column_units(columns, predictions),
             sample_weight=reported.sample_weight if predictions else None,
             task_weight=reported.task_weight if predictions else None,
-            classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
+            classes={task.name: columns.output_names(task) for task in columns.tasks},
             evaluated_on=self._reported_on,
             extra=self._facts,
             columns=[HEADER, *map(cells, columns.summary)],

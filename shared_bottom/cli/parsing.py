@@ -11,10 +11,10 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args
+from typing import Annotated, Any, Union
 
 import tyro
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.text import Text
 
 from shared_bottom.cli.options import (
@@ -29,9 +29,8 @@ from shared_bottom.cli.options import (
     Predict,
 )
 from shared_bottom.tables.paths import absolute_name
-from spec.balancing import Balancing
 from spec.table import TableExperiment
-from spec.training import EarlyStopping, Optimizer
+from spec.training import EarlyStopping
 from spec.validation import one_line
 
 PROG = "python -m shared_bottom"
@@ -102,7 +101,7 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            config = (tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
+            config = (tyro.conf.AvoidSubcommands, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
             return tyro.cli(cls, args=list(arguments), config=config, **options)
     except SystemExit as stop:
         if not stop.code:
@@ -111,32 +110,57 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
 
 
 def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:
-    """Apply the flags that choose the class of a field of [train], such as --train.optimizer.kind.
+    """Apply the flags that choose the class of a field, such as --train.optimizer.kind or --model.tasks.0.loss.kind.
 
     experiment: the experiment in the file.
     arguments: the arguments of `fit`.
 
-    Returns the experiment with the chosen optimizer and balancing, and with early stopping if any of its flags is
-    given, each with default values; and the arguments without the flags that were applied. tyro would make such a
-    choice a subcommand; if it is made beforehand, the fields of the chosen class are flags like all others. Raises
-    ValueError if a kind is unknown.
+    Returns the experiment with the chosen classes, each with default values; and the arguments without the flags that
+    were applied. Early stopping and the loss of a task, which a file may leave out, are there too if a flag of theirs
+    is given or help is asked for. tyro would make such a choice a subcommand; if it is made beforehand, the fields of
+    the chosen class are flags like all others. Raises ValueError if a kind is unknown or does not fit the rest.
     """
     remaining = [
         word for argument in arguments for word in (argument.split("=", 1) if ".kind=" in argument else [argument])
     ]
-    chosen: dict[str, Any] = {}
-    if any(argument.startswith("--train.early-stopping.") for argument in remaining):
-        chosen["early_stopping"] = experiment.train.early_stopping or EarlyStopping()
-    for field, union in {"optimizer": Optimizer, "balancing": Balancing}.items():
-        classes, flag = {cls().kind: cls for cls in get_args(union)}, f"--train.{field}.kind"
-        if flag in remaining[:-1]:
-            position = remaining.index(flag)
-            _, kind = remaining.pop(position), remaining.pop(position)
-            if kind not in classes:
-                raise ValueError(f"{flag}: expected one of {', '.join(classes)}, got {kind!r}")
-            if kind != getattr(experiment.train, field).kind:
-                chosen[field] = classes[kind]()
-    return replace(experiment, train=replace(experiment.train, **chosen)), remaining
+    adapter = TypeAdapter(TableExperiment)
+    content = adapter.dump_python(experiment, mode="json")
+    model, train = content["model"], content["train"]
+    choices = [("--model.sharing", model, "sharing")]
+    choices += [(f"--train.{field}", train, field) for field in ("optimizer", "balancing")]
+    for number, task in enumerate(model["tasks"]):
+        task["kind"] = taken(remaining, f"--model.tasks.{number}.kind") or task["kind"]  # its loss has to fit it
+        choices.append((f"--model.tasks.{number}.loss", task, "loss"))
+    for flag, table, field in choices:
+        kind = taken(remaining, f"{flag}.kind")
+        if kind is not None and kind != (table[field] or {}).get("kind"):
+            table[field] = {"kind": kind}
+    try:
+        experiment = adapter.validate_python(content)
+    except ValidationError as error:
+        raise ValueError(f"--{one_line(error)}") from error
+
+    def asked(flag: str) -> bool:
+        return not {"-h", "--help"}.isdisjoint(remaining) or any(
+            word.replace("_", "-").startswith(f"{flag}.") for word in remaining
+        )
+
+    tasks = tuple(
+        replace(task, loss=task.objective) if asked(f"--model.tasks.{number}.loss") else task
+        for number, task in enumerate(experiment.model.tasks)
+    )
+    if asked("--train.early-stopping") and experiment.train.early_stopping is None:
+        experiment = replace(experiment, train=replace(experiment.train, early_stopping=EarlyStopping()))
+    return replace(experiment, model=replace(experiment.model, tasks=tasks)), remaining
+
+
+def taken(arguments: list[str], flag: str) -> str | None:
+    """The value of a flag, which is removed from the arguments with it; None if it is not among them."""
+    if flag not in arguments[:-1]:
+        return None
+    place = arguments.index(flag)
+    arguments.pop(place)
+    return arguments.pop(place)
 
 
 def read(file: Path) -> TableExperiment:

@@ -66,6 +66,11 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
             raise ValueError(
                 f"{field}.{option}: expected none for the {task.kind} task, got {getattr(label, option)!r}"
             )
+    if task.objective.non_negative:  # learned in the unit of the column
+        for option in ("transform", "standardise"):
+            if options[option][1]:
+                expected = f"none with loss {task.objective.kind}"
+                raise ValueError(f"{field}.{option}: expected {expected}, got {getattr(label, option)!r}")
     if label.classes:
         classes = {canonical(value) for value in label.classes}
         least = task.traits.outputs[0]
