@@ -19,7 +19,6 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError, core_schema
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -68,7 +67,7 @@ class ByKind:
     defaults. Errors name the field and what is wrong in it, and no class as pydantic's do.
     """
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """What pydantic asks of an annotation."""
         classes = {cls.kind: cls for cls in get_args(source) if cls is not type(None)}
 
@@ -82,13 +81,12 @@ class ByKind:
                 )
             if fields.get("kind") not in [*classes]:  # a list, since the kind may be anything, hashable or not
                 got = f"{fields['kind']!r:.200}" if "kind" in fields else "none"
-                message = f"expected one of {', '.join(classes)}, got {got}"
-                error = PydanticCustomError("value_error", "{message}", {"message": message})
-                where = InitErrorDetails(type=error, loc=("kind",), input=fields)
-                raise ValidationError.from_exception_data("kind", [where])
+                error = ValueError(f"expected one of {', '.join(classes)}, got {got}")
+                of_kind: Any = {"type": "value_error", "loc": ("kind",), "input": fields, "ctx": {"error": error}}
+                raise ValidationError.from_exception_data("kind", [of_kind])
             return TypeAdapter(classes[fields["kind"]]).validate_python(fields)
 
-        return core_schema.no_info_before_validator_function(chosen, handler(source))
+        return BeforeValidator(chosen).__get_pydantic_core_schema__(source, handler)
 
 
 _Scalar = BeforeValidator(_python_scalar)
