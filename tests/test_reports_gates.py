@@ -76,7 +76,7 @@ def test_what_a_gate_does_not_look_at_is_empty():
 
 
 def test_a_panel_for_each_level_has_the_weights_as_shades_and_as_numbers():
-    model = network(PLE(levels=2))
+    model = network(PLE(levels=2, shared_experts=1))
     weights = uneven(model)
     panels = gates(model, weights).axes
     assert [panel.get_title() for panel in panels] == ["level 0", "level 1"]

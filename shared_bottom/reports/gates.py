@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from shared_bottom.reports.style import INK, note, panels
+from shared_bottom.reports.style import FAINT, INK, note, panels
 from spec.model import ModelSpec
 from spec.network import levels
 
-CELLS = 100
-"""The largest number of weights of a level that are written into its panel."""
+WRITTEN = (20, 8)
+"""The largest numbers of gates and of experts of a level whose weights are written into its panel."""
 NAMED = 20
 """The largest number of experts, and of gates, of a level that are named."""
 ALL_TASKS = "all tasks"
@@ -67,6 +67,7 @@ def gates(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> Figure | None:
             note(panel, "a weight is not finite")
             continue
         darkest = float(np.nanmax(table.weights))
+        panel.set_facecolor(FAINT)
         panel.imshow(table.weights, cmap="Blues", vmin=0.0, vmax=darkest, aspect="auto")
         for spine in panel.spines.values():
             spine.set_visible(False)
@@ -74,7 +75,7 @@ def gates(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> Figure | None:
             ticks = range(0, len(names), math.ceil(len(names) / NAMED))
             axis.set_ticks(ticks, [names[i] for i in ticks])
         panel.tick_params(axis="x", rotation=90 if max(map(len, table.experts)) > 2 else 0)
-        if table.weights.size <= CELLS:
+        if all(size <= most for size, most in zip(table.weights.shape, WRITTEN, strict=True)):
             for (i, j), weight in np.ndenumerate(table.weights):
                 if np.isfinite(weight):
                     ink = "white" if weight > 0.6 * darkest else INK
