@@ -132,8 +132,8 @@ def plots(
         ),
         (
             "gates",
-            f"Who uses which expert: the mean weight that each gate gives it on {evaluated_on}. Grey: the gate does not "
-            "look at it.",
+            f"Who uses which expert: the mean weight that a gate gives to it, on {evaluated_on}. Grey: the gate does "
+            "not look at it.",
             gate_weights.gates(model, gates),
         ),
     ]
