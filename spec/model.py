@@ -87,9 +87,9 @@ class TaskSpec:
 
     @model_validator(mode="after")
     def _loss_fits_the_kind(self) -> "TaskSpec":
-        if not isinstance(self.objective, self.traits.losses):
-            kinds = ", ".join(loss().kind for loss in self.traits.losses)
-            expected = f"one of {kinds} for the {self.kind} task {self.name!r}"
+        kinds = [loss.kind for loss in self.traits.losses]
+        if self.objective.kind not in kinds:
+            expected = f"one of {', '.join(kinds)} for the {self.kind} task {self.name!r}"
             raise ValueError(f"loss: expected {expected}, got {self.objective.kind}")
         if self.objective.width > 1 and self.outputs > 1:
             expected = f"1 with loss {self.objective.kind} for the task {self.name!r}"
@@ -115,7 +115,7 @@ class TaskSpec:
     @property
     def objective(self) -> Loss:
         """Its loss, which is the default of its kind if it names none."""
-        return self.loss or self.traits.losses[0]()
+        return self.loss or self.traits.losses[0]
 
     @property
     def head_outputs(self) -> int:

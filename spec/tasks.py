@@ -32,8 +32,8 @@ class TaskTraits:
     label: Label
     outputs: tuple[int, int | None]
     """The smallest and the largest number of outputs; None: no largest."""
-    losses: tuple[type[Loss], ...]
-    """What its loss may be; the first is the default."""
+    losses: tuple[Loss, ...]
+    """What its loss may be, with the defaults of each; the first is the default."""
     metrics: tuple[str, ...]
     """By name, entries of HIGHER_IS_BETTER; the first is the main one."""
 
@@ -49,15 +49,15 @@ class TaskTraits:
 
 
 TASK_KINDS: dict[TaskKind, TaskTraits] = {
-    "binary": TaskTraits(label="truth", outputs=(1, 1), losses=(LogLoss,), metrics=("auc", "log_loss")),
+    "binary": TaskTraits(label="truth", outputs=(1, 1), losses=(LogLoss(),), metrics=("auc", "log_loss")),
     "regression": TaskTraits(
         label="number",
         outputs=(1, None),
-        losses=(Squared, Absolute, Huber, Poisson, Quantile, ZeroInflatedLognormal),
+        losses=(Squared(), Absolute(), Huber(), Poisson(), Quantile(), ZeroInflatedLognormal()),
         metrics=("rmse", "mae"),
     ),
     "multiclass": TaskTraits(
-        label="class", outputs=(2, None), losses=(CrossEntropy,), metrics=("accuracy", "log_loss")
+        label="class", outputs=(2, None), losses=(CrossEntropy(),), metrics=("accuracy", "log_loss")
     ),
 }
 
