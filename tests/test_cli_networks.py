@@ -25,7 +25,7 @@ REFUSED_FLAGS = {
     ),
     "--model.tasks.1.loss.kind hubber": f"--model.tasks.1.loss.kind: expected one of {LOSSES}, got 'hubber'",
     "--model.tasks.0.loss.kind=huber": (
-        "--model.tasks.0: loss: expected one of log_loss for the binary task 'click', got huber"
+        "model.tasks.0: TaskSpec: loss: expected one of log_loss for the binary task 'click', got huber"
     ),
     "--model.tasks.1.loss.kind huber --model.tasks.1.loss.delta 0": (
         "model.tasks.1.loss: delta: Input should be greater than 0, got 0.0"

@@ -90,6 +90,14 @@ OVERRIDES = [
     ),
     (
         (
+            *("--model.tasks.1.kind", "binary", "--model.tasks.1.outputs", "1"),
+            *("--model.tasks.1.loss.kind", "log_loss", "--model.tasks.1.loss.positive-weight", "3"),
+        ),
+        lambda e: e.model.tasks[1],
+        TaskSpec(name="price", kind="binary", weight=0.5, loss=LogLoss(positive_weight=3.0)),
+    ),
+    (
+        (
             *("--model.tasks.0.loss.kind", "quantile", "--model.tasks.0.loss.levels", "0.2", "0.4"),
             *("--model.tasks.0.kind", "regression"),
         ),
@@ -179,9 +187,9 @@ def test_a_loss_is_chosen_by_its_kind_whether_the_file_names_one_or_not(tmp_path
     label = replace(EXPERIMENT.data.labels["price"], columns=("low",))
     path = tmp_path / "shop.toml"
     path.write_text(toml(changed(experiment, labels=experiment.data.labels | {"price": label})))
-    for cls in TASK_KINDS[tasks[place].kind].losses:
-        found = parsed(path, f"--model.tasks.{place}.loss.kind={cls().kind}", "--train.epochs", "7")
-        assert found.model.tasks[place].loss == cls()
+    for loss in TASK_KINDS[tasks[place].kind].losses:
+        found = parsed(path, f"--model.tasks.{place}.loss.kind={loss.kind}", "--train.epochs", "7")
+        assert found.model.tasks[place].loss == loss
         assert found.train.epochs == 7
 
 

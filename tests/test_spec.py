@@ -199,10 +199,10 @@ def test_a_kind_alone_stands_for_its_class_with_its_defaults(build, field, class
 @pytest.mark.parametrize("kind", TASK_KINDS)
 def test_so_does_a_loss_and_the_first_of_a_tasks_kind_is_its_default(kind):
     fields = {"kind": kind, "outputs": TASK_KINDS[kind].outputs[0]}
-    for cls in TASK_KINDS[kind].losses:
-        assert task(**fields, loss=cls().kind).loss == task(**fields, loss={"kind": cls().kind}).objective == cls()
+    for loss in TASK_KINDS[kind].losses:
+        assert task(**fields, loss=loss.kind).loss == task(**fields, loss={"kind": loss.kind}).objective == loss
     assert task(**fields).loss is None
-    assert task(**fields).objective == TASK_KINDS[kind].losses[0]()
+    assert task(**fields).objective == TASK_KINDS[kind].losses[0]
 
 
 @pytest.mark.parametrize(("build", "field", "classes"), BY_KIND)
