@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, ByKind, Fraction, Many, NonNegative, Positive, Some, ascending
+from spec.validation import STRICT, ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
 
 Link = Literal["identity", "sigmoid", "softmax", "exponential", "zero_inflated_lognormal"]
 """How a head's outputs become a prediction: the outputs themselves, a probability, the classes' probabilities, a
@@ -158,7 +158,7 @@ class Quantile(LossTraits):
     """
 
     kind: Literal["quantile"] = "quantile"
-    levels: Some[Annotated[float, Field(gt=0, lt=1)]] = (0.1, 0.5, 0.9)
+    levels: Some[Level] = (0.1, 0.5, 0.9)
     """Which quantiles, in ascending order."""
 
     @property

@@ -100,6 +100,7 @@ Finite = Annotated[float, _Scalar, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, _Scalar, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, _Scalar, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
+Level = Annotated[float, _Scalar, Field(strict=True, gt=0, lt=1)]
 Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
 Item = TypeVar("Item")

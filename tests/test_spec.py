@@ -251,6 +251,8 @@ def test_an_unknown_kind_is_rejected_and_the_valid_ones_listed(build, field, cla
         (task, {"kind": "binary", "loss": "huber"}, "loss: log_loss binary 'a' got huber"),
         (task, {"loss": {"kind": "quantile", "levels": ()}}, "loss.levels: at least one got ()"),
         (task, {"loss": {"kind": "quantile", "levels": (0.5, 1.0)}}, "loss.levels.1: less 1 got 1.0"),
+        (task, {"loss": {"kind": "quantile", "levels": ("0.5",)}}, "loss.levels.0: number got '0.5'"),
+        (task, {"loss": {"kind": "quantile", "levels": 0.5}}, "loss.levels: tuple list got 0.5"),
         (task, {"loss": {"kind": "quantile", "levels": (0.5, 0.5)}}, "levels: ascend got (0.5, 0.5)"),
         (task, {"loss": "quantile", "outputs": 2}, "outputs: expected 1 quantile 'a' got 2"),
         (
