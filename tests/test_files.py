@@ -24,14 +24,23 @@ from spec import (
     to_toml,
 )
 from tests.helpers.builders import CLASSES, feature, model, rejection, task
-from tests.helpers.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
+from tests.helpers.strategies import (
+    OPTIMIZERS,
+    model_specs,
+    repeatable,
+    several,
+    sharings,
+    tasks_with_losses,
+    train_specs,
+)
 
+MODELS = model_specs(sharing=sharings, tasks=several(tasks_with_losses))
 FORMATS = {"toml": (to_toml, from_toml), "json": (to_json, from_json)}
 
 
 @pytest.mark.parametrize("form", FORMATS)
 @repeatable
-@given(st.builds(Experiment, model=model_specs(), train=train_specs()))
+@given(st.builds(Experiment, model=MODELS, train=train_specs()))
 def test_a_file_gives_back_an_equal_spec(form, experiment):
     write, read = FORMATS[form]
     for spec in (experiment, experiment.model, experiment.train):

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from spec import (
     PLE,
@@ -20,17 +19,10 @@ from spec import (
 from spec.network import layers
 from spec.outline import outline, sharing_words, task_words
 from tests.helpers.builders import model, task
-from tests.helpers.strategies import model_specs, repeatable
-
-SHARINGS = st.one_of(
-    st.just(SharedBottom()),
-    st.just(Separate()),
-    st.builds(MMoE, experts=st.integers(1, 12)),
-    st.builds(PLE, shared_experts=st.integers(1, 3), task_experts=st.integers(1, 3), levels=st.integers(1, 3)),
-)
+from tests.helpers.strategies import model_specs, repeatable, several, sharings, tasks_with_losses
 
 
-@given(model_specs(sharing=SHARINGS))
+@given(model_specs(sharing=sharings, tasks=several(tasks_with_losses)))
 @repeatable
 def test_every_layer_and_every_parameter_is_in_one_row(network):
     rows = outline(network)
