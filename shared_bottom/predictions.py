@@ -26,6 +26,7 @@ def prediction_arrays(columns: FittedColumns, predictions: Params) -> dict[str, 
         of_task: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
             of_task = [_class_array(columns, task.name).take(pa.array(values.argmax(axis=1))), *of_task]
+        of_task += [predictions[part] for part in task.parts]
         arrays |= dict(zip(names[task.name], map(pa.array, of_task), strict=True))
     return arrays
 
@@ -34,9 +35,10 @@ def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) ->
     """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
 
     columns: what was learnt about the table's columns, which includes the scales of the labels.
-    values: the predictions or the labels, by task.
+    values: the predictions or the labels, by task. What predictions are made of stays as it is.
     """
-    return {task: columns.restore(task, array) for task, array in values.items()}
+    tasks = columns.data.labels
+    return {name: columns.restore(name, array) if name in tasks else array for name, array in values.items()}
 
 
 def evaluation_in_column_units(

@@ -69,10 +69,13 @@ def check_label(name: str, label: np.ndarray, task: TaskSpec, shape: tuple[int, 
             wrong, expected = lambda t: ~((t == 0) | (t == 1) | np.isnan(t)), "0, 1, or NaN for missing"
         case "number":
             _expect(name, label, [*shapes, shape[:1]] if task.outputs == 1 else shapes, "fiu", "numbers")
+            least = 0.0 if task.objective.non_negative else -np.inf
             wrong, expected = (
-                lambda x: np.isinf(_rounded(x, precision)),
+                lambda x: np.isinf(_rounded(x, precision)) | (x < least),
                 f"finite values that fit {precision}, or NaN for missing",
             )
+            if task.objective.non_negative:
+                expected = f"{expected}, and 0 or more with loss {task.objective.kind}"
     if place := _first_where(label, lambda piece: wrong(np.ma.getdata(piece)) & ~np.ma.getmaskarray(piece)):
         raise ValueError(f"{name}: expected {expected}, got {np.ma.getdata(label)[place]} in row {place[0]}")
 

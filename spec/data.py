@@ -24,7 +24,8 @@ class Dataset:
     numeric: float (N, model.numeric). categorical: int (N, columns), as many columns for a feature as its length, ids
     in [0, vocabulary); where the length is above 1, -1 stands where a row has no id.
     labels, by task name: binary (N,) of 0, 1 or NaN; regression (N, outputs), or (N,) for one output, a row with a NaN
-    counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
+    counting as missing, and 0 or more with a loss that takes nothing else; multiclass int (N,) of a class or -1. NaN
+    and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
     group: integers or texts (N,), equal in the rows of one group, such as those of a user. Metrics such as group_auc
@@ -164,7 +165,9 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
 
 
 def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
-    """Rows that fit `model`: standard-normal numbers, ids, numbers of ids and labels drawn evenly."""
+    """Rows that fit `model`: standard-normal numbers, 0 for those below where labels have to be 0 or more; ids, numbers
+    of ids and other labels drawn evenly.
+    """
     draw = np.random.default_rng(seed)
     numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
     vocabularies = [feature.vocabulary for feature in model.categorical for _ in range(feature.length)]

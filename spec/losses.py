@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, ByKind, Fraction, Many, NonNegative, Positive, Some, ascending
+from spec.validation import STRICT, ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
 
 Link = Literal["identity", "sigmoid", "softmax", "exponential", "zero_inflated_lognormal"]
 """How a head's outputs become a prediction: the outputs themselves, a probability, the classes' probabilities, a
@@ -170,7 +170,7 @@ class Quantile(LossTraits):
     """
 
     kind: Literal["quantile"] = "quantile"
-    levels: Some[Annotated[float, Field(gt=0, lt=1)]] = (0.1, 0.5, 0.9)
+    levels: Some[Level] = (0.1, 0.5, 0.9)
     """Which quantiles, in ascending order."""
     metrics: ClassVar[tuple[str, ...]] = ("pinball", "coverage_error")
 
@@ -223,5 +223,5 @@ class ZeroInflatedLognormal(LossTraits):
 Loss = LogLoss | CrossEntropy | Squared | Absolute | Huber | Poisson | Quantile | ZeroInflatedLognormal
 
 
-AnyLoss = Annotated[Annotated[Loss, Field(discriminator="kind")] | None, ByKind]
+AnyLoss = Annotated[Loss | None, Field(discriminator="kind"), ByKind()]
 """A loss, its kind alone, or None."""

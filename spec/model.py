@@ -101,6 +101,10 @@ class TaskSpec:
         if self.objective.width > 1 and self.outputs > 1:
             expected = f"1 with loss {self.objective.kind} for the task {self.name!r}"
             raise ValueError(f"outputs: expected {expected}, got {self.outputs}")
+        weights = self.objective.class_weights if isinstance(self.objective, CrossEntropy) else ()
+        if weights and not self.outputs_left_open and len(weights) != self.outputs:
+            expected = f"{self.outputs} for the task {self.name!r}"
+            raise ValueError(f"loss.class_weights: expected {expected}, got {len(weights)}")
         if self.given is not None and self.traits.label != "truth":
             raise ValueError(f"given: expected none for the {self.kind} task {self.name!r}, got {self.given!r}")
         return self
@@ -251,10 +255,6 @@ class ModelSpec(NetworkSpec):
             if task.outputs_left_open:
                 expected = f"{task.traits.outputs[0]} or more for the {task.kind} task {task.name!r}"
                 raise ValueError(f"outputs: expected {expected}, got {task.outputs}")
-            weights = task.objective.class_weights if isinstance(task.objective, CrossEntropy) else ()
-            if weights and len(weights) != task.outputs:
-                expected = f"{task.outputs} for the task {task.name!r}"
-                raise ValueError(f"class_weights: expected {expected}, got {len(weights)}")
         return self
 
     @property

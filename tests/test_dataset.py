@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from spec import Dataset, presets
 from spec.data import in_group, label_present
 from tests.helpers.datasets import LISTS, MODEL, NAN, fitting
-from tests.helpers.strategies import model_specs, repeatable
+from tests.helpers.strategies import model_specs, repeatable, several, tasks_with_losses
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_rows_that_fit_pass(changes):
 
 
 @repeatable
-@given(model_specs(), st.integers(1, 20))
+@given(model_specs(tasks=several(tasks_with_losses)), st.integers(1, 20))
 def test_random_rows_fit_their_model(model, rows):
     data = presets.random_data(model, rows, seed=1)
     data.check(model)

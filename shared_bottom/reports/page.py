@@ -19,7 +19,8 @@ from shared_bottom.run.rows import Rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
-from spec.params import parameter_count, parameter_shapes
+from spec.outline import outline, sharing_words, task_words
+from spec.params import parameter_count
 from spec.results import History
 from spec.tasks import higher_is_better
 from spec.training import TrainSpec
@@ -84,7 +85,6 @@ def page(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    layers = layer_table(model)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
         summary=extra | summary(model, train, history) | ({"Evaluated on": evaluated_on} if rows else {}),
@@ -96,15 +96,15 @@ def page(
         columns=columns,
         classes=list(class_rows(rows)),
         spec=to_toml(Experiment(model=model, train=train)),
-        layers=layers,
-        parameters=sum(count for _, _, count in layers),
+        layers=[(row.name, row.shape, row.parameters) for row in outline(model)],
+        parameters=parameter_count(model),
         environment=environment_table(describe()),
     )
 
 
 def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, str]:
     """What was trained, how it was trained and how long that took: the names and the values of the summary."""
-    tasks = ", ".join(f"{task.name} ({task.kind})" for task in model.tasks[:NAMED])
+    tasks = ", ".join(f"{task.name} ({task_words(task)})" for task in model.tasks[:NAMED])
     unnamed = len(model.tasks) - NAMED
     inputs = [f"{model.numeric} numeric"] * bool(model.numeric)
     inputs += [f"{len(model.categorical)} categorical"] * bool(model.categorical)
@@ -113,7 +113,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
     values = {
         "Tasks": tasks + (f" and {unnamed} more" if unnamed > 0 else ""),
         "Inputs": ", ".join(inputs),
-        "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameter_count(model):,} parameters",
+        "Network": f"{sharing_words(model)}, {parameter_count(model):,} parameters",
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
         "Balancing": train.balancing.kind,
@@ -173,20 +173,6 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
     if higher is None or not np.isfinite(values).any():
         return None
     return int(np.nanargmax(values) if higher else np.nanargmin(values))
-
-
-def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:
-    """The layers and the embedding tables of a network, in its order.
-
-    Each entry has the name, the shape of the kernel or of the table, and the number of parameters, in which a layer's
-    bias and normalization are included.
-    """
-    layers: dict[str, tuple[str, int]] = {}
-    for name, shape in parameter_shapes(model).items():
-        layer = name.rsplit(".norm.", 1)[0].removesuffix(".kernel").removesuffix(".bias")
-        kernel, count = layers.get(layer, (" × ".join(map(str, shape)), 0))
-        layers[layer] = kernel, count + math.prod(shape)
-    return [(layer, kernel, count) for layer, (kernel, count) in layers.items()]
 
 
 def environment_table(machine: Machine) -> dict[str, str]:

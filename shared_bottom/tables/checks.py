@@ -66,10 +66,13 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
         "standardise": ("number", bool(label.standardise)),
     }
     for option, (label_kind, given) in options.items():
-        if given and task.traits.label != label_kind:
-            raise ValueError(
-                f"{field}.{option}: expected none for the {task.kind} task, got {getattr(label, option)!r}"
-            )
+        unfit = ""
+        if task.traits.label != label_kind:
+            unfit = f"for the {task.kind} task"
+        elif label_kind == "number" and task.objective.non_negative:
+            unfit = f"with loss {task.objective.kind}, which learns labels as they are"
+        if given and unfit:
+            raise ValueError(f"{field}.{option}: expected none {unfit}, got {getattr(label, option)!r}")
     if label.classes:
         classes = {canonical(value) for value in label.classes}
         least = task.traits.outputs[0]

@@ -145,6 +145,7 @@ def _read(experiment: TableExperiment, kept: Stored) -> tuple[FittedColumns, Dat
         seed=experiment.train.seed,
         tasks=tuple(replace(task, outputs=n) for task, n in zip(experiment.model.tasks, outputs, strict=True)),
     )
+    columns.prediction_columns()  # the losses may be others, and with them the columns
     return columns, kept.parts["training"], kept.parts.get("validation")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import numeric_inputs
+from shared_bottom.tables.numbers import label_numbers, numeric_inputs
 from shared_bottom.tables.quantiles import piecewise_linear, spread
 from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.times import part_ids
@@ -123,8 +123,8 @@ class Encoder:
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
-            numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
-            if label.standardised:
+            numbers = label_numbers(block, task, label)
+            if label.standardised(task.objective):
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)
