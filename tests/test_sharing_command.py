@@ -60,7 +60,7 @@ def test_it_prints_writes_and_draws_all(tmp_path, table, command, capsys):
     assert (run.evaluated_on, run.evaluated_rows, run.gradient_rows, run.steps) == ("test", 100, 50, 14)
     for found in run.outcomes:
         assert f"{found.difference:+.4f}" in said.out
-        assert found.alone == np.mean([seed.alone[found.task]["rmse"] for seed in run.seeds])
+        assert found.reference == np.mean([seed.alone[found.task]["rmse"] for seed in run.seeds])
     assert plot.read_text().startswith("<?xml")
 
 
