@@ -10,48 +10,23 @@ import pytest
 from pyarrow import parquet
 from scipy import stats
 
-from bench.sharing import __main__ as sharing
 from bench.sharing import runs as sharing_runs
-from bench.sharing.cases import Problem, from_file
+from bench.sharing.cases import from_file
 from bench.sharing.plots import plot_sharing
 from bench.sharing.report import explanations, print_sharing
 from bench.sharing.runs import cosines, with_one_task
 from bench.sharing.summary import outcome, pair
 from spec import (
-    Adam,
     CategoricalColumn,
-    Dataset,
     EarlyStopping,
-    ModelSpec,
     TaskSpec,
-    TrainSpec,
     initial_params,
     load_backend,
     parameter_shapes,
 )
 from tests.helpers.builders import rejection, task
 from tests.helpers.cli import EXPERIMENT, changed, write_experiment
-
-TRAIN = TrainSpec(optimizer=Adam(learning_rate=0.03), batch_size=20, epochs=8, device="cpu")
-PAIR = (task(name="a"), task(name="b"))
-
-
-def rows(count, width, seed):
-    return np.random.default_rng(seed).standard_normal((count, width))
-
-
-def problem(labels, *, width=2, trunk=(1,), tasks=PAIR, train=TRAIN):
-    """labels: what the inputs (N, width) have, by task."""
-    inputs, others = rows(200, width, 1), rows(300, width, 2)
-    return Problem(
-        name="made",
-        rows_from="a test",
-        model=ModelSpec(numeric=width, trunk=trunk, tasks=tasks, activation="tanh"),
-        train=train,
-        data=Dataset(numeric=inputs, labels=labels(inputs)),
-        evaluated=Dataset(numeric=others, labels=labels(others)),
-        evaluated_on="test",
-    )
+from tests.helpers.sharing import TRAIN, apart, problem, studied
 
 
 def rare(inputs):
@@ -59,18 +34,6 @@ def rare(inputs):
     target = inputs.sum(axis=1) / math.sqrt(inputs.shape[1])
     some = np.arange(len(inputs)) % 20 == 0 if len(inputs) == 200 else np.full(len(inputs), True)
     return {"a": np.where(some, target, np.nan), "b": target}
-
-
-def apart(inputs):
-    """Two targets that one unit cannot both tell of, the second one's loss by far the larger."""
-    return {"a": inputs[:, 0], "b": 5 * inputs[:, 1]}
-
-
-def studied(made, backend="jax", count=3):
-    options = sharing.Options(file="made.toml", backend=backend, seeds=count)
-    run = sharing.begin(options, made, load_backend(backend))
-    assert sharing.study(run, load_backend(backend), made, made.seeds(count)) is None
-    return run
 
 
 class TestVerdict:

@@ -102,9 +102,8 @@ def heatmap(axes: Axes, level: Gates) -> None:
     axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=most, aspect="auto")
     for (task, expert), weight in np.ndenumerate(weights):
         if weights.size <= CELLS and np.isfinite(weight):
-            axes.text(
-                expert, task, f"{weight:.2f}", ha="center", va="center", color=("black", "white")[weight > most / 2]
-            )
+            colour = "white" if weight > most / 2 else "black"
+            axes.text(expert, task, f"{weight:.2f}", ha="center", va="center", color=colour)
     axes.set_xticks(range(len(level.experts)), level.experts, rotation=0 if len(level.experts) <= 8 else 90)
     axes.set_yticks(range(len(level.weights)), list(level.weights))
     axes.set(xlabel="expert", ylabel="gate of")
