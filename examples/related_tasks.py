@@ -20,7 +20,7 @@ class Options:
     """torch or jax."""
     correlation: float = 0.5
     """The cosine of both tasks' weights: 1 if they depend on the inputs in the same way, 0 if in unrelated ways."""
-    steps: int = 6000
+    steps: int = 8000
     """Steps of 64 rows."""
 
 
@@ -37,7 +37,7 @@ def main(options: Options) -> None:
         quarters = [losses.mean() for losses in np.array_split(fitted.history.step_loss, 4)]
         print(f"{way}: mean loss of each quarter of the steps {' '.join(f'{loss:.4f}' for loss in quarters)}")
         for gate, weights in backend.gates(model, fitted.params, test).items():
-            print(f"{way}: mean weight that {gate} gives to each expert {np.array2string(weights.mean(0), precision=2)}")
+            print(f"{way}: {gate} gives the experts mean weights of {np.array2string(weights.mean(0), precision=2)}")
 
 
 if __name__ == "__main__":

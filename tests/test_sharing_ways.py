@@ -18,7 +18,7 @@ from tests.helpers.sharing import PAIR, TRAIN, apart, problem, studied
 @pytest.fixture(scope="module")
 def run():
     made = problem(apart, train=replace(TRAIN, epochs=2, precision="float64"))
-    made = replace(made, model=replace(made.model, trunk=(2,), sharing=MMoE(experts=3)))
+    made = replace(made, model=replace(made.model, sharing=MMoE(experts=3)))
     return studied(made, count=2, ways="mmoe,shared_bottom,separate,ple")
 
 
@@ -31,8 +31,8 @@ def test_the_files_way_keeps_its_options_and_others_have_their_defaults(run):
         "ple": PLE(),
     }
     assert [model.sharing for model in run.alone.models] == [SharedBottom()] * 2
-    assert run.ways["mmoe"].parameters == 3 * 6 + 2 * 6 + 2 * 3
-    assert run.alone.parameters == 2 * (6 + 3)
+    assert run.ways["mmoe"].parameters == 3 * 3 + 2 * (2 * 3) + 2 * 2
+    assert run.alone.parameters == 2 * (3 + 2)
     assert run.alone.flops == run.ways["separate"].flops == sum(step_flops(m, 20) for m in run.alone.models)
 
 
@@ -100,6 +100,18 @@ def test_the_gates_mean_weights_are_those_of_the_trained_network(run):
         "levels.0.shared.1",
     ]
     assert run.seeds[0].ways["separate"].gates == {}
+
+
+def test_torch_finds_the_same(run):
+    pytest.importorskip("torch")
+    made = problem(apart, train=replace(TRAIN, epochs=2, precision="float64", execution="eager"))
+    (seed,) = studied(made, "torch", count=1, ways="ple").seeds
+    found, expected = seed.ways["ple"], run.seeds[0].ways["ple"]
+    assert found.cosine["a, b"] == pytest.approx(expected.cosine["a, b"], abs=1e-9)
+    for gate, weights in expected.gates.items():
+        assert found.gates[gate] == pytest.approx(weights, rel=1e-9)
+    for name in "ab":
+        assert found.metrics[name] == pytest.approx(expected.metrics[name], rel=1e-9)
 
 
 def test_who_uses_which_expert(run):

@@ -28,7 +28,7 @@ class Options:
     """The cosines of both tasks' weights, from -1 to 1, separated by commas."""
     seeds: int = 20
     """Seeds, from 0 upwards: each has tasks, rows and initial parameters of its own."""
-    steps: int = 6000
+    steps: int = 8000
     """Steps of 64 rows."""
     learning_rate: float = 1e-3
     """Adam's, for both networks."""

@@ -148,7 +148,7 @@ def explanations(run: Sharing) -> Iterator[str]:
     if several:
         yield "Seconds: the median over seeds, compiling included. alone: all tasks, one after the other."
     if any(way.gates for way in run.ways.values()):
-        yield "Gates: expert 0 of one seed has nothing in common with that of another, so the weights are one seed's."
+        yield "Gates: expert 0 of one seed is not that of another, so the weights are those of one seed."
     if run.pairs:
         yield f"Gradients: of {run.gradient_rows:,} training rows, without dropout, at the start and after every epoch."
     for task, share in run.labelled.items():
