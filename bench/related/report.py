@@ -11,6 +11,7 @@ from rich.table import Table
 
 from bench.related.runs import Curve, Related
 from bench.report import WIDTH
+from bench.sharing.report import count
 from bench.sharing.summary import confidence_interval, deviation
 from spec.presets import RELATED_NOISE
 
@@ -57,7 +58,7 @@ def _spread(spread: float | None) -> str:
 
 
 def plot_related(run: Related, form: str) -> bytes:
-    """Loss against step, a panel for each correlation: the mean over seeds, and a standard deviation around it.
+    """Loss against step, a panel for each correlation: the mean over seeds and its 95 % interval.
 
     form: png or svg.
     """
@@ -67,20 +68,23 @@ def plot_related(run: Related, form: str) -> bytes:
     for axes, correlation in zip(panels, correlations, strict=True):
         for curve in run.curves:
             if curve.correlation == correlation:
-                mean, spread = _band(curve)
-                axes.plot(curve.steps, mean, label=curve.way)
-                axes.fill_between(curve.steps, mean - spread, mean + spread, alpha=0.2)
+                losses = np.array(curve.losses)  # (seeds, points)
+                low, high = np.transpose([confidence_interval(at) or (at[0], at[0]) for at in losses.T])
+                axes.plot(curve.steps, _mean(curve), label=curve.way)
+                axes.fill_between(curve.steps, low, high, alpha=0.2)
         axes.axhline(2 * RELATED_NOISE**2, color="black", linewidth=0.8, linestyle=":", label="noise alone")
         axes.set(xlabel="step", yscale="log", title=f"correlation {correlation:g}")
+    begun = max(max(_mean(curve)[len(curve.steps) // 10 :]) for curve in run.curves)
+    panels[0].set_ylim(0.8 * 2 * RELATED_NOISE**2, 1.2 * begun)  # the first steps are much higher
     panels[0].set_ylabel("loss on rows never seen")
     panels[0].legend()
     seeds = len(run.curves[0].losses)
-    figure.suptitle(f"Two related tasks: {run.backend}, mean and standard deviation over {seeds} seeds")
+    figure.suptitle(f"Two related tasks: {run.backend}, mean over {count(seeds, 'seed')} and its 95 % interval")
     file = io.BytesIO()
     figure.savefig(file, format=form, dpi=120)
     return file.getvalue()
 
 
-def _band(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    losses = np.array(curve.losses)
-    return losses.mean(axis=0), losses.std(axis=0)
+def _mean(curve: Curve) -> list[float]:
+    """The losses of the curve's points, as means over seeds."""
+    return [float(loss) for loss in np.mean(curve.losses, axis=0)]

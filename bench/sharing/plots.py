@@ -90,20 +90,16 @@ def agreement(axes: Axes, run: Sharing, way: str) -> None:
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
-    axes.set_title(
-        "Cosine of the tasks' gradients on the shared parameters" + (f", {way}" if len(run.ways) > 1 else "")
-    )
+    axes.set_title("Cosine of the tasks' gradients on the shared parameters")
 
 
 def heatmap(axes: Axes, level: Gates) -> None:
     """The mean weight of each expert by task; what a gate does not look at stays empty."""
     weights = np.array(list(level.weights.values()))
-    most = np.nanmax(weights)
-    axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=most, aspect="auto")
+    axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=2 * np.nanmax(weights), aspect="auto")
     for (task, expert), weight in np.ndenumerate(weights):
         if weights.size <= CELLS and np.isfinite(weight):
-            colour = "white" if weight > most / 2 else "black"
-            axes.text(expert, task, f"{weight:.2f}", ha="center", va="center", color=colour)
+            axes.text(expert, task, f"{weight:.2f}", ha="center", va="center")
     axes.set_xticks(range(len(level.experts)), level.experts, rotation=0 if len(level.experts) <= 8 else 90)
     axes.set_yticks(range(len(level.weights)), list(level.weights))
     axes.set(xlabel="expert", ylabel="gate of")
