@@ -173,3 +173,14 @@ def test_gradnorm_with_nothing_shared_is_rejected_before_training():
     made = problem(apart, train=replace(TRAIN, balancing=GradNorm()))
     line = rejection(studied, made, ways="shared_bottom,separate")
     assert line.startswith("balancing: expected another than gradnorm with sharing separate")
+
+
+def test_without_ways_the_models_own_is_compared_with_alone(capsys):
+    made = problem(apart, train=replace(TRAIN, epochs=1))
+    run = studied(replace(made, model=replace(made.model, sharing=MMoE(experts=2))), count=1)
+    assert (list(run.ways), run.base) == (["mmoe"], "mmoe")
+    assert {(found.way, found.against) for found in run.outcomes} == {("mmoe", "alone")}
+    print_sharing(run)
+    said = capsys.readouterr().out
+    assert "mmoe: the gates' mean weight" in said
+    assert "from the same trunk" not in said
