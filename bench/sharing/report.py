@@ -154,8 +154,9 @@ def explanations(run: Sharing) -> Iterator[str]:
     for task, share in run.labelled.items():
         if share < 1:
             yield f"{task}: {share:.1%} of the training rows have its label; alone, the others are empty rows."
-    if any(task.traits.label == "number" for task in run.model.tasks):
-        yield "rmse is in the unit that the network learns, after the label's transform and scaling if it has any."
+    if of_numbers := dict.fromkeys(task.metrics[0] for task in run.model.tasks if task.traits.label == "number"):
+        metrics = " and ".join(of_numbers)
+        yield f"{metrics}: in the unit that the network learns, after the label's transform and scaling if it has any."
     yield from run.notes
 
 
