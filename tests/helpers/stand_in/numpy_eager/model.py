@@ -21,7 +21,8 @@ class Network:
         def stack(tied: stacks.TiedStack) -> list[Dense]:
             return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
 
-        self.trunk = stack(self.layout.trunk)
+        (trunk,) = self.layout.levels
+        self.trunk = stack(trunk.experts)
         self.heads = [stack(head) for head in self.layout.heads]
 
     def __call__(
