@@ -14,7 +14,8 @@ from typing import cast
 
 from rich.console import Console
 
-from backends.base import SharedBackend, UnsupportedError
+from backends.base import SharedBackend
+from backends.capabilities import UnsupportedError
 from bench import processes
 from bench.case import Case
 from bench.cases import load_cases

@@ -122,7 +122,26 @@ class Backend(abc.ABC):
     ) -> Params:
         """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities.
 
+        For a regression task with quantiles (N, levels); with loss poisson or zero_inflated_lognormal, the mean. A task
+        that is given another has the probability of both, and that of itself given the other beside it, under
+        <task>_given_<other>; zero_inflated_lognormal has <task>_probability, <task>_location and <task>_scale beside
+        the mean: the p, μ and σ of its docstring, (N,) each.
         threads: as for `fit`.
+        """
+
+    @abc.abstractmethod
+    def gates(
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        data: Dataset,
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> Params:
+        """The weights that each gate gives to its experts: (N, experts), by the name of its kernel without .kernel.
+
+        Those of a row add up to 1. Empty if the way of sharing has no gates. threads: as for `fit`.
         """
 
     @abc.abstractmethod

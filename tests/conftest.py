@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from backends.base import UnsupportedError
+from backends.capabilities import UnsupportedError
 from shared_bottom.tables import census_files
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, backend_names, presets
 from tests.helpers.backends import installed

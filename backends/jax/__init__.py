@@ -100,6 +100,13 @@ class Backend(SharedBackend):
         with scope(parameter.dtype, device):
             return {task: np.asarray(x) for task, x in network(**as_arguments(inputs)).items()}
 
+    def gate_weights(self, network: Network, inputs: Batches) -> Params:
+        """The network's weights of experts for the rows of `inputs`, by gate (rows, experts)."""
+        parameter = jax.tree.leaves(nnx.state(network, nnx.Param))[0]
+        (device,) = parameter.devices()
+        with scope(parameter.dtype, device):
+            return {gate: np.asarray(x) for gate, x in network.gates(**as_arguments(inputs)).items()}
+
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -91,6 +91,13 @@ class Backend(SharedBackend):
             tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
             return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
 
+    def gate_weights(self, network: Network, inputs: Batches) -> Params:
+        """The network's weights of experts for the rows of `inputs`, by gate (rows, experts)."""
+        device = next(network.parameters()).device
+        with scope(), torch.inference_mode():
+            tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
+            return {gate: x.numpy(force=True) for gate, x in network.gates(**tensors).items()}
+
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str
     ) -> tuple[np.ndarray, np.ndarray]:
