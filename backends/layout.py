@@ -44,12 +44,15 @@ class PlacedTensor(Tensor):
 
 @dataclass(frozen=True)
 class Layout:
-    """The network as a backend builds it. Its tensors are called tables.0.embedding, levels.0.experts.0.kernel (with
-    Shared-Bottom, that is the trunk), levels.0.task_gates.kernel, heads.0.1.bias."""
+    """The network as a backend builds it. Its tensors are called tables.0.embedding, trunk.0.kernel, heads.0.1.bias;
+    where experts are gated, levels.0.experts.0.kernel and levels.0.task_gates.kernel stand for the trunk."""
 
     model: ModelSpec
     tables: tuple[EmbeddingTable, ...]
+    trunk: TiedStack | None
+    """The trunk, or each task's, where experts are not gated."""
     levels: tuple[TiedLevel, ...]
+    """The levels of experts, where they are."""
     heads: tuple[TiedStack, ...]
     tensors: Mapping[str, PlacedTensor]
     """What training moves, in the vector's order."""
@@ -70,7 +73,8 @@ class Layout:
     def native(self) -> dict[str, Tensor]:
         """All tensors in the network's order."""
         tensors: dict[str, Tensor] = {**self.tensors, **self.frozen}
-        tied: tuple[EmbeddingTable | TiedLevel | TiedStack, ...] = (*self.tables, *self.levels, *self.heads)
+        trunk = (self.trunk,) if self.trunk else ()
+        tied: tuple[EmbeddingTable | TiedLevel | TiedStack, ...] = (*self.tables, *trunk, *self.levels, *self.heads)
         return {name: tensors[name] for part in tied for name, *_ in part.tensors}
 
     @property
@@ -197,7 +201,11 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
     lazy_batch: with lazy embedding updates, the rows of a batch; None without.
     """
     whole = tie_tables(model)
-    tied_levels = tuple(tie_level(f"levels.{i}", level, model) for i, level in enumerate(levels(model)))
+    trunk, tied_levels = None, tuple[TiedLevel, ...]()
+    if model.sharing.gated:
+        tied_levels = tuple(tie_level(f"levels.{i}", level, model) for i, level in enumerate(levels(model)))
+    else:
+        trunk = tie("trunk", levels(model)[0].experts, model)
     tables = whole if lazy_batch is None else tuple(t.touched(lazy_batch) if t.trainable else t for t in whole)
     lazy = {
         name: Tensor(shape, parts)
@@ -207,7 +215,7 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
     }
     tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads(model))))
     moved: tuple[EmbeddingTable | TiedLevel | TiedStack, ...]
-    moved = (*(table for table in tables if table.trainable), *tied_levels, *tied_heads)
+    moved = (*(table for table in tables if table.trainable), *((trunk,) if trunk else ()), *tied_levels, *tied_heads)
     tensors: dict[str, PlacedTensor] = {}
     start = 0
     for tied in moved:
@@ -221,6 +229,7 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
     return Layout(
         model=model,
         tables=tables,
+        trunk=trunk,
         levels=tied_levels,
         heads=tied_heads,
         tensors=tensors,

@@ -91,7 +91,7 @@ class TiedStack:
     """What its tensors' names begin with."""
     members: tuple[Stack, ...]
     layers: tuple[Dense, ...]
-    loss: Loss | None
+    objective: Loss | None = None
     """The loss of the tasks whose heads these are: tied heads have one."""
 
     @property
@@ -105,6 +105,12 @@ class TiedStack:
     def tied(self) -> bool:
         """Whether its arrays have a leading axis of members."""
         return bool(self.layers[0].members)
+
+    @property
+    def loss(self) -> str:
+        """The kind of that loss."""
+        assert self.objective is not None
+        return self.objective.kind
 
     @property
     def tasks(self) -> tuple[TaskSpec, ...]:
@@ -135,8 +141,7 @@ class TiedLevel:
     task_experts: int
     """How many experts each task has. Those of all tasks come first, in the spec's order, then the shared ones."""
     experts: TiedStack
-    task_gates: TiedGates | None
-    """None where tasks take the output of the one expert that they have."""
+    task_gates: TiedGates
     shared_gate: TiedGates | None
     """None in the last level, where nothing takes what it would give."""
 
@@ -144,9 +149,9 @@ class TiedLevel:
     def tensors(self) -> Iterator[NamedShape]:
         """Its arrays, the experts' layer by layer."""
         yield from self.experts.tensors
-        for gates in (self.task_gates, self.shared_gate):
-            if gates:
-                yield from gates.tensors
+        yield from self.task_gates.tensors
+        if self.shared_gate:
+            yield from self.shared_gate.tensors
 
 
 def alike(heads: Iterable[Stack]) -> Iterator[list[Stack]]:
@@ -160,26 +165,24 @@ def alike(heads: Iterable[Stack]) -> Iterator[list[Stack]]:
 
 
 def tie_level(name: str, level: Level, model: ModelSpec) -> TiedLevel:
-    """A level of the spec, its experts as one stack."""
-
-    def tie_gates(name: str, gates: Sequence[Gate], axis: tuple[int, ...]) -> TiedGates | None:
-        if not gates:
-            return None
-        return TiedGates(name, tuple(gates), (*axis, gates[0].layer.inputs, gates[0].layer.outputs))
-
+    """A level of the spec that has gates, its experts as one stack, which has an axis of experts in any case."""
     of_tasks = [gate for gate in level.gates if gate.task]
+    first, shared = of_tasks[0].layer, [gate for gate in level.gates if not gate.task]
     return TiedLevel(
         name,
         model.sharing.task_experts,
-        tie(f"{name}.experts", level.experts, model, alone=not level.gates),
-        tie_gates(f"{name}.task_gates", of_tasks, (len(of_tasks),)),
-        tie_gates(f"{name}.shared_gate", [gate for gate in level.gates if not gate.task], ()),
+        tie(f"{name}.experts", level.experts, model, axis=(len(level.experts),)),
+        TiedGates(f"{name}.task_gates", tuple(of_tasks), (len(of_tasks), first.inputs, first.outputs)),
+        TiedGates(f"{name}.shared_gate", tuple(shared), (shared[0].layer.inputs, shared[0].layer.outputs))
+        if shared
+        else None,
     )
 
 
-def tie(name: str, members: Sequence[Stack], model: ModelSpec, *, alone: bool = True) -> TiedStack:
-    """Equal stacks of the spec as one. alone: whether one alone goes without an axis of members."""
-    axis = () if alone and len(members) == 1 else (len(members),)
+def tie(name: str, members: Sequence[Stack], model: ModelSpec, *, axis: tuple[int, ...] | None = None) -> TiedStack:
+    """Equal stacks of the spec as one. axis: its leading axis, if not the default, which is none for one alone."""
+    if axis is None:
+        axis = (len(members),) if len(members) > 1 else ()
     layers = []
     for tied in zip(*(member.layers for member in members), strict=True):
         first = tied[0]

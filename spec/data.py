@@ -167,7 +167,8 @@ def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
     labels: dict[str, np.ndarray] = {}
     for task in model.tasks:
         if task.traits.label == "number":
-            labels[task.name] = draw.standard_normal((rows, task.outputs))
+            numbers = draw.standard_normal((rows, task.outputs))
+            labels[task.name] = np.maximum(numbers, 0.0) if task.objective.non_negative else numbers
         else:
             labels[task.name] = draw.integers(0, max(task.outputs, 2), rows)
     return Dataset(numeric=numeric, categorical=categorical, labels=labels)

@@ -96,7 +96,7 @@ def test_like_heads_and_tables_are_tied(model):
         ["region"],
         ["span"],
     ]
-    assert [(head.loss.kind, head.tied) for head in layout.heads[:2]] == [("log_loss", True), ("squared", False)]
+    assert [(head.loss, head.tied) for head in layout.heads[:2]] == [("log_loss", True), ("squared", False)]
     for part in ("0.kernel", "0.bias", "0.norm.scale", "0.norm.bias", "1.kernel", "1.bias"):
         both = np.stack([params[f"tasks.{task}.{part}"] for task in ("click", "buy")])
         np.testing.assert_array_equal(native[f"heads.0.{part}"], both)

@@ -20,7 +20,7 @@ KEYS = [(0, 0), (42, 7), (2**32 - 1, 1_000_000), (3, 2**31 + 5)]
 def denses(model):
     """(names of the spec's layers, the layout's Dense) of every hidden layer."""
     layout = layout_of(model)
-    found = [([f"trunk.{i}"], dense) for i, dense in enumerate(layout.levels[0].experts.layers)]
+    found = [([f"trunk.{i}"], dense) for i, dense in enumerate(layout.trunk.layers)]
     for head in layout.heads:
         found += [([f"tasks.{t.name}.{j}" for t in head.tasks], d) for j, d in enumerate(head.layers) if d.hidden]
     return found

@@ -101,7 +101,7 @@ def recorded_layers(name, model, params, data, monkeypatch):
         monkeypatch.setattr(jax_layers.Dense, "__call__", recording)
     logits(name, model, params, data, compiled=False)
     layout = layout_of(model)
-    names = [[f"trunk.{i}"] for i in range(len(layout.levels[0].experts.layers))]
+    names = [[f"trunk.{i}"] for i in range(len(layout.trunk.layers))]
     names += [
         [f"tasks.{task.name}.{j}" for task in head.tasks] for head in layout.heads for j in range(len(head.layers))
     ]

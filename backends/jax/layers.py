@@ -210,18 +210,15 @@ class Level(nnx.Module):
     def __init__(self, level: stacks.TiedLevel, model: ModelSpec, part: Part) -> None:
         self.tasks, self.task_experts = len(model.tasks), level.task_experts
         self.experts = nnx.List([Dense(dense, model, part) for dense in level.experts.layers])
-        self.task_gates = Gate(level.task_gates) if level.task_gates else None
+        self.task_gates = Gate(level.task_gates)
         self.shared_gate = Gate(level.shared_gate) if level.shared_gate else None
 
     def __call__(self, of_tasks: Array, shared: Array, step_key: Int[Array, ""] | None) -> tuple[Array, Array]:
         """What each task takes from this level (tasks, rows, width), and the shared experts above it (rows, width).
 
-        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both. Where nothing
-        is each task's alone, what the tasks take is (rows, width), too.
+        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both.
         """
         experts = through(self.experts, self.inputs(of_tasks, shared), step_key)
-        if self.task_gates is None:
-            return experts, experts
         of_tasks = self.mixed(self.task_gates(of_tasks), experts)
         if self.shared_gate is None:
             return of_tasks, shared

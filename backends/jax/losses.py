@@ -123,8 +123,7 @@ def task_losses(
     """Each task's weighted mean loss over the rows that have a label, in the layout's order."""
     losses = []
     for i, (head, outputs) in enumerate(zip(layout.heads, unconditional(layout, logits), strict=True)):
-        assert head.loss is not None
-        rows = LOSSES[head.loss.kind](head.loss, outputs, batch[f"labels.{i}"])
+        rows = LOSSES[head.loss](head.objective, outputs, batch[f"labels.{i}"])
         losses.append((rows * batch[f"shares.{i}"]).sum(-1))
     return jnp.hstack(losses)
 

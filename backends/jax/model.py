@@ -14,7 +14,7 @@ from spec.training import WHOLE, Part
 
 
 class Network(nnx.Module):
-    """Embed, levels of experts, heads. The parameters are the layout's tensors."""
+    """Embed, trunk or levels of experts, heads. The parameters are the layout's tensors."""
 
     def __init__(self, model: ModelSpec, lazy_batch: int | None = None, part: Part = WHOLE) -> None:
         """lazy_batch, part: see `spec.training.StepSpec`."""
@@ -24,6 +24,7 @@ class Network(nnx.Module):
             return nnx.List([Dense(dense, model, part) for dense in tied.layers])
 
         self.tables = nnx.List([Embedding(table, model) for table in self.layout.tables])
+        self.trunk = stack(self.layout.trunk) if self.layout.trunk else None
         self.levels = nnx.List([Level(level, model, part) for level in self.layout.levels])
         self.heads = nnx.List([stack(head) for head in self.layout.heads])
 
@@ -63,7 +64,7 @@ class Network(nnx.Module):
         self, x: Float[Array, "rows width"], dropout_key: Int[Array, ""] | None
     ) -> list[Float[Array, "*members rows width"]]:
         """What each head of the layout takes; without an axis of members if it is the same for all tasks."""
-        of_tasks = shared = x
+        of_tasks = shared = x if self.trunk is None else through(self.trunk, x, dropout_key)
         for level in self.levels:
             of_tasks, shared = level(of_tasks, shared, dropout_key)
         if of_tasks.ndim == 2:
@@ -80,9 +81,8 @@ class Network(nnx.Module):
         of_tasks = shared = self.embed(numeric, categorical)
         weights: dict[str, Array] = {}
         for level, tied in zip(self.levels, self.layout.levels, strict=True):
-            if tied.task_gates and level.task_gates:
-                names = (gate.layer.name for gate in tied.task_gates.members)
-                weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
+            names = (gate.layer.name for gate in tied.task_gates.members)
+            weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
             if tied.shared_gate and level.shared_gate:
                 weights[tied.shared_gate.members[0].layer.name] = level.shared_gate(shared)
             of_tasks, shared = level(of_tasks, shared, None)

@@ -190,18 +190,15 @@ class Level(nn.Module):
         super().__init__()
         self.tasks, self.task_experts = len(model.tasks), level.task_experts
         self.experts = nn.ModuleList(Dense(dense, model, device, part) for dense in level.experts.layers)
-        self.task_gates = Gate(level.task_gates) if level.task_gates else None
+        self.task_gates = Gate(level.task_gates)
         self.shared_gate = Gate(level.shared_gate) if level.shared_gate else None
 
     def forward(self, of_tasks: Tensor, shared: Tensor, step_key: Int[Tensor, ""] | None) -> tuple[Tensor, Tensor]:
         """What each task takes from this level (tasks, rows, width), and the shared experts above it (rows, width).
 
-        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both. Where nothing
-        is each task's alone, what the tasks take is (rows, width), too.
+        of_tasks, shared: the same of the level below; or else the network's inputs, (rows, width) both.
         """
         experts = through(self.experts, self.inputs(of_tasks, shared), step_key)
-        if self.task_gates is None:
-            return experts, experts
         of_tasks = self.mixed(self.task_gates(of_tasks), experts)
         if self.shared_gate is None:
             return of_tasks, shared

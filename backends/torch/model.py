@@ -14,7 +14,7 @@ from spec.training import WHOLE, Part
 
 
 class Network(nn.Module):
-    """Embed, levels of experts, heads. The parameters are the layout's tensors."""
+    """Embed, trunk or levels of experts, heads. The parameters are the layout's tensors."""
 
     def __init__(
         self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None, part: Part = WHOLE
@@ -28,6 +28,7 @@ class Network(nn.Module):
             return nn.ModuleList(Dense(dense, model, device, part) for dense in tied.layers)
 
         self.tables = nn.ModuleList(Embedding(table, model, device) for table in self.layout.tables)
+        self.trunk = stack(self.layout.trunk) if self.layout.trunk else None
         self.levels = nn.ModuleList(Level(level, model, device, part) for level in self.layout.levels)
         self.heads = nn.ModuleList(stack(head) for head in self.layout.heads)
 
@@ -68,7 +69,7 @@ class Network(nn.Module):
         self, x: Float[Tensor, "rows width"], dropout_key: Int[Tensor, ""] | None
     ) -> list[Float[Tensor, "*members rows width"]]:
         """What each head of the layout takes; without an axis of members if it is the same for all tasks."""
-        of_tasks = shared = x
+        of_tasks = shared = x if self.trunk is None else through(self.trunk, x, dropout_key)
         for level in self.levels:
             of_tasks, shared = level(of_tasks, shared, dropout_key)
         if of_tasks.ndim == 2:
@@ -86,9 +87,8 @@ class Network(nn.Module):
         weights: dict[str, Tensor] = {}
         for level, tied in zip(self.levels, self.layout.levels, strict=True):
             level = cast(Level, level)
-            if tied.task_gates and level.task_gates:
-                names = (gate.layer.name for gate in tied.task_gates.members)
-                weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
+            names = (gate.layer.name for gate in tied.task_gates.members)
+            weights |= dict(zip(names, level.task_gates(of_tasks), strict=True))
             if tied.shared_gate and level.shared_gate:
                 weights[tied.shared_gate.members[0].layer.name] = level.shared_gate(shared)
             of_tasks, shared = level(of_tasks, shared, None)

@@ -163,10 +163,8 @@ def no_offsets(layout):
 
 
 def last_trunk_layer_linear(layout):
-    (level,) = layout.levels
-    *first, last = level.experts.layers
-    experts = replace(level.experts, layers=(*first, replace(last, hidden=False)))
-    return replace(layout, levels=(replace(level, experts=experts),))
+    *first, last = layout.trunk.layers
+    return replace(layout, trunk=replace(layout.trunk, layers=(*first, replace(last, hidden=False))))
 
 
 def tied_dropout_keys_alike(layout):
