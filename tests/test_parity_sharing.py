@@ -51,6 +51,8 @@ def recorded(name, model, params, data, monkeypatch, key=None):
         output = outputs.pop(0)
         found.update(zip(names, output if tied else [output], strict=True))
 
+    for i in range(len(layout.trunk.layers) if layout.trunk else 0):
+        take([f"{member.name}.{i}" for member in layout.trunk.members], layout.trunk.tied)
     for level in layout.levels:
         for i in range(len(level.experts.layers)):
             take([f"{expert.name}.{i}" for expert in level.experts.members], level.experts.tied)

@@ -84,14 +84,9 @@ SMALL: dict[str, object] = {
 
 
 def data_of(model: ModelSpec, rows: int, *, missing: bool = True, weighted: bool = True, seed: int = 0) -> Dataset:
-    """Random rows whose amounts are 0 or more, a third of them 0; a task is true only where the one that it is given
-    is.
-    """
+    """Random rows, in which a task is true only where the one that it is given is."""
     data = example_data(model, rows, missing=missing, weighted=weighted, seed=seed)
     labels, tasks = dict(data.labels), {task.name: task for task in model.tasks}
-    for task in model.tasks:
-        if task.objective.non_negative:
-            labels[task.name] = np.maximum(labels[task.name] + 0.4, 0.0)
     for task in sorted(model.tasks, key=lambda task: depth(tasks, task)):
         if task.given:
             given = labels[task.given]

@@ -48,8 +48,7 @@ def task_losses(
     """Each task's weighted mean loss over the rows that have a label, in the layout's order; and the slopes by head."""
     losses, slopes = [], []
     for i, (head, of_head) in enumerate(zip(layout.heads, logits, strict=True)):
-        assert head.loss is not None
-        rows, slope = LOSSES[head.loss.kind](of_head, batch[f"labels.{i}"])
+        rows, slope = LOSSES[head.loss](of_head, batch[f"labels.{i}"])
         shares = batch[f"shares.{i}"]
         losses.append((rows * shares).sum(-1))
         slopes.append(slope * shares[..., None])
