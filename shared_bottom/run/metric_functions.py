@@ -73,7 +73,7 @@ class OfAllRows:
 
     def add(self, rows: Rows) -> None:
         """See `Metric`."""
-        self._kept.append(replace(rows))  # without what the piece has computed of itself
+        self._kept.append(replace(rows, parts=()))  # and without what the piece has computed of itself
 
     def result(self) -> Result:
         """See `Metric`."""
