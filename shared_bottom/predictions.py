@@ -1,7 +1,6 @@
 """What a network's outputs mean for a table: columns with units and classes, and metrics in these units."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,19 +44,14 @@ def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) ->
 def evaluation_in_column_units(
     columns: FittedColumns, model: ModelSpec, pieces: Iterable[tuple[Dataset, Params]]
 ) -> Evaluation:
-    """The metrics, those of regression tasks in the units of their label columns.
+    """The metrics, those of regression tasks in the units of their label columns, but for the loss, which is in the
+    unit that the network learns.
 
     columns: what was learnt about the table's columns.
     model: the network.
     pieces: encoded rows, a piece at a time, and the predictions for them by task, as `Backend.predict` returns them.
     """
-    return Evaluation(
-        model,
-        (
-            (replace(rows, labels=in_column_units(columns, rows.labels)), in_column_units(columns, predictions))
-            for rows, predictions in pieces
-        ),
-    )
+    return Evaluation(model, pieces, columns.restore)
 
 
 def _class_array(columns: FittedColumns, task_name: str) -> Any:

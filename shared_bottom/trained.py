@@ -65,7 +65,7 @@ class Trained:
     def evaluate(self, rows: Rows) -> dict[str, dict[str, float]]:
         """The metrics by task and name, those of regression tasks in the units of their label columns.
 
-        rows: as for `predict`, with the columns of the labels and the weight too.
+        rows: as for `predict`, with the columns of the labels, the weight and the groups too.
 
         Raises ValueError and warns as `predict` does; also of labels that are no class of their task, which do not
         count. A metric that is not defined on these rows is NaN, with a warning.

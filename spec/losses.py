@@ -30,6 +30,13 @@ class LossTraits:
     """c_t of uncertainty weighting: see `spec.balancing`."""
     power: ClassVar[int] = 1
     """The mean loss over a set of rows is this power of the metric `metric`."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """The metrics of its tasks, the main one first; (): those of the task's kind, and more of these on request."""
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """What its tasks have on request besides: see `spec.tasks.TaskTraits.more_metrics`."""
+        return ("ndcg@K",) if self.non_negative else ()
 
     @property
     def metric(self) -> str:
@@ -40,6 +47,11 @@ class LossTraits:
     def width(self) -> int:
         """How many outputs a head has for each output of the target. Above 1, the target has one."""
         return 1
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the quantiles that a prediction consists of; () where it does not."""
+        return ()
 
     @property
     def plain(self) -> bool:
@@ -160,11 +172,22 @@ class Quantile(LossTraits):
     kind: Literal["quantile"] = "quantile"
     levels: Some[Level] = (0.1, 0.5, 0.9)
     """Which quantiles, in ascending order."""
+    metrics: ClassVar[tuple[str, ...]] = ("pinball", "coverage_error")
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """See `LossTraits.more_metrics`."""
+        return tuple(f"coverage@{level}" for level in self.levels)
 
     @property
     def metric(self) -> str:
         """See `LossTraits.metric`."""
         return "pinball"
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """See `LossTraits.quantiles`."""
+        return self.levels
 
     @property
     def width(self) -> int:

@@ -135,7 +135,7 @@ class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
     The rows are looked at when an epoch ends. It is the best if the monitored value is better than all before, in the
-    direction that the metric calls for: auc and accuracy up, errors and losses down. NaN never is.
+    direction that the metric calls for: auc, accuracy and the like up, errors and losses down. NaN never is.
     """
 
     monitor: str = "loss"

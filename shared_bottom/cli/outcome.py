@@ -142,6 +142,7 @@ class Outcome:
             predictions=in_column_units(columns, predictions),
             sample_weight=reported.sample_weight if predictions else None,
             task_weight=reported.task_weight if predictions else None,
+            group=reported.group if predictions else None,
             classes={task.name: columns.output_names(task) for task in columns.tasks},
             gates=self._gates,
             evaluated_on=self._reported_on,

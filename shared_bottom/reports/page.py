@@ -15,13 +15,14 @@ from shared_bottom.reports.classes import class_rows
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import TaskRows
 from shared_bottom.run.metrics import TaskMetrics, UndefinedMetricWarning
+from shared_bottom.run.rows import Rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
 from spec.outline import outline, sharing_words, task_words
 from spec.params import parameter_count
 from spec.results import History
-from spec.tasks import HIGHER_IS_BETTER
+from spec.tasks import higher_is_better
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -129,6 +130,8 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
 def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
     """The rows of the table of metrics: after the last epoch, after the best epoch, and for the evaluated rows.
 
+    Of these the loss is left out, since they may be in another unit than the one that the network learns.
+
     history: the run.
     rows: the evaluated rows of each task.
     """
@@ -137,8 +140,10 @@ def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
         warnings.simplefilter("ignore", UndefinedMetricWarning)  # the table shows a dash for such a metric
         evaluated = {}
         for row in rows:
-            of_task = TaskMetrics(row.task)
-            of_task.add(row.label, row.predicted, row.weight)
+            of_task = TaskMetrics(row.task, [name for name in row.task.metrics if name != "loss"])
+            of_task.add(
+                Rows(task=row.task, label=row.label, predicted=row.predicted, weight=row.weight, group=row.group)
+            )
             evaluated[row.task.name] = of_task.values()
     for task, metrics in (entries[-1]["metrics"] if entries else evaluated).items():
         for name in metrics:
@@ -149,7 +154,7 @@ def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
                 metric=name,
                 last=number(values[-1]) if values else "",
                 best=f"{number(values[best])} (epoch {entries[best]['epoch']})" if best is not None else "–",
-                evaluated=number(evaluated[task][name]) if task in evaluated else "–",
+                evaluated=number(evaluated.get(task, {}).get(name, math.nan)),
             )
 
 
@@ -159,13 +164,15 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
     history: the run.
     metric: the name of the metric.
     epochs: the epochs that have metrics, counted from 1.
-    values: the values of the metric after these epochs. If none of them is finite, the result is None.
+    values: the values of the metric after these epochs. If none of them is finite, or if neither higher nor lower ones
+    are better, the result is None.
     """
     if history.best_epoch in epochs:
         return epochs.index(history.best_epoch)
-    if not np.isfinite(values).any():
+    higher = higher_is_better(metric)
+    if higher is None or not np.isfinite(values).any():
         return None
-    return int(np.nanargmax(values) if HIGHER_IS_BETTER[metric] else np.nanargmin(values))
+    return int(np.nanargmax(values) if higher else np.nanargmin(values))
 
 
 def environment_table(machine: Machine) -> dict[str, str]:

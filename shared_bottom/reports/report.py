@@ -30,6 +30,7 @@ def write_report(
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None = None,
     task_weight: Mapping[str, np.ndarray] | None = None,
+    group: np.ndarray | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
     gates: Mapping[str, np.ndarray] | None = None,
     evaluated_on: str,
@@ -47,6 +48,7 @@ def write_report(
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
     task_weight: what they are multiplied by for a task, (N,) by task.
+    group: the groups of these rows, (N,), or None.
     classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
     given, they are numbered.
     gates: the mean weight of each expert over these rows (experts,), by the name of the gate.
@@ -58,7 +60,7 @@ def write_report(
     ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
     be written.
     """
-    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight)
+    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight, group)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
     for plot in plots(model, history, rows, evaluated_on, gates or {}):
