@@ -72,8 +72,7 @@ class TaskSpec:
     weight: NonNegative = 1.0
     """The task's factor in the total loss."""
     loss: AnyLoss = None
-    """What training minimizes, or its kind alone: loss = "huber". None: log_loss (binary), squared (regression),
-    cross_entropy (multiclass)."""
+    """What training minimizes. None: log_loss (binary), squared (regression), cross_entropy (multiclass)."""
     given: Identifier | None = None
     """Another binary task, for a binary task that depends on it, as a purchase does on a click: its probability is
     P(given)·P(this | given), the head's output being that of the second factor, and its loss is that of the product, on
@@ -189,7 +188,7 @@ class NetworkSpec:
     tasks: Some[TaskSpec]
     """The targets. The network has one head for each."""
     sharing: Sharing = SharedBottom()
-    """How the tasks share the layers before their heads. sharing = "mmoe" stands for that kind with its defaults."""
+    """How the tasks share the layers before their heads."""
     activation: Activation = "relu"
     """gelu is the exact one, x·Φ(x), not its tanh approximation."""
     normalization: Normalization = "none"
