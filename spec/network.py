@@ -110,7 +110,8 @@ def own_layers(model: ModelSpec) -> dict[str, TaskSpec]:
     """The layers that serve one task alone, by name, and which: those from which no path leads to another's head.
 
     In a level below the last, the shared gate looks at every task's experts, so that all tasks share them; and the
-    gates of a level further below too, since these experts take what they gave.
+    gates of a level further below too, since these experts take what they gave. Through the head of a task that
+    another is given runs that one's loss.
     """
     own: dict[str, TaskSpec | None] = {}
     last = model.sharing.levels - 1
@@ -120,7 +121,8 @@ def own_layers(model: ModelSpec) -> dict[str, TaskSpec]:
         gates = level.gates if number >= last - 1 else ()
         own |= {gate.layer.name: gate.task for gate in gates}
     own |= {layer.name: head.task for head in heads(model) for layer in head.layers}
-    return {name: task for name, task in own.items() if task is not None}
+    given = {task.given for task in model.tasks}
+    return {name: task for name, task in own.items() if task is not None and task.name not in given}
 
 
 def last_shared_layers(model: ModelSpec) -> list[str]:

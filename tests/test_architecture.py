@@ -5,8 +5,10 @@ from typing import get_args
 
 import pytest
 
+from spec.losses import Loss
 from spec.model import Activation
-from spec.tasks import LOSSES, TASK_KINDS
+from spec.sharing import WAYS
+from spec.tasks import TASK_KINDS
 from spec.training import Optimizer, TrainSpec
 from tests.test_imports import ROOT, modules
 
@@ -74,10 +76,21 @@ def files_that_name(*names):
     return [module for module, path in modules() if set(names) & set(words(path))]
 
 
-@pytest.mark.parametrize("loss", sorted(LOSSES.keys() - {loss.metric for loss in LOSSES.values()}))
-def test_a_loss_is_named_in_four_files_at_most(loss):
+# The default losses are named by metrics, by what reads their options and by comparisons besides.
+@pytest.mark.parametrize(
+    "loss", sorted(set(get_args(Loss)) - {traits.losses[0] for traits in TASK_KINDS.values()}, key=str)
+)
+def test_a_loss_is_named_in_five_files_and_in_two_more_if_it_has_a_link_of_several_parts(loss):
     backends = {f"backends.{name}.losses" for name in ("torch", "jax")}
-    assert {"spec.tasks", *backends} <= set(files_that_name(loss)) <= {"spec.tasks", *backends, "bench.references"}
+    of_link = {"spec.model", "backends.links"} if loss().kind == loss.link else set()
+    names = {loss.__name__, loss().kind} - {"absolute", "quantile"}  # words that files and columns have a use for
+    assert set(files_that_name(*names)) == {"spec", "spec.losses", "spec.tasks", *backends, *of_link}
+
+
+# The default way is that of a network that names none, and a word of titles and comparisons besides.
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_a_way_of_sharing_is_named_in_two_files(way):
+    assert set(files_that_name(way.__name__, way().kind)) == {"spec", "spec.sharing"}
 
 
 # The default optimizer is named by presets and comparisons besides.

@@ -71,6 +71,8 @@ def test_the_frameworks_have_everything_so_that_no_test_of_theirs_is_skipped(nam
     assert "optimizers" not in vars(type(backend))
     assert "balancings" not in vars(type(backend))
     assert "embedding_updates" not in vars(type(backend))
+    assert "sharings" not in vars(type(backend))
+    assert "losses" not in vars(type(backend))
 
 
 TRAIN = """
@@ -95,6 +97,18 @@ predictions = backend.predict(model, fitted.params, data)
 assert predictions.keys() == {{task.name for task in model.tasks}}
 again = backend.fit(model, train, data, validation=data, checkpoint="run", resume=True)
 np.testing.assert_array_equal(again.history.step_loss, fitted.history.step_loss)
+given = spec.TaskSpec(name="bought", kind="binary", given="click")
+for change in (
+    dict(sharing=spec.MMoE()),
+    dict(tasks=(replace(model.tasks[1], loss=spec.Huber()),)),
+    dict(tasks=(replace(model.tasks[0], loss=spec.LogLoss(focal_gamma=2.0)),)),
+    dict(tasks=(model.tasks[0], given)),
+):
+    for ask in (backend.gradients, backend.predict):
+        try:
+            ask(replace(model, **change), fitted.params, data)
+        except ValueError as error:
+            print(error)
 for change in (
     dict(optimizer=spec.Adam()),
     dict(balancing=spec.PCGrad()),
@@ -111,7 +125,16 @@ print(sorted({{"torch", "jax"}} & sys.modules.keys()))
 
 def test_it_trains_predicts_saves_and_says_what_it_has_not(project):
     said = run(project, "-W", "error", "-c", TRAIN.format(project=str(project), name=NAME)).splitlines()
+    lacking = [
+        f"sharing: expected one of shared_bottom, which backend '{NAME}' has, got 'mmoe'",
+        f"loss of the task 'span': expected one of log_loss, squared, cross_entropy, which backend '{NAME}' has, "
+        "got 'huber'",
+        "loss of the task 'click': expected no options, got "
+        "LogLoss(kind='log_loss', positive_weight=1.0, label_smoothing=0.0, focal_gamma=2.0)",
+        "given: expected none for the task 'bought', got 'click'",
+    ]
     assert said == [
+        *(line for line in lacking for _ in range(2)),
         f"optimizer: expected one of sgd, which backend '{NAME}' has, got 'adam'",
         f"balancing: expected one of fixed, which backend '{NAME}' has, got 'pcgrad'",
         f"embedding_updates: expected one of dense, which backend '{NAME}' has, got 'lazy'",

@@ -3,6 +3,7 @@
 import numpy as np
 
 from spec.random import layer_key, mix, step_key
+from tests.helpers.plain_sharing import last_shared_kernels, of_one_task
 
 
 class Fixed:
@@ -16,7 +17,7 @@ class Fixed:
 
 
 class Uncertainty:
-    """Kendall et al.: Σ 1/(2σ²)·L + log σ for regression, Σ 1/σ²·L + log σ for classification, s = log σ²."""
+    """Kendall et al.: Σ 1/(2σ²)·L + log σ for the squared error, Σ 1/σ²·L + log σ for all others, s = log σ²."""
 
     def __init__(self, model, train):
         self.log_variance = {f"s.{task.name}": np.array(train.balancing.initial_log_variance) for task in model.tasks}
@@ -25,7 +26,7 @@ class Uncertainty:
         self.slopes, total, factors = {}, 0.0, []
         for task in tasks:
             loss, _, present = found[task.name]
-            s, c = self.log_variance[f"s.{task.name}"], 0.5 if task.kind == "regression" else 1.0
+            s, c = self.log_variance[f"s.{task.name}"], 0.5 if task.objective.kind == "squared" else 1.0
             factors.append(task.weight * c / np.exp(s))
             total += factors[-1] * loss + task.weight * present * s / 2
             self.slopes[f"s.{task.name}"] = -factors[-1] * loss + task.weight * present / 2
@@ -51,18 +52,21 @@ class DynamicWeightAverage:
 
 
 class GradNorm:
-    """Chen et al., algorithm 1, with the mean over the tasks that have a label."""
+    """Chen et al., algorithm 1, with the mean over the tasks that have a label. A task whose loss is negative, as that
+    of a density may be, trains at the rate 1; its first loss is the first one above 0.
+    """
 
     def __init__(self, model, train):
-        self.o, self.last = train.balancing, f"trunk.{len(model.trunk) - 1}.kernel"
+        self.o, self.last = train.balancing, last_shared_kernels(model)
         self.v, self.first = {task.name: 1.0 for task in model.tasks}, {}
 
     def weigh(self, tasks, found, **_):
         factors = [task.weight * self.v[task.name] for task in tasks]
         here = [task for task in tasks if found[task.name][2]]
-        slope = {t.name: np.linalg.norm(t.weight * found[t.name][1][self.last]) for t in here}
+        of_last = {t.name: np.concatenate([found[t.name][1][name].ravel() for name in self.last]) for t in here}
+        slope = {t.name: np.linalg.norm(t.weight * of_last[t.name]) for t in here}
         norm = {name: self.v[name] * own for name, own in slope.items()}
-        rate = {t.name: found[t.name][0] / self.first.setdefault(t.name, found[t.name][0]) for t in here}
+        rate = {t.name: self.rate(t.name, found[t.name][0]) for t in here}
         mean_norm, mean_rate = np.mean(list(norm.values())), np.mean(list(rate.values()))
         for name, own in norm.items():
             target = mean_norm * (rate[name] / mean_rate) ** self.o.alpha
@@ -71,15 +75,18 @@ class GradNorm:
         self.v = {name: v * scale for name, v in self.v.items()}
         return factors, None
 
+    def rate(self, name, loss):
+        return 1.0 if loss < 0 else loss / self.first.setdefault(name, loss)
+
 
 class PCGrad:
-    """Yu et al., algorithm 1, on what all tasks share: the embedding tables and the trunk."""
+    """Yu et al., algorithm 1, on all that several tasks depend on: embedding tables, trunk or experts."""
 
     def __init__(self, model, train):
-        self.seed = train.seed
+        self.seed, self.model = train.seed, model
 
     def weigh(self, tasks, found, *, step, **_):
-        shared = [name for name in found[tasks[0].name][1] if not name.startswith("tasks.")]
+        shared = [name for name in found[tasks[0].name][1] if not of_one_task(self.model, name)]
         own = {t.name: np.concatenate([t.weight * found[t.name][1][name].ravel() for name in shared]) for t in tasks}
         projected = {}
         for t in tasks:

@@ -10,22 +10,34 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from spec import (
+    PLE,
     SGD,
+    Absolute,
     Adagrad,
     Adam,
     AdamW,
     CategoricalFeature,
+    CrossEntropy,
     DynamicWeightAverage,
     EarlyStopping,
     Fixed,
     GradNorm,
+    Huber,
+    LogLoss,
+    MMoE,
     ModelSpec,
     PCGrad,
+    Poisson,
+    Quantile,
     RMSprop,
     Schedule,
+    Separate,
+    SharedBottom,
+    Squared,
     TaskSpec,
     TrainSpec,
     UncertaintyWeighting,
+    ZeroInflatedLognormal,
 )
 
 repeatable = settings(derandomize=True, deadline=None)
@@ -96,13 +108,46 @@ tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multi
     )
 )
 
+sharings = st.one_of(
+    st.just(SharedBottom()),
+    st.just(Separate()),
+    st.builds(MMoE, experts=st.integers(1, 12)),
+    st.builds(PLE, shared_experts=st.integers(1, 3), task_experts=st.integers(1, 3), levels=st.integers(1, 3)),
+)
+
+
+def losses_of(task):
+    """Losses that a task may have."""
+    smoothings = st.floats(0.0, 0.5)
+    if task.kind == "binary":
+        return st.builds(
+            LogLoss,
+            positive_weight=st.floats(0.1, 5.0),
+            label_smoothing=smoothings,
+            focal_gamma=st.floats(0.0, 3.0),
+        )
+    if task.kind == "multiclass":
+        weights = st.lists(st.floats(0.0, 3.0), min_size=task.outputs, max_size=task.outputs)
+        return st.builds(CrossEntropy, class_weights=st.just(()) | weights, label_smoothing=smoothings)
+    losses = st.sampled_from([Squared(), Absolute(), Poisson()]) | st.builds(Huber, delta=st.floats(0.1, 5.0))
+    levels = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True).map(sorted)
+    of_one_output = st.builds(Quantile, levels=levels) | st.just(ZeroInflatedLognormal())
+    return losses | of_one_output if task.outputs == 1 else losses
+
+
+tasks_with_losses = tasks.flatmap(lambda task: (st.none() | losses_of(task)).map(lambda loss: replace(task, loss=loss)))
+
+
+def several(tasks):
+    return st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name)
+
 
 def model_specs(**fields):
     own = {
         "numeric": st.integers(0, 8),
         "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name).map(of_agreeing_tables),
         "trunk": st.lists(widths, min_size=1, max_size=3),
-        "tasks": st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name),
+        "tasks": several(tasks),
         "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),
         "normalization": st.sampled_from(["none", "layer"]),
         "dropout": st.just(0.0) | st.floats(0.0, 0.9),

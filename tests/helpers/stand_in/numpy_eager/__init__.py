@@ -1,4 +1,7 @@
-"""The NumPy backend: no framework, no compiler, gradients written out. It trains by SGD with fixed task weights."""
+"""The NumPy backend: no framework, no compiler, gradients written out.
+
+It trains Shared-Bottom networks by SGD, with fixed task weights and each kind's default loss.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from backends.base import SharedBackend
+from backends.base import SharedBackend, UnsupportedError
 from backends.batches import Batches
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import layout_of
@@ -30,6 +33,17 @@ class Backend(SharedBackend):
     optimizers = ("sgd",)
     balancings = ("fixed",)
     embedding_updates = ("dense",)
+    sharings = ("shared_bottom",)
+    losses = ("log_loss", "squared", "cross_entropy")
+
+    def check_model(self, model: ModelSpec) -> None:
+        """Refuses what the kinds do not say: a loss's options, and tasks that are given another."""
+        super().check_model(model)
+        for task in model.tasks:
+            if not task.objective.plain:
+                raise UnsupportedError(f"loss of the task {task.name!r}: expected no options, got {task.objective}")
+            if task.given:
+                raise UnsupportedError(f"given: expected none for the task {task.name!r}, got {task.given!r}")
 
     def has_gpu(self) -> bool:
         """NumPy sees none."""
@@ -48,6 +62,7 @@ class Backend(SharedBackend):
 
     def build(self, model: ModelSpec, params: Mapping[str, np.ndarray], *, device: Device = "auto") -> Network:
         """A network of arrays; call it with (numeric, categorical) for a dict of logits by task (rows, outputs)."""
+        self.check_model(model)
         check_params(model, params)
         self.resolve_device(device)
         layout = layout_of(model)

@@ -21,6 +21,7 @@ class Network:
         def stack(tied: stacks.TiedStack) -> list[Dense]:
             return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
 
+        assert self.layout.trunk is not None  # networks with gates are refused
         self.trunk = stack(self.layout.trunk)
         self.heads = [stack(head) for head in self.layout.heads]
 
