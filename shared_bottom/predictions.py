@@ -1,7 +1,6 @@
 """What a network's outputs mean for a table: columns with units and classes, and metrics in these units."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ def prediction_arrays(columns: FittedColumns, predictions: Params) -> dict[str, 
         of_task: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
             of_task = [_class_array(columns, task.name).take(pa.array(values.argmax(axis=1))), *of_task]
+        of_task += [predictions[part] for part in task.parts]
         arrays |= dict(zip(names[task.name], map(pa.array, of_task), strict=True))
     return arrays
 
@@ -35,27 +35,23 @@ def in_column_units(columns: FittedColumns, values: Mapping[str, np.ndarray]) ->
     """Predictions or labels by task, with those of regression tasks converted to the units of their label columns.
 
     columns: what was learnt about the table's columns, which includes the scales of the labels.
-    values: the predictions or the labels, by task.
+    values: the predictions or the labels, by task. What predictions are made of stays as it is.
     """
-    return {task: columns.restore(task, array) for task, array in values.items()}
+    tasks = columns.data.labels
+    return {name: columns.restore(name, array) if name in tasks else array for name, array in values.items()}
 
 
 def evaluation_in_column_units(
     columns: FittedColumns, model: ModelSpec, pieces: Iterable[tuple[Dataset, Params]]
 ) -> Evaluation:
-    """The metrics, those of regression tasks in the units of their label columns.
+    """The metrics, those of regression tasks in the units of their label columns, but for the loss, which is in the
+    unit that the network learns.
 
     columns: what was learnt about the table's columns.
     model: the network.
     pieces: encoded rows, a piece at a time, and the predictions for them by task, as `Backend.predict` returns them.
     """
-    return Evaluation(
-        model,
-        (
-            (replace(rows, labels=in_column_units(columns, rows.labels)), in_column_units(columns, predictions))
-            for rows, predictions in pieces
-        ),
-    )
+    return Evaluation(model, pieces, columns.restore)
 
 
 def _class_array(columns: FittedColumns, task_name: str) -> Any:

@@ -47,10 +47,9 @@ class Trained:
         with `data = replace(trained.columns.data, delimiter=";")`, where `replace` is that of `dataclasses`, ask
         `replace(trained, columns=replace(trained.columns, data=data))`.
 
-        A binary task has a column of the probability of its positive value; a regression task one in the label's own
-        unit (<task>_<label column> for several outputs); a multiclass task one of the likeliest value, and
-        <task>_<value> with the probability of each. Raises ValueError, in one line, if a file or the table has
-        something wrong or has no rows. A DataWarning names the columns of which far more values are unknown than usual.
+        Which columns a task has, `FittedColumns.prediction_columns` says. Raises ValueError, in one line, if a file or
+        the table has something wrong or has no rows. A DataWarning names the columns of which far more values are
+        unknown than usual.
         """
         import pyarrow as pa
 
@@ -66,7 +65,7 @@ class Trained:
     def evaluate(self, rows: Rows) -> dict[str, dict[str, float]]:
         """The metrics by task and name, those of regression tasks in the units of their label columns.
 
-        rows: as for `predict`, with the columns of the labels and the weight too.
+        rows: as for `predict`, with the columns of the labels, the weight and the groups too.
 
         Raises ValueError and warns as `predict` does; also of labels that are no class of their task, which do not
         count. A metric that is not defined on these rows is NaN, with a warning.

@@ -6,23 +6,12 @@ An array is looked at a piece at a time, so that its check takes little memory b
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from spec.mapped import pieces
 from spec.model import CategoricalFeature, ModelSpec, TaskSpec
 from spec.training import Precision
-
-
-def unmasked(name: str, array: Any) -> np.ndarray:
-    """The array as a plain one. A masked number has no value, and only a label and an id may be missing."""
-    masked = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-    if masked is not None and masked.any():
-        row, *column = _first(masked)
-        place = f"column {column[0]}, row {row}" if column else f"row {row}"
-        raise ValueError(f"{name}: expected no masked value, got one in {place}")
-    return np.asarray(array)
 
 
 def check_numeric(numeric: np.ndarray | None, rows: int, width: int, precision: Precision) -> None:
@@ -80,10 +69,13 @@ def check_label(name: str, label: np.ndarray, task: TaskSpec, shape: tuple[int, 
             wrong, expected = lambda t: ~((t == 0) | (t == 1) | np.isnan(t)), "0, 1, or NaN for missing"
         case "number":
             _expect(name, label, [*shapes, shape[:1]] if task.outputs == 1 else shapes, "fiu", "numbers")
+            least = 0.0 if task.objective.non_negative else -np.inf
             wrong, expected = (
-                lambda x: np.isinf(_rounded(x, precision)),
+                lambda x: np.isinf(_rounded(x, precision)) | (x < least),
                 f"finite values that fit {precision}, or NaN for missing",
             )
+            if task.objective.non_negative:
+                expected = f"{expected}, and 0 or more with loss {task.objective.kind}"
     if place := _first_where(label, lambda piece: wrong(np.ma.getdata(piece)) & ~np.ma.getmaskarray(piece)):
         raise ValueError(f"{name}: expected {expected}, got {np.ma.getdata(label)[place]} in row {place[0]}")
 
@@ -95,6 +87,11 @@ def check_weight(name: str, weight: np.ndarray, rows: int, *, some: bool = True)
         raise ValueError(f"{name}: expected finite values of 0 or more, got {weight[place]} in row {place[0]}")
     if some and not _first_where(weight, lambda piece: piece > 0):
         raise ValueError(f"{name}: expected at least one weight above 0, got all 0")
+
+
+def check_group(group: np.ndarray, rows: int) -> None:
+    """Integers or texts (rows,)."""
+    _expect("group", group, [(rows,)], "iuSU", "integers or texts")
 
 
 def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: str, dtype: str) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
+from spec.losses import Loss
 from spec.model import Pooling
 from spec.validation import STRICT, Flag, Many, Name, Some, Width, unique
 
@@ -180,13 +181,14 @@ class LabelColumn:
     classes: Many[str] = ()
     """multiclass: the values in the classes' order, others are missing. (): the training rows', in sorted order."""
     transform: Literal["none", "log1p"] = "none"
-    """regression: what the network learns. Predictions are given back in the unit of the column."""
+    """regression: what the network learns. Predictions are given back in the unit of the column. none with a loss whose
+    labels are 0 or more, poisson and zero_inflated_lognormal, which learn them as they are."""
     standardise: Flag | None = None
-    """regression: subtract the training rows' mean and divide by their deviation, after the transform. None: yes."""
+    """regression: subtract the training rows' mean and divide by their deviation, after the transform. None: yes, but
+    with a loss whose labels are 0 or more."""
     missing: Many[str] | None = None
     """The texts that stand for a missing value in these columns; None: those of the table."""
 
-    @property
-    def standardised(self) -> bool:
-        """Whether the numbers that the network learns are standardised."""
-        return self.standardise is not False
+    def standardised(self, loss: Loss) -> bool:
+        """Whether the numbers that the network learns with this loss are standardised."""
+        return not loss.non_negative if self.standardise is None else self.standardise

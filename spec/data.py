@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from spec.checks import check_categorical, check_label, check_numeric, check_weight, unmasked
+from spec.checks import check_categorical, check_group, check_label, check_numeric, check_weight
 from spec.mapped import mapping, pieces, release
+from spec.masked import groups_of, ids_of, label_of, unmasked
 from spec.model import ModelSpec, TaskSpec
 from spec.training import Precision
 
@@ -23,16 +24,19 @@ class Dataset:
     numeric: float (N, model.numeric). categorical: int (N, columns), as many columns for a feature as its length, ids
     in [0, vocabulary); where the length is above 1, -1 stands where a row has no id.
     labels, by task name: binary (N,) of 0, 1 or NaN; regression (N, outputs), or (N,) for one output, a row with a NaN
-    counting as missing; multiclass int (N,) of a class or -1. NaN and -1 mark a missing label.
+    counting as missing, and 0 or more with a loss that takes nothing else; multiclass int (N,) of a class or -1. NaN
+    and -1 mark a missing label.
     sample_weight: float (N,), the row's factor in every task's mean loss; None weighs all rows alike.
     task_weight, by task name: float (N,), the row's factor in this task's mean loss besides.
+    group: integers or texts (N,), equal in the rows of one group, such as those of a user. Metrics such as group_auc
+    compare rows within a group alone. They leave out rows of no group, which have a negative number or an empty text.
     sha256, by the names of `arrays`: the SHA-256 of the bytes of those that are hashed already. See `hashed`.
 
     Arrays that are mapped from files, as np.memmap and np.load(…, mmap_mode="r") map them, need not fit into memory:
     they are read a piece at a time, and draw the same curve.
 
-    Of a NumPy masked array, a masked label is a missing one and a masked id is -1. Raises ValueError, naming the array
-    and the place, for a masked number or weight.
+    Of a NumPy masked array, a masked label is a missing one, a masked id is -1, and a masked group is none. Raises
+    ValueError, naming the array and the place, for a masked number or weight.
     """
 
     numeric: np.ndarray | None = None
@@ -40,6 +44,7 @@ class Dataset:
     labels: Mapping[str, np.ndarray] = field(default_factory=dict)
     sample_weight: np.ndarray | None = None
     task_weight: Mapping[str, np.ndarray] = field(default_factory=dict)
+    group: np.ndarray | None = None
     sha256: Mapping[str, str] = field(default_factory=dict, init=False)  # so that a replaced array does not keep it
 
     def __post_init__(self) -> None:
@@ -47,8 +52,10 @@ class Dataset:
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else unmasked(name, value))
         if self.categorical is not None:
-            object.__setattr__(self, "categorical", _ids(self.categorical))
-        object.__setattr__(self, "labels", {task: _label(label) for task, label in (self.labels or {}).items()})
+            object.__setattr__(self, "categorical", ids_of(self.categorical))
+        if self.group is not None:
+            object.__setattr__(self, "group", groups_of(self.group))
+        object.__setattr__(self, "labels", {task: label_of(label) for task, label in (self.labels or {}).items()})
         weights = {task: unmasked(f"task_weight[{task!r}]", w) for task, w in (self.task_weight or {}).items()}
         object.__setattr__(self, "task_weight", weights)
 
@@ -62,8 +69,8 @@ class Dataset:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """Those that there are: numeric, categorical, sample_weight, labels.<task> and task_weight.<task>."""
-        arrays = {name: getattr(self, name) for name in ("numeric", "categorical", "sample_weight")}
+        """Those that there are: numeric, categorical, sample_weight, group, labels.<task> and task_weight.<task>."""
+        arrays = {name: getattr(self, name) for name in ("numeric", "categorical", "sample_weight", "group")}
         arrays |= {f"labels.{task}": label for task, label in self.labels.items()}
         arrays |= {f"task_weight.{task}": weight for task, weight in self.task_weight.items()}
         return {name: array for name, array in arrays.items() if array is not None}
@@ -100,6 +107,7 @@ class Dataset:
             labels={task: function(label) for task, label in self.labels.items()},
             sample_weight=some(self.sample_weight),
             task_weight={task: function(weight) for task, weight in self.task_weight.items()},
+            group=some(self.group),
         )
 
     @property
@@ -138,6 +146,8 @@ class Dataset:
                 check_label(name, self.labels[name], task, label_shape(task, rows), precision)
             elif labels:
                 raise ValueError(f"labels: expected an array for task {name!r}, got none")
+        if self.group is not None:
+            check_group(self.group, rows)
         if self.sample_weight is not None:
             check_weight("sample_weight", self.sample_weight, rows)
         for name, weight in self.task_weight.items():
@@ -155,7 +165,9 @@ def row_order(seed: int, epoch: int, rows: int) -> np.ndarray:
 
 
 def random_data(model: ModelSpec, rows: int, *, seed: int = 0) -> Dataset:
-    """Rows that fit `model`: standard-normal numbers, ids, numbers of ids and labels drawn evenly."""
+    """Rows that fit `model`: standard-normal numbers, 0 for those below where labels have to be 0 or more; ids, numbers
+    of ids and other labels drawn evenly.
+    """
     draw = np.random.default_rng(seed)
     numeric = draw.standard_normal((rows, model.numeric)) if model.numeric else None
     vocabularies = [feature.vocabulary for feature in model.categorical for _ in range(feature.length)]
@@ -181,20 +193,11 @@ def label_present(label: np.ndarray, task: TaskSpec) -> np.ndarray:
     return ~(missing.any(axis=1) if missing.ndim == 2 else missing)
 
 
+def in_group(group: np.ndarray) -> np.ndarray:
+    """Which rows have a group: bool (N,). group: as in `Dataset`."""
+    return group != group.dtype.type() if group.dtype.kind in "SU" else group >= 0
+
+
 def label_shape(task: TaskSpec, rows: int) -> tuple[int, ...]:
     """The shape of the labels of `rows` rows: (rows, outputs), or (rows,) where the outputs have one label."""
     return (rows, task.outputs) if task.traits.label_per_output else (rows,)
-
-
-def _ids(ids: Any) -> np.ndarray:
-    """The array as a plain one, with -1 for what is masked; an unsigned one has no room for it, and becomes int64."""
-    plain = np.asarray(ids)
-    masked = np.ma.getmaskarray(ids) if isinstance(ids, np.ma.MaskedArray) else None
-    if masked is None or not masked.any() or plain.dtype.kind not in "iu":
-        return plain
-    return np.where(masked, -1, plain.astype(np.int64))
-
-
-def _label(label: Any) -> np.ndarray:
-    """The array as a plain one, or masked if some of it is: what stands for a missing label depends on the task."""
-    return label if isinstance(label, np.ma.MaskedArray) and label.mask.any() else np.asarray(label)

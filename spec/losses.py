@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, ByKind, Fraction, Many, NonNegative, Positive, Some, ascending
+from spec.validation import STRICT, ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
 
 Link = Literal["identity", "sigmoid", "softmax", "exponential", "zero_inflated_lognormal"]
 """How a head's outputs become a prediction: the outputs themselves, a probability, the classes' probabilities, a
@@ -30,6 +30,13 @@ class LossTraits:
     """c_t of uncertainty weighting: see `spec.balancing`."""
     power: ClassVar[int] = 1
     """The mean loss over a set of rows is this power of the metric `metric`."""
+    metrics: ClassVar[tuple[str, ...]] = ()
+    """The metrics of its tasks, the main one first; (): those of the task's kind, and more of these on request."""
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """What its tasks have on request besides: see `spec.tasks.TaskTraits.more_metrics`."""
+        return ("ndcg@K",) if self.non_negative else ()
 
     @property
     def metric(self) -> str:
@@ -40,6 +47,11 @@ class LossTraits:
     def width(self) -> int:
         """How many outputs a head has for each output of the target. Above 1, the target has one."""
         return 1
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the quantiles that a prediction consists of; () where it does not."""
+        return ()
 
     @property
     def plain(self) -> bool:
@@ -158,13 +170,24 @@ class Quantile(LossTraits):
     """
 
     kind: Literal["quantile"] = "quantile"
-    levels: Some[Annotated[float, Field(gt=0, lt=1)]] = (0.1, 0.5, 0.9)
+    levels: Some[Level] = (0.1, 0.5, 0.9)
     """Which quantiles, in ascending order."""
+    metrics: ClassVar[tuple[str, ...]] = ("pinball", "coverage_error")
+
+    @property
+    def more_metrics(self) -> tuple[str, ...]:
+        """See `LossTraits.more_metrics`."""
+        return tuple(f"coverage@{level}" for level in self.levels)
 
     @property
     def metric(self) -> str:
         """See `LossTraits.metric`."""
         return "pinball"
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """See `LossTraits.quantiles`."""
+        return self.levels
 
     @property
     def width(self) -> int:
@@ -200,5 +223,5 @@ class ZeroInflatedLognormal(LossTraits):
 Loss = LogLoss | CrossEntropy | Squared | Absolute | Huber | Poisson | Quantile | ZeroInflatedLognormal
 
 
-AnyLoss = Annotated[Annotated[Loss, Field(discriminator="kind")] | None, ByKind]
+AnyLoss = Annotated[Loss | None, Field(discriminator="kind"), ByKind()]
 """A loss, its kind alone, or None."""

@@ -147,5 +147,5 @@ class PLE(SharingTraits):
 
 
 WAYS: tuple[type[SharedBottom | Separate | MMoE | PLE], ...] = (SharedBottom, Separate, MMoE, PLE)
-Sharing = Annotated[SharedBottom | Separate | MMoE | PLE, Field(discriminator="kind"), ByKind]
+Sharing = Annotated[SharedBottom | Separate | MMoE | PLE, Field(discriminator="kind"), ByKind()]
 """A way of sharing, or its kind alone."""

@@ -37,6 +37,10 @@ class TableSpec:
     """By task."""
     weight: Name | None = None
     """The column of the rows' weights."""
+    group: Name | None = None
+    """The column whose values put rows together to groups, such as a user's, for metrics that compare rows within one:
+    group_auc, ndcg@K. It may hold texts, numbers or times, and may be an input, too. A row whose value is missing is in
+    no group."""
     format: Literal["auto", "csv", "parquet"] = "auto"
     """auto: Parquet or Arrow if a file begins as such files do, else CSV, whatever its name."""
     delimiter: Annotated[str, Field(pattern=r"^[\t !#-~]$")] = ","

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.balancing import Balancing, Fixed
-from spec.validation import STRICT, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Width
+from spec.validation import STRICT, ByKind, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Width
 
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -135,7 +135,7 @@ class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
     The rows are looked at when an epoch ends. It is the best if the monitored value is better than all before, in the
-    direction that the metric calls for: auc and accuracy up, errors and losses down. NaN never is.
+    direction that the metric calls for: auc, accuracy and the like up, errors and losses down. NaN never is.
     """
 
     monitor: str = "loss"
@@ -177,13 +177,13 @@ class StepSpec(NamedTuple):
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
 
-    optimizer: Annotated[Optimizer, Field(discriminator="kind")] = Adam()
+    optimizer: Annotated[Optimizer, Field(discriminator="kind"), ByKind()] = Adam()
     """What moves the parameters."""
     schedule: Schedule = Schedule()
     """How the learning rate changes over the steps."""
     clip_norm: Positive | None = None
     """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
-    balancing: Annotated[Balancing, Field(discriminator="kind")] = Fixed()
+    balancing: Annotated[Balancing, Field(discriminator="kind"), ByKind()] = Fixed()
     """How the tasks are weighed against each other: see `spec.balancing`."""
     embedding_updates: EmbeddingUpdates = "dense"
     """Which rows of the embedding tables a step moves.

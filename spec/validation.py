@@ -7,10 +7,18 @@ and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.m
 import keyword
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+)
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
@@ -54,6 +62,33 @@ def ascending(field: str, numbers: Iterable[float]) -> None:
         raise ValueError(f"{field}: expected numbers that ascend, got {listed}")
 
 
+class ByKind:
+    """Of a field that holds one of several classes, which `kind` chooses: the kind alone stands for the class with its
+    defaults. Errors name the field and what is wrong in it, and no class as pydantic's do.
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """What pydantic asks of an annotation."""
+        classes = {cls.kind: cls for cls in get_args(source) if cls is not type(None)}
+
+        def chosen(value: Any) -> Any:
+            if value is None or isinstance(value, tuple(classes.values())):  # None: the union says whether it may be
+                return value
+            fields = {"kind": value} if isinstance(value, str) else value
+            if not isinstance(fields, dict):
+                raise ValueError(
+                    f"expected one of {', '.join(classes)}, or a table with its fields, got {value!r:.200}"
+                )
+            if fields.get("kind") not in [*classes]:  # a list, since the kind may be anything, hashable or not
+                got = f"{fields['kind']!r:.200}" if "kind" in fields else "none"
+                error = ValueError(f"expected one of {', '.join(classes)}, got {got}")
+                of_kind: Any = {"type": "value_error", "loc": ("kind",), "input": fields, "ctx": {"error": error}}
+                raise ValidationError.from_exception_data("kind", [of_kind])
+            return TypeAdapter(classes[fields["kind"]]).validate_python(fields)
+
+        return BeforeValidator(chosen).__get_pydantic_core_schema__(source, handler)
+
+
 _Scalar = BeforeValidator(_python_scalar)
 Identifier = Annotated[str, AfterValidator(_identifier)]
 Name = Annotated[str, Field(min_length=1)]
@@ -65,10 +100,9 @@ Finite = Annotated[float, _Scalar, Field(strict=True, allow_inf_nan=False)]
 Positive = Annotated[float, _Scalar, Field(strict=True, gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, _Scalar, Field(strict=True, ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, _Scalar, Field(strict=True, ge=0, lt=1)]
+Level = Annotated[float, _Scalar, Field(strict=True, gt=0, lt=1)]
 Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
-ByKind = BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)
-"""Of a field that chooses between classes by their kind: the kind alone stands for the class with its defaults."""
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
 Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]

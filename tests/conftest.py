@@ -63,6 +63,8 @@ SLOW = (
     "test_cli_streams",
     "test_sharing",
     "test_sharing_command",
+    "test_sharing_ways",
+    "test_related",
     "test_interchange",
     "test_resume_across",
     "test_examples",

@@ -8,11 +8,14 @@ import pytest
 from shared_bottom.folder import read_trained
 from shared_bottom.tables import files
 from spec import (
+    PLE,
     CategoricalFeature,
     EarlyStopping,
     Experiment,
     LabelColumn,
+    MMoE,
     ModelSpec,
+    Separate,
     TaskSpec,
     TrainSpec,
     parameter_shapes,
@@ -29,6 +32,9 @@ MODEL = ModelSpec(
     tasks=(TaskSpec(name="click", kind="binary", hidden=(16,)), TaskSpec(name="price", kind="regression", outputs=2)),
     normalization="layer",
 )
+
+PARTS = ("embeddings", "experts", "gates", "levels", "tasks")
+"""What the name of a layer or a table may begin with."""
 
 
 def described(capsys, *arguments):
@@ -72,6 +78,50 @@ def test_a_table_that_features_share_is_one_row_and_says_if_it_is_frozen(tmp_pat
     assert rows["embeddings.city"] == ["5,000", "×", "8,", "frozen", "40,000", "–"]
     assert number(rows["total"][0]) == sum(math.prod(shape) for shape in parameter_shapes(model).values())
     assert layer_flops(model, 1)["trunk.0"] == 2 * 64 * 2 * 1216  # without a gradient of what does not move
+
+
+@pytest.mark.parametrize("sharing", [Separate(), MMoE(), MMoE(experts=1), PLE(levels=2, shared_experts=3)])
+def test_experts_that_are_alike_are_one_row_and_the_rows_add_up(tmp_path, capsys, sharing):
+    path, model = tmp_path / "spec.toml", replace(MODEL, sharing=sharing)
+    path.write_text(to_toml(Experiment(model=model, train=TrainSpec(batch_size=100))))
+    rows = described(capsys, path)
+    first = next(iter(rows))
+    assert first == "numeric"  # the title
+    assert sharing.kind in " ".join(rows[first])
+    of_layers = {name: row for name, row in rows.items() if name.split(".")[0] in PARTS and name[-1] != ":"}
+    total = sum(math.prod(shape) for shape in parameter_shapes(model).values())
+    for place, whole in ((-2, total), (-1, step_flops(model, 100))):
+        assert sum(number(row[place]) for row in of_layers.values() if row[place] != "–") == whole
+        assert number(rows["total"][place]) == whole
+
+
+def test_the_rows_of_experts_name_the_first_and_the_last(tmp_path, capsys):
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=replace(MODEL, sharing=MMoE()), train=TrainSpec(batch_size=100))))
+    rows = described(capsys, path)
+    assert rows["experts.0…7.0"][:4] == ["8", "of", "1,208", "×"]
+    one = 1208 * 64 + 3 * 64
+    assert rows["experts.0…7.0"][-2] == f"{8 * one:,}"
+    assert rows["gates.price"][-2] == f"{1208 * 8:,}"
+    path.write_text(to_toml(Experiment(model=replace(MODEL, sharing=PLE()), train=TrainSpec(batch_size=100))))
+    names = [name for name in described(capsys, path) if name.startswith("levels.")]
+    assert names == [
+        *(f"levels.0.{owner}.0…1.{place}" for owner in ("shared", "click", "price") for place in (0, 1)),
+        *("levels.0.gates.click", "levels.0.gates.price"),
+    ]
+
+
+def test_the_tasks_are_named_with_what_they_are_given_and_with_their_losses(tmp_path, capsys):
+    buy = TaskSpec(name="buy", kind="binary", given="click")
+    spend = TaskSpec(name="spend", kind="regression", loss="poisson", weight=0.5)
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=replace(MODEL, tasks=(MODEL.tasks[0], buy, spend)))))
+    run("describe", path)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == (
+        "tasks: click (binary, weight 1), buy (binary given click, weight 1), "
+        "spend (regression, loss poisson, weight 0.5)"
+    )
 
 
 def test_a_table_is_read_for_its_vocabularies_and_gives_the_network_that_is_trained(trained, capsys):

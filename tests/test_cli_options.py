@@ -9,18 +9,27 @@ from pydantic import TypeAdapter
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import parse
 from spec import (
+    PLE,
     SGD,
     Adagrad,
     Adam,
     AdamW,
+    CrossEntropy,
     DynamicWeightAverage,
     EarlyStopping,
     GradNorm,
+    Huber,
+    LogLoss,
+    MMoE,
+    Quantile,
     RMSprop,
+    TaskSpec,
     UncertaintyWeighting,
 )
 from spec import to_toml as toml
-from tests.helpers.cli import EXPERIMENT
+from spec.sharing import WAYS
+from spec.tasks import TASK_KINDS
+from tests.helpers.cli import EXPERIMENT, changed
 
 ROOT = Path(__file__).parents[1]
 KINDS = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "adagrad": Adagrad, "rmsprop": RMSprop}
@@ -60,6 +69,40 @@ OVERRIDES = [
         ("--train.balancing.initial-log-variance", "1", "--train.balancing.kind", "uncertainty"),
         lambda e: e.train.balancing,
         UncertaintyWeighting(initial_log_variance=1.0),
+    ),
+    (("--model.sharing.kind", "mmoe", "--model.sharing.experts", "4"), lambda e: e.model.sharing, MMoE(experts=4)),
+    (("--model.sharing.levels=2", "--model.sharing.kind=ple"), lambda e: e.model.sharing, PLE(levels=2)),
+    (
+        ("--model.tasks.1.loss.kind", "huber", "--model.tasks.1.loss.delta", "2"),
+        lambda e: [task.loss for task in e.model.tasks],
+        [None, Huber(delta=2.0), None],
+    ),
+    (("--model.tasks.0.loss.focal_gamma", "2"), lambda e: e.model.tasks[0].loss, LogLoss(focal_gamma=2.0)),
+    (
+        ("--model.tasks.2.loss.class-weights", "1", "0.5", "3"),
+        lambda e: e.model.tasks[2].loss,
+        CrossEntropy(class_weights=(1.0, 0.5, 3.0)),
+    ),
+    (
+        ("--model.tasks.2.kind", "binary", "--model.tasks.2.given", "click"),
+        lambda e: e.model.tasks[2],
+        TaskSpec(name="region", kind="binary", given="click"),
+    ),
+    (
+        (
+            *("--model.tasks.1.kind", "binary", "--model.tasks.1.outputs", "1"),
+            *("--model.tasks.1.loss.kind", "log_loss", "--model.tasks.1.loss.positive-weight", "3"),
+        ),
+        lambda e: e.model.tasks[1],
+        TaskSpec(name="price", kind="binary", weight=0.5, loss=LogLoss(positive_weight=3.0)),
+    ),
+    (
+        (
+            *("--model.tasks.0.loss.kind", "quantile", "--model.tasks.0.loss.levels", "0.2", "0.4"),
+            *("--model.tasks.0.kind", "regression"),
+        ),
+        lambda e: e.model.tasks[0],
+        TaskSpec(name="click", kind="regression", loss=Quantile(levels=(0.2, 0.4))),
     ),
 ]
 
@@ -135,6 +178,29 @@ def test_the_optimizer_may_be_another_kind(tmp_path, before, kind):
         assert found.train.optimizer == KINDS[kind](weight_decay=0.25)
 
 
+@pytest.mark.parametrize("named", [False, True], ids=["left out", "named"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_loss_is_chosen_by_its_kind_whether_the_file_names_one_or_not(tmp_path, place, named):
+    tasks = [replace(task, outputs=1) for task in EXPERIMENT.model.tasks]
+    tasks = [replace(task, loss=task.objective) if named else task for task in tasks]
+    experiment = replace(EXPERIMENT, model=replace(EXPERIMENT.model, tasks=tuple(tasks)))
+    label = replace(EXPERIMENT.data.labels["price"], columns=("low",))
+    path = tmp_path / "shop.toml"
+    path.write_text(toml(changed(experiment, labels=experiment.data.labels | {"price": label})))
+    for loss in TASK_KINDS[tasks[place].kind].losses:
+        found = parsed(path, f"--model.tasks.{place}.loss.kind={loss.kind}", "--train.epochs", "7")
+        assert found.model.tasks[place].loss == loss
+        assert found.train.epochs == 7
+
+
+@pytest.mark.parametrize("before", WAYS)
+@pytest.mark.parametrize("way", WAYS)
+def test_so_is_the_way_of_sharing(tmp_path, before, way):
+    path = tmp_path / "shop.toml"
+    path.write_text(toml(replace(EXPERIMENT, model=replace(EXPERIMENT.model, sharing=before()))))
+    assert parsed(path, "--model.sharing.kind", way().kind).model.sharing == way()
+
+
 def leaves(name, value):
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
@@ -146,15 +212,17 @@ def leaves(name, value):
 
 def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
     stopping = replace(EXPERIMENT, train=replace(EXPERIMENT.train, early_stopping=EarlyStopping()))
+    tasks = tuple(replace(task, loss=task.objective) for task in EXPERIMENT.model.tasks)
+    complete = replace(stopping, model=replace(EXPERIMENT.model, tasks=tasks))
     path = tmp_path / "shop.toml"
-    path.write_text(toml(stopping))
+    path.write_text(toml(EXPERIMENT))
     said = ""
     for chosen in ((), ("--train.balancing.kind", "gradnorm"), ("--train.early-stopping.metric", "auc")):
         with pytest.raises(SystemExit) as caught:
             parse(["fit", str(path), *chosen, "--help"])
         assert caught.value.code == 0
         said += capsys.readouterr().out
-    fields = dict(leaves("", TypeAdapter(type(stopping)).dump_python(stopping, mode="json")))
+    fields = dict(leaves("", TypeAdapter(type(complete)).dump_python(complete, mode="json")))
     assert len(fields) > 60
     assert "Train the network of FILE.toml on the rows of its tables" in " ".join(said.split())
     for name, value in fields.items():

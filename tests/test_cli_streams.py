@@ -74,7 +74,7 @@ def test_a_standard_output_that_cannot_be_written_ends_the_command(
     assert capsys.readouterr().err == said
 
 
-@pytest.mark.parametrize("command", ["bench", "bench.parity", "bench.sharing"])
+@pytest.mark.parametrize("command", ["bench", "bench.parity", "bench.related", "bench.sharing"])
 def test_the_benches_do_the_same(monkeypatch, capsys, command):
     main = importlib.import_module(f"{command}.__main__").main
     monkeypatch.setattr(sys, "argv", [command, "--help"])

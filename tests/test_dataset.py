@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spec import Dataset, presets
-from spec.data import label_present
+from spec.data import in_group, label_present
 from tests.helpers.datasets import LISTS, MODEL, NAN, fitting
-from tests.helpers.strategies import model_specs, repeatable
+from tests.helpers.strategies import model_specs, repeatable, several, tasks_with_losses
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,9 @@ from tests.helpers.strategies import model_specs, repeatable
         {"task_weight": {"price": np.array([0.0, 0.5, 2.0, 0.0]), "region": [1, 0, 0, 0]}},
         {"task_weight": {"click": np.zeros(4)}, "labels": {"click": np.full(4, NAN)}},
         {"numeric": np.ma.array(np.zeros((4, 2)), mask=False)},
+        {"group": np.array([3, -1, 3, 0], np.int8)},
+        {"group": ["ann", "", "bob", "ann"]},
+        {"group": np.array(["ann", "", "bob", "ann"], object)},
     ],
 )
 def test_rows_that_fit_pass(changes):
@@ -40,7 +43,7 @@ def test_rows_that_fit_pass(changes):
 
 
 @repeatable
-@given(model_specs(), st.integers(1, 20))
+@given(model_specs(tasks=several(tasks_with_losses)), st.integers(1, 20))
 def test_random_rows_fit_their_model(model, rows):
     data = presets.random_data(model, rows, seed=1)
     data.check(model)
@@ -119,6 +122,17 @@ def test_a_missing_label_is_nan_or_minus_one():
         "span": [True, False, True, True],
         "region": [True, True, False, True],
     }
+
+
+def test_a_row_is_in_no_group_where_it_is_masked_negative_or_empty():
+    groups = (
+        np.ma.array([7, 7, 5, 7], mask=[0, 1, 0, 1], dtype=np.uint8),
+        np.ma.array(["a", "a", "b", "c"], mask=[0, 1, 0, 1]),
+        np.array([0, -1, 9, -5]),
+        np.array([b"a", b"", b"b", b""]),
+    )
+    for group in groups:
+        assert in_group(fitting(group=group).group).tolist() == [True, False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,10 @@ BAD = {
         {"categorical": np.ma.array(np.zeros((4, 2), np.uint8), mask=np.eye(4, 2, -2))},
         "categorical: [0, 3) column 0 (colour) got -1 row 2",
     ),
+    "groups too few": ({"group": np.ones(3, int)}, "group: (4,) got (3,)"),
+    "groups of several columns": ({"group": np.ones((4, 1), int)}, "group: (4,) got (4, 1)"),
+    "groups of fractions": ({"group": np.ones(4)}, "group: integers texts got float64"),
+    "groups of objects": ({"group": np.array(["a", None, "b", "c"], object)}, "group: integers texts got object"),
     "weights of flags": ({"sample_weight": np.ones(4, bool)}, "sample_weight: numbers got bool"),
 }
 

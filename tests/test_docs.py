@@ -11,19 +11,27 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import tyro
+from pydantic import TypeAdapter
 
 from bench.options import Options, check
+from spec import NetworkSpec
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 QUICK = ("--train.epochs", "1")
+ONE_SEED = ("--seeds", "1", "--gradient-rows", "64")
 
 SHORTENED: dict[str, tuple[str, ...]] = {
-    "python -m bench.sharing examples/clicks.toml --backend jax --seeds 3": ("--seeds", "1", "--gradient-rows", "64"),
+    "python -m bench.sharing examples/clicks.toml --backend jax --seeds 3": ONE_SEED,
+    "python -m bench.sharing examples/clicks.toml --backend jax --ways shared_bottom,separate,mmoe,ple": ONE_SEED,
+    "python examples/related_tasks.py --backend jax": ("--steps", "100"),
+    "python -m bench.related --backend jax": ("--seeds", "1", "--steps", "20"),
+    "python -m bench.related --backend torch": ("--seeds", "1", "--steps", "20"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
     "python -m shared_bottom launch -n 2 fit examples/clicks.toml --backend jax --out runs/two": QUICK,
     "torchrun --nproc-per-node 2 -m shared_bottom fit examples/clicks.toml --backend torch --out runs/torchrun": QUICK,
@@ -108,6 +116,12 @@ def test_every_block_of_code_runs(project, page):
         assert run(project, [sys.executable, "examples/clicks.py"]).returncode == 0
     done = run(project, [sys.executable, "-W", "error", "-c", "\n".join(blocks(page, "python"))])
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=lambda page: page.name)
+def test_every_block_of_toml_is_a_network(page):
+    for block in blocks(page, "toml"):
+        TypeAdapter(NetworkSpec).validate_python(tomllib.loads(block)["model"])
 
 
 def test_the_frame_of_the_readme_may_be_one_of_polars(project):

@@ -10,48 +10,23 @@ import pytest
 from pyarrow import parquet
 from scipy import stats
 
-from bench.sharing import __main__ as sharing
 from bench.sharing import runs as sharing_runs
-from bench.sharing.cases import Problem, from_file
+from bench.sharing.cases import from_file
 from bench.sharing.plots import plot_sharing
 from bench.sharing.report import explanations, print_sharing
-from bench.sharing.results import outcome, pair
 from bench.sharing.runs import cosines, with_one_task
+from bench.sharing.summary import outcome, pair
 from spec import (
-    Adam,
     CategoricalColumn,
-    Dataset,
     EarlyStopping,
-    ModelSpec,
     TaskSpec,
-    TrainSpec,
     initial_params,
     load_backend,
     parameter_shapes,
 )
 from tests.helpers.builders import rejection, task
 from tests.helpers.cli import EXPERIMENT, changed, write_experiment
-
-TRAIN = TrainSpec(optimizer=Adam(learning_rate=0.03), batch_size=20, epochs=8, device="cpu")
-PAIR = (task(name="a"), task(name="b"))
-
-
-def rows(count, width, seed):
-    return np.random.default_rng(seed).standard_normal((count, width))
-
-
-def problem(labels, *, width=2, trunk=(1,), tasks=PAIR, train=TRAIN):
-    """labels: what the inputs (N, width) have, by task."""
-    inputs, others = rows(200, width, 1), rows(300, width, 2)
-    return Problem(
-        name="made",
-        rows_from="a test",
-        model=ModelSpec(numeric=width, trunk=trunk, tasks=tasks, activation="tanh"),
-        train=train,
-        data=Dataset(numeric=inputs, labels=labels(inputs)),
-        evaluated=Dataset(numeric=others, labels=labels(others)),
-        evaluated_on="test",
-    )
+from tests.helpers.sharing import TRAIN, apart, problem, studied
 
 
 def rare(inputs):
@@ -61,25 +36,13 @@ def rare(inputs):
     return {"a": np.where(some, target, np.nan), "b": target}
 
 
-def apart(inputs):
-    """Two targets that one unit cannot both tell of, the second one's loss by far the larger."""
-    return {"a": inputs[:, 0], "b": 5 * inputs[:, 1]}
-
-
-def studied(made, backend="jax", count=3):
-    options = sharing.Options(file="made.toml", backend=backend, seeds=count)
-    run = sharing.begin(options, made, load_backend(backend))
-    assert sharing.study(run, load_backend(backend), made, made.seeds(count)) is None
-    return run
-
-
 class TestVerdict:
     def test_labels_of_another_task_help_one_that_has_few(self):
         run = studied(problem(rare, width=20, trunk=(4,)), count=6)
         found = {own.task: own for own in run.outcomes}
         assert found["a"].verdict == "helps"
-        assert found["a"].shared < found["a"].alone  # an rmse: lower is better
-        assert found["a"].difference == pytest.approx(found["a"].alone - found["a"].shared)
+        assert found["a"].value < found["a"].reference  # an rmse: lower is better
+        assert found["a"].difference == pytest.approx(found["a"].reference - found["a"].value)
         assert run.labelled == {"a": 0.05, "b": 1.0}
 
     def test_a_trunk_too_narrow_for_two_hurts_the_one_with_the_smaller_loss(self):
@@ -88,7 +51,7 @@ class TestVerdict:
         assert found["a"].verdict == "hurts"
         assert found["a"].interval[1] < 0
         assert [seed.seed for seed in run.seeds] == [0, 1, 2]
-        assert all(len(seed.cosine["a, b"]) == 1 + TRAIN.epochs for seed in run.seeds)
+        assert all(len(seed.ways["shared_bottom"].cosine["a, b"]) == 1 + TRAIN.epochs for seed in run.seeds)
 
     def test_alone_is_the_same_run_but_for_the_other_task(self):
         """A task of weight 0 pulls at nothing, so that together is then alone: rows, order, steps and start are one."""
@@ -96,24 +59,26 @@ class TestVerdict:
         (seed,) = studied(
             problem(apart, tasks=(task(name="a"), task(name="b", weight=0.0)), train=train), count=1
         ).seeds
-        assert seed.shared["a"] == pytest.approx(seed.alone["a"], rel=1e-9)
-        assert seed.shared["b"]["rmse"] > 1.05 * seed.alone["b"]["rmse"]  # alone, its weight is 1
-        assert np.isfinite(seed.cosine["a, b"]).all()
+        shared = seed.ways["shared_bottom"]
+        assert shared.metrics["a"] == pytest.approx(seed.alone["a"], rel=1e-9)
+        assert shared.metrics["b"]["rmse"] > 1.05 * seed.alone["b"]["rmse"]  # alone, its weight is 1
+        assert np.isfinite(shared.cosine["a, b"]).all()
 
     def test_early_stopping_is_left_out(self):
         made = problem(apart, train=replace(TRAIN, epochs=2, early_stopping=EarlyStopping(monitor="a")))
         run = studied(made, count=1)
         assert "Early stopping is left out, so that no run has fewer steps than another." in explanations(run)
-        assert len(run.seeds[0].cosine["a, b"]) == 3
+        assert len(run.seeds[0].ways["shared_bottom"].cosine["a, b"]) == 3
 
     def test_torch_finds_the_same(self):
         pytest.importorskip("torch")
         train = replace(TRAIN, precision="float64", epochs=2, execution="eager")
         made = problem(apart, train=train)
         one, other = (studied(made, name, count=1).seeds[0] for name in ("torch", "jax"))
-        assert one.cosine["a, b"] == pytest.approx(other.cosine["a, b"], abs=1e-9)
+        shared, others = one.ways["shared_bottom"], other.ways["shared_bottom"]
+        assert shared.cosine["a, b"] == pytest.approx(others.cosine["a, b"], abs=1e-9)
         for name in "ab":
-            assert one.shared[name] == pytest.approx(other.shared[name], rel=1e-9)
+            assert shared.metrics[name] == pytest.approx(others.metrics[name], rel=1e-9)
             assert one.alone[name] == pytest.approx(other.alone[name], rel=1e-9)
 
     def test_a_metric_that_is_not_defined_is_no_verdict(self, capsys):
@@ -185,8 +150,8 @@ class TestArithmetic:
     @pytest.mark.parametrize(("metric", "sign"), [("auc", 1), ("accuracy", 1), ("rmse", -1)])
     def test_the_difference_by_hand(self, metric, sign):
         found = outcome("a", metric, [1.0, 2.0, 4.0], [2.0, 4.0, 4.5])
-        assert (found.alone, found.shared) == (pytest.approx(7 / 3), 3.5)
-        assert found.alone_deviation == pytest.approx(math.sqrt((16 + 1 + 25) / 9 / 2))
+        assert (found.reference, found.value) == (pytest.approx(7 / 3), 3.5)
+        assert found.reference_deviation == pytest.approx(math.sqrt((16 + 1 + 25) / 9 / 2))
         assert found.difference == pytest.approx(sign * 3.5 / 3)  # the mean of 1, 2 and 0.5
         half = (
             4.302652729911275 * math.sqrt((1 / 36 + 25 / 36 + 16 / 36) / 2) / math.sqrt(3)
@@ -204,7 +169,7 @@ class TestArithmetic:
 
     def test_one_seed_has_no_interval(self):
         found = outcome("a", "rmse", [2.0], [1.0])
-        assert (found.difference, found.interval, found.alone_deviation, found.verdict) == (
+        assert (found.difference, found.interval, found.reference_deviation, found.verdict) == (
             1.0,
             None,
             None,

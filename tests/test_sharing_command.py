@@ -60,8 +60,21 @@ def test_it_prints_writes_and_draws_all(tmp_path, table, command, capsys):
     assert (run.evaluated_on, run.evaluated_rows, run.gradient_rows, run.steps) == ("test", 100, 50, 14)
     for found in run.outcomes:
         assert f"{found.difference:+.4f}" in said.out
-        assert found.alone == np.mean([seed.alone[found.task]["rmse"] for seed in run.seeds])
+        assert found.reference == np.mean([seed.alone[found.task]["rmse"] for seed in run.seeds])
     assert plot.read_text().startswith("<?xml")
+
+
+def test_ways_are_compared_and_written(tmp_path, table, command, capsys):
+    json, plot = tmp_path / "own.json", tmp_path / "own.png"
+    file = table(data='test = ["test.csv"]', epochs=1)
+    assert command(file, "--seeds", 2, "--ways", "shared_bottom,mmoe", "--json", json, "--plot", plot) == 0
+    said = capsys.readouterr()
+    assert "seed 7: all together, mmoe (0 of 2 seeds done)" in said.err
+    assert "over shared_bottom" in said.out
+    run = TypeAdapter(Sharing).validate_json(json.read_bytes())
+    assert (run.schema_version, list(run.ways), run.base) == (2, ["shared_bottom", "mmoe"], "shared_bottom")
+    assert len(run.seeds[1].ways["mmoe"].gates["gates.a"]) == 8
+    assert plot.read_bytes().startswith(b"\x89PNG")
 
 
 def test_without_test_rows_the_validation_rows_decide(tmp_path, table, command):
@@ -107,6 +120,9 @@ def test_a_run_that_diverges_is_one_line_and_exit_code_2(table, command, capsys)
         (["census", "--data-dir", "nowhere"], "--data-dir: expected the folder"),
         (["own.toml", "--data-dir", "."], "--data-dir: expected none, only census reads it, got '.'"),
         (["own.toml", "--backend", "numpy"], "--backend: expected one of jax, torch, got 'numpy'"),
+        (["own.toml", "--ways", "mmoe,mmoe"], "--ways: expected different ones of shared_bottom, separate, mmoe, ple"),
+        (["own.toml", "--ways", "mmoe,experts"], "--ways: expected different ones of shared_bottom, separate, mmoe, p"),
+        (["own.toml", "--ways", ""], "--ways: expected different ones of shared_bottom, separate, mmoe, ple, separat"),
         (["own.toml", "--seeds", "0"], "--seeds: expected 1 or more, got 0"),
         (["own.toml", "--gradient-rows", "0"], "--gradient-rows: expected 1 or more, got 0"),
         (["own.toml", "--threads", "0"], "--threads: expected 1 to"),

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -23,8 +24,14 @@ from spec import (
     TrainSpec,
     UncertaintyWeighting,
 )
+from spec.balancing import Balancing
+from spec.losses import Loss
+from spec.sharing import WAYS
+from spec.tasks import TASK_KINDS
 from tests.helpers.builders import CLASSES, feature, model, rejection, task
 from tests.helpers.strategies import OPTIMIZERS, model_specs, repeatable, train_specs
+
+BALANCINGS, LOSSES = get_args(Balancing), get_args(Loss)
 
 
 @pytest.mark.parametrize(
@@ -164,12 +171,6 @@ def test_a_bad_number_is_rejected(build, field, value):
         (TrainSpec, "device", ("auto", "cpu", "gpu")),
         (TrainSpec, "execution", ("auto", "eager", "step", "epoch")),
         (TrainSpec, "on_divergence", ("stop", "continue")),
-        (
-            lambda balancing: TrainSpec(balancing={"kind": balancing}),
-            "balancing",
-            ("fixed", "uncertainty", "dwa", "gradnorm", "pcgrad"),
-        ),
-        (lambda optimizer: TrainSpec(optimizer={"kind": optimizer}), "optimizer", tuple(c().kind for c in OPTIMIZERS)),
     ],
 )
 def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, valid):
@@ -177,6 +178,39 @@ def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, v
     assert line.startswith(f"{field}: ")
     assert [choice for choice in valid if repr(choice) not in line] == []
     assert "'swish'" in line.rpartition("got ")[2]
+
+
+BY_KIND = [
+    (TrainSpec, "optimizer", OPTIMIZERS),
+    (TrainSpec, "balancing", BALANCINGS),
+    (model, "sharing", WAYS),
+    (task, "loss", LOSSES),
+]
+"""Fields that hold one of several classes, and these."""
+
+
+@pytest.mark.parametrize(("build", "field", "classes"), BY_KIND[:3])
+def test_a_kind_alone_stands_for_its_class_with_its_defaults(build, field, classes):
+    for cls in classes:
+        for value in (cls().kind, {"kind": cls().kind}, cls()):
+            assert getattr(build(**{field: value}), field) == cls()
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_so_does_a_loss_and_the_first_of_a_tasks_kind_is_its_default(kind):
+    fields = {"kind": kind, "outputs": TASK_KINDS[kind].outputs[0]}
+    for loss in TASK_KINDS[kind].losses:
+        assert task(**fields, loss=loss.kind).loss == task(**fields, loss={"kind": loss.kind}).objective == loss
+    assert task(**fields).loss is None
+    assert task(**fields).objective == TASK_KINDS[kind].losses[0]
+
+
+@pytest.mark.parametrize(("build", "field", "classes"), BY_KIND)
+def test_an_unknown_kind_is_rejected_and_the_valid_ones_listed(build, field, classes):
+    expected = f"expected one of {', '.join(cls().kind for cls in classes)}"
+    for value, got in (("swish", "'swish'"), ({"kind": "swish"}, "'swish'"), ({}, "none"), ({"kind": []}, "[]")):
+        assert rejection(build, **{field: value}) == f"{field}.kind: {expected}, got {got}"
+    assert rejection(build, **{field: 3}) == f"{field}: {expected}, or a table with its fields, got 3"
 
 
 @pytest.mark.parametrize(
@@ -206,8 +240,30 @@ def test_an_unknown_choice_is_rejected_and_the_valid_ones_listed(build, field, v
         (model, {"tasks": (task(kind="multiclass"),)}, "outputs: expected 2 multiclass 'a' got 1"),
         (SGD, {"nesterov": True}, "nesterov: momentum got 0.0"),
         (ModelSpec, {"numeric": 1, "tasks": (task(),)}, "trunk: required"),
-        (TrainSpec, {"optimizer": "adam"}, "optimizer: got 'adam'"),
-        (TrainSpec, {"optimizer": {}}, "optimizer: 'kind' got {}"),
+        (model, {"sharing": {"kind": "mmoe", "experts": 0}}, "sharing.experts: greater 0 got 0"),
+        (model, {"sharing": {"kind": "ple", "task_experts": 0}}, "sharing.task_experts: greater 0 got 0"),
+        (model, {"sharing": {"kind": "mmoe", "levels": 2}}, "sharing.levels: unexpected got 2"),
+        (model, {"sharing": "ple", "tasks": (task(name="shared"),)}, "tasks: otherwise ple got 'shared'"),
+        (model, {"sharing": "ple", "tasks": (task(name="gates"),)}, "tasks: otherwise ple got 'gates'"),
+        (task, {"loss": {"kind": "huber", "delta": 0}}, "loss.delta: greater 0 got 0"),
+        (task, {"kind": "binary", "loss": {"kind": "log_loss", "focal_gamma": -1}}, "loss.focal_gamma: 0 got -1"),
+        (task, {"kind": "binary", "loss": {"kind": "log_loss", "label_smoothing": 1}}, "loss.label_smoothing: 1 got 1"),
+        (task, {"kind": "binary", "loss": "huber"}, "loss: log_loss binary 'a' got huber"),
+        (task, {"loss": {"kind": "quantile", "levels": ()}}, "loss.levels: at least one got ()"),
+        (task, {"loss": {"kind": "quantile", "levels": (0.5, 1.0)}}, "loss.levels.1: less 1 got 1.0"),
+        (task, {"loss": {"kind": "quantile", "levels": ("0.5",)}}, "loss.levels.0: number got '0.5'"),
+        (task, {"loss": {"kind": "quantile", "levels": 0.5}}, "loss.levels: tuple list got 0.5"),
+        (task, {"loss": {"kind": "quantile", "levels": (0.5, 0.5)}}, "levels: ascend got (0.5, 0.5)"),
+        (task, {"loss": "quantile", "outputs": 2}, "outputs: expected 1 quantile 'a' got 2"),
+        (
+            task,
+            {"kind": "multiclass", "outputs": 3, "loss": {"kind": "cross_entropy", "class_weights": (1, 2)}},
+            "loss.class_weights: 3 'a' got 2",
+        ),
+        (task, {"given": "b"}, "given: none regression 'a' got 'b'"),
+        (model, {"tasks": (task(kind="binary", given="a"),)}, "given: circle a given a"),
+        (model, {"tasks": (task(kind="binary", given="b"), task(name="b"))}, "given: binary tasks a got 'b'"),
+        (model, {"tasks": (task(kind="binary", given="c"),)}, "given: binary tasks a got 'c'"),
         *((build, {"widht": 3}, "widht: unexpected got 3") for build in (model, task, feature, TrainSpec, *OPTIMIZERS)),
     ],
 )

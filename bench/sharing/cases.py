@@ -1,7 +1,7 @@
 """The tasks and rows that are compared. The rows are real, because tasks on random rows have nothing to share."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +11,7 @@ from shared_bottom.tables.embeddings import starting_params
 from shared_bottom.tables.rows import fit_columns, has_table, read_rows, read_table_experiment
 from spec import Dataset, ModelSpec, TrainSpec, initial_params, presets
 from spec.params import Params
+from spec.sharing import WAYS, Sharing
 
 
 def default_start(model: ModelSpec, train: TrainSpec) -> Params:
@@ -39,6 +40,16 @@ class Problem:
             raise ValueError(f"model.tasks: expected two tasks or more to share a trunk, got {len(self.model.tasks)}")
         self.data.check(self.model, precision=self.train.precision)
         self.evaluated.check(self.model, precision=self.train.precision)
+
+    def models(self, kinds: Sequence[str]) -> dict[str, ModelSpec]:
+        """The network with each way of sharing, by its kind. kinds: none stand for the model's own way.
+
+        Raises ValueError if the tasks do not suit a way.
+        """
+        ways: list[Sharing] = [*(way() for way in WAYS), self.model.sharing]
+        by_kind = {str(way.kind): way for way in ways}
+        kinds = kinds or [self.model.sharing.kind]
+        return {kind: dataclasses.replace(self.model, sharing=by_kind[kind]) for kind in kinds}
 
     def seeds(self, count: int) -> list[TrainSpec]:
         """The TrainSpec of each seed, beginning with the seed of the spec. Early stopping is left out, so that all runs

@@ -1,20 +1,21 @@
 """Trains each task alone and all together, and measures during training how well the tasks' gradients agree."""
 
 import dataclasses
+import itertools
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from bench.sharing.cases import Problem
-from bench.sharing.results import Seed, pair_names
+from bench.sharing.results import Metrics, Seed, Trained
 from shared_bottom.checkpoint.files import checkpoint_path
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.run.metrics import counted, evaluate
-from spec import Backend, Dataset, ModelSpec, TaskSpec, TrainSpec
+from spec import Backend, Dataset, ModelSpec, SharedBottom, TaskSpec, TrainSpec
 from spec.params import Params, shared_parameters
 
 GRADIENT_BATCH = 8192
@@ -23,46 +24,69 @@ Say = Callable[[str], None]
 """Shows a line of progress."""
 
 
-def run_seed(backend: Backend, problem: Problem, train: TrainSpec, rows: Dataset, say: Say) -> tuple[Seed, set[str]]:
+def run_seed(
+    backend: Backend, problem: Problem, models: Mapping[str, ModelSpec], train: TrainSpec, rows: Dataset, say: Say
+) -> tuple[Seed, set[str]]:
     """Train all runs of one seed. Returns their results, and the reasons why metrics are not defined, if any.
 
+    models: the network with all tasks, by way of sharing.
     rows: the rows on which the gradients are computed.
     """
-    began, model, notes = time.perf_counter(), problem.model, set[str]()
-    alone: dict[str, dict[str, float]] = {}
-
-    def metrics(trained: ModelSpec, params: Params) -> dict[str, dict[str, float]]:
-        evaluated = labels_of(problem.evaluated, trained)
-        predictions = backend.predict(trained, params, evaluated, device=train.device)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            values = evaluate(trained, predictions, evaluated)
-        notes.update(str(warning.message) for warning in caught)
-        return values
-
-    for task in model.tasks:
+    began, notes = time.perf_counter(), set[str]()
+    alone: Metrics = {}
+    alone_seconds = 0.0
+    for task in problem.model.tasks:
         say(f"seed {train.seed}: {task.name} alone")
-        single_task = with_one_task(model, task)
-        start = problem.start(single_task, train)
-        fitted = backend.fit(single_task, train, labels_of(problem.data, single_task), params=start)
-        alone |= metrics(single_task, fitted.params)
-    say(f"seed {train.seed}: all together")
-    cosine: dict[str, list[float]] = {name: [] for name in pair_names(model)}
-    with tempfile.TemporaryDirectory() as folder:
-        start = problem.start(model, train)
-        fitted = backend.fit(model, train, problem.data, params=start, checkpoint=folder, keep=train.epochs)
-        say(f"seed {train.seed}: gradients")
-        for params in params_over_epochs(start, train, problem.data.rows, Path(folder)):
-            for name, value in cosines(backend, model, train, params, rows).items():
-                cosine[name].append(value)
-    shared = metrics(model, fitted.params)
+        single_task = with_one_task(problem.model, task)
+        params, seconds = fit(backend, problem, single_task, train, problem.start(single_task, train))
+        alone |= metrics(backend, problem, single_task, train, params, notes)
+        alone_seconds += seconds
+    ways = {}
+    for way, model in models.items():
+        say(f"seed {train.seed}: all together" + (f", {way}" if len(models) > 1 else ""))
+        with tempfile.TemporaryDirectory() as folder:
+            start = problem.start(model, train)
+            params, seconds = fit(backend, problem, model, train, start, folder)
+            say(f"seed {train.seed}: gradients")
+            over_epochs = params_over_epochs(start, train, problem.data.rows, Path(folder))
+            cosine = cosines_over(backend, model, train, over_epochs, rows)
+        values = metrics(backend, problem, model, train, params, notes)
+        weights = backend.gates(model, params, problem.evaluated, device=train.device)
+        gates = {gate: weight.mean(axis=0, dtype=np.float64).tolist() for gate, weight in weights.items()}
+        ways[way] = Trained(metrics=values, cosine=cosine, gates=gates, seconds=seconds)
     seconds = time.perf_counter() - began
-    return Seed(seed=train.seed, alone=alone, shared=shared, cosine=cosine, seconds=seconds), notes
+    return Seed(seed=train.seed, alone=alone, alone_seconds=alone_seconds, ways=ways, seconds=seconds), notes
+
+
+def fit(
+    backend: Backend, problem: Problem, model: ModelSpec, train: TrainSpec, start: Params, folder: str | None = None
+) -> tuple[Params, float]:
+    """The parameters after training, and the seconds that it took. folder: where each epoch's parameters are kept."""
+    began = time.perf_counter()
+    rows = labels_of(problem.data, model)
+    fitted = backend.fit(model, train, rows, params=start, checkpoint=folder, keep=train.epochs)
+    return fitted.params, time.perf_counter() - began
+
+
+def metrics(
+    backend: Backend, problem: Problem, model: ModelSpec, train: TrainSpec, params: Params, notes: set[str]
+) -> Metrics:
+    """The metrics of the model's tasks on the evaluated rows. Why one is not defined is added to `notes`."""
+    evaluated = labels_of(problem.evaluated, model)
+    predictions = backend.predict(model, params, evaluated, device=train.device)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        values = evaluate(model, predictions, evaluated)
+    notes.update(str(warning.message) for warning in caught)
+    return values
 
 
 def with_one_task(model: ModelSpec, task: TaskSpec) -> ModelSpec:
-    """The same trunk with the head of one task. Its weight is 1, because there is no other task to balance it with."""
-    return dataclasses.replace(model, tasks=(dataclasses.replace(task, weight=1.0),))
+    """One trunk with the head of one task. Its weight is 1, because there is no other task to balance it with; a task
+    that is given another is learned as it is, without the other.
+    """
+    task = dataclasses.replace(task, weight=1.0, given=None)
+    return dataclasses.replace(model, tasks=(task,), sharing=SharedBottom())
 
 
 def labels_of(data: Dataset, model: ModelSpec) -> Dataset:
@@ -85,6 +109,21 @@ def draw(data: Dataset, rows: int) -> Dataset:
     return data.take(np.random.default_rng(0).permutation(data.rows)[:rows])
 
 
+def pair_names(model: ModelSpec) -> list[str]:
+    """The names of all pairs of tasks, in the order of the spec."""
+    return [f"{a.name}, {b.name}" for a, b in itertools.combinations(model.tasks, 2)]
+
+
+def cosines_over(
+    backend: Backend, model: ModelSpec, train: TrainSpec, over_epochs: Iterable[Params], rows: Dataset
+) -> dict[str, list[float]]:
+    """By pair of tasks: the cosines with one set of parameters after the other; none if no parameters are shared."""
+    if not shared_parameters(model):
+        return {}
+    each = [cosines(backend, model, train, params, rows) for params in over_epochs]
+    return {name: [cosine[name] for cosine in each] for name in pair_names(model)}
+
+
 def cosines(backend: Backend, model: ModelSpec, train: TrainSpec, params: Params, rows: Dataset) -> dict[str, float]:
     """By pair of tasks: the cosine of their losses' gradients on the shared parameters; NaN if one of them is 0."""
     # With all weights 1, one network that is compiled once serves all tasks: a task without labels has no gradient.
@@ -99,7 +138,7 @@ def cosines(backend: Backend, model: ModelSpec, train: TrainSpec, params: Params
 def shared_gradient(
     backend: Backend, model: ModelSpec, train: TrainSpec, params: Params, rows: Dataset, task: TaskSpec
 ) -> np.ndarray:
-    """The gradient of one task's loss over `rows` on the shared parameters, the trunk and the embeddings.
+    """The gradient of one task's loss over `rows` on the shared parameters: embeddings, and trunk or experts.
 
     It is multiplied by a positive factor, which does not change its direction: float64 (shared parameters,).
     """

@@ -36,8 +36,8 @@ class Run:
     model: ModelSpec
     train: TrainSpec
     data: dict[str, Fingerprint]
-    """By numeric, categorical, sample_weight, labels.<task>, labels.<task>.mask, task_weight.<task>; what the data set
-    does not have is left out."""
+    """By numeric, categorical, sample_weight, group, labels.<task>, labels.<task>.mask, task_weight.<task>; what the
+    data set does not have is left out."""
     validation: dict[str, Fingerprint] | None
     start: str
     """SHA-256 of the parameters that the run starts from, in the spec's order and the training's precision."""

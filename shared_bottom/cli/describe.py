@@ -1,6 +1,5 @@
 """The command describe: prints what the training rows have in each column, and a network as a table of its layers."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,10 +11,9 @@ from shared_bottom.tables.rows import has_table
 from shared_bottom.tables.summary import ColumnSummary
 from shared_bottom.tables.training import check_table
 from spec.files import read_experiment
-from spec.flops import layer_flops, step_flops
+from spec.flops import layer_flops
 from spec.model import ModelSpec
-from spec.network import layers
-from spec.params import parameter_shapes
+from spec.outline import outline, sharing_words, task_words
 
 
 def describe(options: Describe) -> None:
@@ -44,29 +42,25 @@ def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec,
 
 
 def print_network(model: ModelSpec, batch_size: int) -> None:
-    """Print the shape, the parameters and the operations per training step of each embedding table and layer.
+    """Print the shape, the parameters and the operations per training step of each embedding table and layer; of the
+    layers of experts that are alike, those of all together.
 
     model: the network.
     batch_size: the number of rows in a training step.
     """
-    sizes = {name: math.prod(shape) for name, shape in parameter_shapes(model).items()}
-    flops = layer_flops(model, batch_size)
+    flops, table = layer_flops(model, batch_size), outline(model)
     rows = []
-    tables = {feature.parameter: feature for feature in model.categorical}
-    for name, feature in tables.items():
-        frozen = "" if feature.trainable else ", frozen"
-        rows.append([name, f"{feature.vocabulary:,} × {feature.dimension}{frozen}", f"{sizes[name]:,}", "–"])
-    for layer in layers(model):
-        layer_size = sum(size for name, size in sizes.items() if name.startswith(f"{layer.name}."))
-        rows.append([layer.name, f"{layer.inputs:,} × {layer.outputs:,}", f"{layer_size:,}", f"{flops[layer.name]:,}"])
+    for row in table:
+        operations = f"{sum(flops[layer] for layer in row.layers):,}" if row.layers else "–"
+        rows.append([row.name, row.shape, f"{row.parameters:,}", operations])
     hidden = "linear" + (", layer norm" if model.normalization == "layer" else "") + f", {model.activation}"
     hidden += f", dropout {model.dropout:g}" if model.dropout else ""
-    inputs = f"numeric inputs: {model.numeric}; embeddings: {len(tables)}"
+    tables = sum(not row.layers for row in table)
     print_table(
-        f"{inputs}; hidden layers: {hidden}",
+        f"numeric inputs: {model.numeric}; embeddings: {tables}; {sharing_words(model)}; hidden layers: {hidden}",
         ["layer", "shape", "parameters", f"operations of a step of {batch_size:,} rows"],
         rows,
-        ["total", "", f"{sum(sizes.values()):,}", f"{step_flops(model, batch_size):,}"],
+        ["total", "", f"{sum(row.parameters for row in table):,}", f"{sum(flops.values()):,}"],
     )
-    tasks = ", ".join(f"{task.name} ({task.kind}, weight {task.weight:g})" for task in model.tasks)
+    tasks = ", ".join(f"{task.name} ({task_words(task)}, weight {task.weight:g})" for task in model.tasks)
     print(f"tasks: {tasks}")

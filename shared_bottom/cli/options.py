@@ -63,10 +63,11 @@ class Fit(FitFlags):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
     Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
-    --model.tasks.0.weight 2. Another kind of optimizer or balancing starts from its defaults:
-    --train.optimizer.kind sgd --train.optimizer.momentum 0.9. `fit FILE.toml --help` lists them all. Exit code 1 if
-    the loss is not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which
-    save the run first.
+    --model.tasks.0.weight 2. Another kind of sharing, loss, optimizer or balancing starts from its defaults:
+    --model.sharing.kind mmoe --model.sharing.experts 4, --model.tasks.0.loss.kind huber. `fit FILE.toml --help` lists
+    the flags of the kinds that are chosen; a kind that is none is answered by a list of all. Exit code 1 if the loss is
+    not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run
+    first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
@@ -140,9 +141,11 @@ class Evaluate(Apply):
 class Predict(Apply):
     """Write the predictions of a trained model for the rows of tables, in their order, to a table.
 
-    A binary task has a column of the probability of its positive value; a regression task one in the label's own unit
-    (for several outputs <task>_<label column> each); a multiclass task one of the likeliest value, and <task>_<value>
-    with the probability of each.
+    A binary task has a column of the probability of its positive value, and one that is given another a second,
+    <task>_given_<other>, with the probability where that is so; a regression task one in the label's own unit (for
+    several outputs <task>_<label column> each, for quantiles <task>_q0.1 and so on, and beside the mean of a
+    zero_inflated_lognormal distribution its <task>_probability, <task>_location and <task>_scale); a multiclass task
+    one of the likeliest value, and <task>_<value> with the probability of each.
     """
 
     folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]

@@ -14,6 +14,7 @@ from shared_bottom.disk import keeping, write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, write_given, write_trained
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
+from shared_bottom.run.gates import mean_gates
 from shared_bottom.run.metrics import predicted
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.summary import HEADER, cells
@@ -50,14 +51,18 @@ class Outcome:
         self._reported, self._reported_on = spaced(self._evaluated, self._evaluated_on)
         self._predictions: Params = {}
         """Of the rows that are reported; none before the network is trained."""
+        self._gates: Params = {}
+        """Their mean weights on these rows."""
         self._facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
             "Training rows": f"{training.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
-        labels = [columns.data.labels[task] for task in columns.labels]
-        if any(label.transform != "none" or label.standardised for label in labels):
+        labels = [
+            (columns.data.labels[task.name], task.objective) for task in columns.tasks if task.name in columns.labels
+        ]
+        if any(label.transform != "none" or label.standardised(loss) for label, loss in labels):
             self._facts["Units"] = f"the columns' for the {self._evaluated_on}; the network's for the epochs"
 
     def begin(self, given: Mapping[str, Sequence[str]]) -> None:
@@ -97,6 +102,7 @@ class Outcome:
             self._predictions = self._backend.predict(
                 self._model, fitted.params, self._reported, device=device, threads=threads
             )
+            self._gates = mean_gates(self._backend, self._model, fitted.params, self._reported, device, threads)
             self._report(fitted.history)
 
     def say(self, fitted: Fitted) -> bool:
@@ -136,7 +142,9 @@ class Outcome:
             predictions=in_column_units(columns, predictions),
             sample_weight=reported.sample_weight if predictions else None,
             task_weight=reported.task_weight if predictions else None,
-            classes=columns.classes | {task: columns.data.labels[task].columns for task in columns.labels},
+            group=reported.group if predictions else None,
+            classes={task.name: columns.output_names(task) for task in columns.tasks},
+            gates=self._gates,
             evaluated_on=self._reported_on,
             extra=self._facts,
             columns=[HEADER, *map(cells, columns.summary)],

@@ -33,7 +33,7 @@ def class_rows(rows: Sequence[TaskRows]) -> Iterator[ClassRow]:
         if of_task.task.traits.label != "class" or not of_task.finite:
             continue
         likeliest, weight = of_task.predicted.argmax(axis=1), of_task.weight
-        counts = np.bincount(of_task.label, minlength=len(of_task.outputs))
+        counts = np.bincount(of_task.label.astype(np.int64), minlength=len(of_task.outputs))
         for i in np.sort(np.argsort(-counts, kind="stable")[:MOST]):
             mine, right = of_task.label == i, "–"
             if counts[i]:

@@ -119,7 +119,7 @@ def _confusion(axes: Axes, rows: TaskRows, colour: str) -> None:
 
 
 def regression(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | None:
-    """Predicted against true values, and R², for each output of each regression task.
+    """Predicted against true values, and R², for each output of each regression task; each quantile without R².
 
     rows: the rows of each task. R² counts them by their weights.
     colour: the colour of each task.
@@ -127,11 +127,11 @@ def regression(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | 
     The result is None if no task is a regression.
     """
     regression_rows = [task_rows for task_rows in rows if task_rows.task.traits.label == "number"]
-    outputs = [(task_rows, i) for task_rows in regression_rows for i in range(min(task_rows.task.outputs, OUTPUTS))]
+    outputs = [(task_rows, i) for task_rows in regression_rows for i in range(min(len(task_rows.outputs), OUTPUTS))]
     if not outputs:
         return None
     names = [
-        task_rows.task.name if task_rows.task.outputs == 1 else f"{task_rows.task.name}[{task_rows.outputs[i]}]"
+        task_rows.task.name if len(task_rows.outputs) == 1 else f"{task_rows.task.name}[{task_rows.outputs[i]}]"
         for task_rows, i in outputs
     ]
     figure, axes = panels(names, "true", "predicted", height=0.9)
@@ -139,12 +139,12 @@ def regression(rows: Sequence[TaskRows], colour: Mapping[str, str]) -> Figure | 
         if reason := _reason_not_to_draw(task_rows):
             note(panel, reason)
         else:
-            true, predicted = task_rows.label[:, i].astype(np.float64), task_rows.predicted[:, i]
-            _scatter(panel, true, predicted, task_rows.weight, colour[task_rows.task.name])
+            true = task_rows.label[:, min(i, task_rows.task.outputs - 1)].astype(np.float64)
+            _scatter(panel, task_rows, true, task_rows.predicted[:, i], colour[task_rows.task.name])
     return figure
 
 
-def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.ndarray | None, colour: str) -> None:
+def _scatter(axes: Axes, rows: TaskRows, true: np.ndarray, predicted: np.ndarray, colour: str) -> None:
     low, high = float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))
     margin = 0.04 * (high - low) or 1.0
     limits = (low - margin, high + margin)
@@ -164,8 +164,8 @@ def _scatter(axes: Axes, true: np.ndarray, predicted: np.ndarray, weight: np.nda
         axes.plot(true, predicted, ".", color=colour, markersize=4, alpha=0.6, markeredgewidth=0)
     axes.plot(limits, limits, color=INK, linewidth=0.8, linestyle="--")
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-    if np.ptp(true) > 0:
-        text = f"R² {r2_score(true, predicted, sample_weight=weight):z.3f}"
+    if np.ptp(true) > 0 and not rows.task.objective.quantiles:
+        text = f"R² {r2_score(true, predicted, sample_weight=rows.weight):z.3f}"
         axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
 
 

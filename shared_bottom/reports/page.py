@@ -15,12 +15,14 @@ from shared_bottom.reports.classes import class_rows
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import TaskRows
 from shared_bottom.run.metrics import TaskMetrics, UndefinedMetricWarning
+from shared_bottom.run.rows import Rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.model import ModelSpec
-from spec.params import parameter_count, parameter_shapes
+from spec.outline import outline, sharing_words, task_words
+from spec.params import parameter_count
 from spec.results import History
-from spec.tasks import HIGHER_IS_BETTER
+from spec.tasks import higher_is_better
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -83,7 +85,6 @@ def page(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    layers = layer_table(model)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         title=title,
         summary=extra | summary(model, train, history) | ({"Evaluated on": evaluated_on} if rows else {}),
@@ -95,15 +96,15 @@ def page(
         columns=columns,
         classes=list(class_rows(rows)),
         spec=to_toml(Experiment(model=model, train=train)),
-        layers=layers,
-        parameters=sum(count for _, _, count in layers),
+        layers=[(row.name, row.shape, row.parameters) for row in outline(model)],
+        parameters=parameter_count(model),
         environment=environment_table(describe()),
     )
 
 
 def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, str]:
     """What was trained, how it was trained and how long that took: the names and the values of the summary."""
-    tasks = ", ".join(f"{task.name} ({task.kind})" for task in model.tasks[:NAMED])
+    tasks = ", ".join(f"{task.name} ({task_words(task)})" for task in model.tasks[:NAMED])
     unnamed = len(model.tasks) - NAMED
     inputs = [f"{model.numeric} numeric"] * bool(model.numeric)
     inputs += [f"{len(model.categorical)} categorical"] * bool(model.categorical)
@@ -112,7 +113,7 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
     values = {
         "Tasks": tasks + (f" and {unnamed} more" if unnamed > 0 else ""),
         "Inputs": ", ".join(inputs),
-        "Network": f"trunk {'-'.join(map(str, model.trunk))}, {parameter_count(model):,} parameters",
+        "Network": f"{sharing_words(model)}, {parameter_count(model):,} parameters",
         "Optimizer": f"{train.optimizer.kind}, learning rate {train.optimizer.learning_rate:g}, "
         f"{train.schedule.kind} schedule",
         "Balancing": train.balancing.kind,
@@ -129,6 +130,8 @@ def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, s
 def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
     """The rows of the table of metrics: after the last epoch, after the best epoch, and for the evaluated rows.
 
+    Of these the loss is left out, since they may be in another unit than the one that the network learns.
+
     history: the run.
     rows: the evaluated rows of each task.
     """
@@ -137,8 +140,10 @@ def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
         warnings.simplefilter("ignore", UndefinedMetricWarning)  # the table shows a dash for such a metric
         evaluated = {}
         for row in rows:
-            of_task = TaskMetrics(row.task)
-            of_task.add(row.label, row.predicted, row.weight)
+            of_task = TaskMetrics(row.task, [name for name in row.task.metrics if name != "loss"])
+            of_task.add(
+                Rows(task=row.task, label=row.label, predicted=row.predicted, weight=row.weight, group=row.group)
+            )
             evaluated[row.task.name] = of_task.values()
     for task, metrics in (entries[-1]["metrics"] if entries else evaluated).items():
         for name in metrics:
@@ -149,7 +154,7 @@ def metric_rows(history: History, rows: list[TaskRows]) -> Iterator[MetricRow]:
                 metric=name,
                 last=number(values[-1]) if values else "",
                 best=f"{number(values[best])} (epoch {entries[best]['epoch']})" if best is not None else "–",
-                evaluated=number(evaluated[task][name]) if task in evaluated else "–",
+                evaluated=number(evaluated.get(task, {}).get(name, math.nan)),
             )
 
 
@@ -159,27 +164,15 @@ def best_epoch(history: History, metric: str, epochs: list[int], values: list[fl
     history: the run.
     metric: the name of the metric.
     epochs: the epochs that have metrics, counted from 1.
-    values: the values of the metric after these epochs. If none of them is finite, the result is None.
+    values: the values of the metric after these epochs. If none of them is finite, or if neither higher nor lower ones
+    are better, the result is None.
     """
     if history.best_epoch in epochs:
         return epochs.index(history.best_epoch)
-    if not np.isfinite(values).any():
+    higher = higher_is_better(metric)
+    if higher is None or not np.isfinite(values).any():
         return None
-    return int(np.nanargmax(values) if HIGHER_IS_BETTER[metric] else np.nanargmin(values))
-
-
-def layer_table(model: ModelSpec) -> list[tuple[str, str, int]]:
-    """The layers and the embedding tables of a network, in its order.
-
-    Each entry has the name, the shape of the kernel or of the table, and the number of parameters, in which a layer's
-    bias and normalization are included.
-    """
-    layers: dict[str, tuple[str, int]] = {}
-    for name, shape in parameter_shapes(model).items():
-        layer = name.rsplit(".norm.", 1)[0].removesuffix(".kernel").removesuffix(".bias")
-        kernel, count = layers.get(layer, (" × ".join(map(str, shape)), 0))
-        layers[layer] = kernel, count + math.prod(shape)
-    return [(layer, kernel, count) for layer, (kernel, count) in layers.items()]
+    return int(np.nanargmax(values) if higher else np.nanargmin(values))
 
 
 def environment_table(machine: Machine) -> dict[str, str]:

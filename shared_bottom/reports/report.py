@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from shared_bottom.disk import write_whole
 from shared_bottom.reports import curves, outcomes
+from shared_bottom.reports import gates as gate_weights
 from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.page import Picture, page
 from shared_bottom.reports.rows import TaskRows, rows_by_task
@@ -29,7 +30,9 @@ def write_report(
     predictions: Mapping[str, np.ndarray],
     sample_weight: np.ndarray | None = None,
     task_weight: Mapping[str, np.ndarray] | None = None,
+    group: np.ndarray | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
+    gates: Mapping[str, np.ndarray] | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
     columns: Sequence[Sequence[str]] = (),
@@ -45,8 +48,10 @@ def write_report(
     are empty, the report has only the curves of the run.
     sample_weight: the weights of these rows, (N,), or None.
     task_weight: what they are multiplied by for a task, (N,) by task.
+    group: the groups of these rows, (N,), or None.
     classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
     given, they are numbered.
+    gates: the mean weight of each expert over these rows (experts,), by the name of the gate.
     evaluated_on: what these rows are, such as "validation rows".
     extra: names and values that the summary begins with, such as the backend and the number of training rows.
     columns: a table of what the training rows have in each column: its header, and a row for each.
@@ -55,10 +60,10 @@ def write_report(
     ValueError, which names the argument, if labels and predictions do not fit the model, and OSError if a file cannot
     be written.
     """
-    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight)
+    rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight, group)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
-    for plot in plots(model, history, rows, evaluated_on):
+    for plot in plots(model, history, rows, evaluated_on, gates or {}):
         png, svg = render(plot.figure)
         files |= {f"plots/{plot.name}.png": png, f"plots/{plot.name}.svg": svg}
         pictures.append(Picture(plot.name, plot.caption, round(96 * plot.figure.get_figwidth()), png, svg))
@@ -79,13 +84,16 @@ class Plot(NamedTuple):
     figure: Figure
 
 
-def plots(model: ModelSpec, history: History, rows: list[TaskRows], evaluated_on: str) -> Iterator[Plot]:
+def plots(
+    model: ModelSpec, history: History, rows: list[TaskRows], evaluated_on: str, gates: Mapping[str, np.ndarray]
+) -> Iterator[Plot]:
     """The plots of a run, in the order in which the page shows them. Plots that would be empty are left out.
 
     model: the network.
     history: the run.
     rows: the rows of each task that were evaluated.
     evaluated_on: what these rows are, in words for the captions.
+    gates: the mean weight of each expert over them, by the name of the gate.
     """
     colour = colours(task.name for task in model.tasks)
     dotted = " Dotted: the best epoch." if history.best_epoch else ""
@@ -123,6 +131,12 @@ def plots(model: ModelSpec, history: History, rows: list[TaskRows], evaluated_on
             f"Predicted against true values on {evaluated_on}; on the dashed line they agree. Where rows are many, "
             "darker cells hold more of them, on a logarithmic scale.",
             outcomes.regression(rows, colour),
+        ),
+        (
+            "gates",
+            f"Who uses which expert: the mean weight that a gate gives to it, on {evaluated_on}. Grey: the gate does "
+            "not look at it.",
+            gate_weights.gates(model, gates),
         ),
     ]
     yield from (Plot(name, caption, figure) for name, caption, figure in candidates if figure is not None)

@@ -1,15 +1,16 @@
 """What early stopping watches: one number an epoch, made of the validation rows' metrics."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
-from shared_bottom.run.metrics import WeightedMean, counted_labels, scaled
+from shared_bottom.run.averages import WeightedVariance, scaled
+from shared_bottom.run.metrics import counted_labels
+from shared_bottom.run.row_means import pinball_loss
 from spec.data import PIECE_ROWS, Dataset
 from spec.model import ModelSpec, TaskSpec
-from spec.tasks import HIGHER_IS_BETTER
+from spec.tasks import higher_is_better
 from spec.training import EarlyStopping, TrainSpec
 
 Metrics = Mapping[str, Mapping[str, float]]
@@ -59,17 +60,24 @@ def watched(tasks_of_model: Sequence[TaskSpec], stopping: EarlyStopping) -> Watc
         )
     if stopping.monitor in tasks and metric is None:
         metric = chosen[0].metrics[0]
-    return Watched(chosen, metric, total, not total if metric is None else HIGHER_IS_BETTER[metric])
+    higher = not total if metric is None else higher_is_better(metric)
+    if higher is None:
+        raise ValueError(
+            f"early_stopping.metric: expected one of which a higher or a lower value is better, got {metric!r}"
+        )
+    return Watched(chosen, metric, total, higher)
 
 
 class Monitor:
     """Reads the watched value off an epoch's metrics, and knows which of two values is better.
 
-    loss          Σ_t weight_t · loss_t over the validation rows, which is log_loss, or rmse² of a regression task; a
-                  task without a label adds 0, as it does in training
-    mean          the mean over the tasks of one metric that all have; or of their main metrics, auc, accuracy and, for
-                  regression, R² = 1 - rmse² / variance of the labels (the mean over the outputs in both): each rises
-                  to 1 as the task is learned, and none has a unit
+    loss          Σ_t weight_t · loss_t over the validation rows, with the losses that training minimizes: such as
+                  log_loss, or rmse² of a regression task; a task without a label adds 0, as it does in training
+    mean          the mean over the tasks of one metric that all have; or of their main metrics, auc and accuracy, and
+                  of what regression explains: R² = 1 - rmse² / variance of the labels (the mean over the outputs in
+                  both), or of quantiles 1 - pinball / that of the labels' own quantiles (the mean over the levels in
+                  both: Koenker & Machado, "Goodness of Fit and Related Inference Processes for Quantile Regression",
+                  JASA 1999, eq. 7). Each rises to 1 as the task is learned, and none has a unit
     a task's name one of its metrics
     """
 
@@ -82,8 +90,8 @@ class Monitor:
             self._tasks = [task for task in self._tasks if task.name not in empty]
         elif empty:
             raise ValueError(f"early_stopping: expected a label of task {empty[0]!r} in a validation row, got none")
-        self._variance = {
-            task.name: _variance(task, validation) for task in self._tasks if task.traits.label == "number"
+        self._constant = {
+            task.name: _constant_loss(task, validation) for task in self._tasks if task.traits.label == "number"
         }
 
     def value(self, metrics: Metrics) -> float:
@@ -104,25 +112,32 @@ class Monitor:
     def _score(self, task: TaskSpec, metrics: Mapping[str, float]) -> float:
         if self._metric is not None:
             return metrics[self._metric]
-        if task.name in self._variance:
-            variance = self._variance[task.name]
-            return 1.0 - metrics["rmse"] ** 2 / variance if variance else float("nan")
-        return metrics[task.metrics[0]]
+        main = metrics[task.metrics[0]]
+        if task.name in self._constant:
+            loss, constant = main if task.objective.quantiles else main**2, self._constant[task.name]
+            return 1.0 - loss / constant if constant else float("nan")
+        return main
 
 
-def _variance(task: TaskSpec, data: Dataset) -> float:
-    """The weighted variance of the labels (n, outputs) that count, mean over the outputs."""
-    mean, square = WeightedMean(), WeightedMean()
-    for label, weight, total in _labels(task, data):
-        mean.add(np.average(label, axis=0, weights=weight), total)
-    for label, weight, total in _labels(task, data):
-        square.add(np.average((label - mean.value) ** 2, axis=0, weights=weight), total)
-    return float(np.mean(square.value))
+def _constant_loss(task: TaskSpec, data: Dataset) -> float:
+    """The least loss of predictions that are the same for all rows: the labels' weighted variance, mean over the
+    outputs; or of quantiles the pinball loss of the labels' weighted quantiles.
+    """
+    if levels := task.objective.quantiles:
+        labels, weights = zip(*_labels(task, data), strict=True)
+        label = np.concatenate(labels)
+        weight = scaled(np.concatenate(weights), len(label))[0]
+        constants = np.quantile(label[:, 0], levels, method="inverted_cdf", weights=weight)
+        return pinball_loss(label, np.broadcast_to(constants, (len(label), len(levels))), levels, weight)
+    variance = WeightedVariance()
+    for label, weight in _labels(task, data):
+        variance.add(label, *scaled(weight, len(label)))
+    return float(np.mean(variance.value))
 
 
-def _labels(task: TaskSpec, data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray | None, Fraction]]:
-    """The labels that count, some rows at a time, with their weights and the sum of these, as `scaled` gives them."""
+def _labels(task: TaskSpec, data: Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The labels (n, …) that count, some rows at a time, and their weights (n,)."""
     for rows in data.pieces(PIECE_ROWS):
         label, weight = counted_labels(task, rows)
         if len(label):
-            yield label.astype(np.float64), *scaled(weight, len(label))
+            yield label.astype(np.float64), np.ones(len(label)) if weight is None else weight

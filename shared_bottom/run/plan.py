@@ -15,6 +15,7 @@ from shared_bottom.run.processes import Processes
 from shared_bottom.run.record import Snapshot
 from spec.backend import FitRequest, ProgressMode
 from spec.balancing import GradNorm
+from spec.data import Dataset
 from spec.machine import cores, memory_bytes
 from spec.model import ModelSpec
 from spec.params import check_params, initial_params, last_shared_parameters
@@ -100,6 +101,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
         raise ValueError(f"train.batch_size: expected {expected}, got {min(train.batch_size, data.rows)}")
     if validation is not None:
         validation.check(model, precision=train.precision)
+        check_groups(model, validation)
     monitor = None
     if train.early_stopping is not None and validation is not None:
         monitor = Monitor(model, train.early_stopping, validation)
@@ -115,6 +117,14 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
         device=device,
         learning_rates=rates_of(train, train.epochs * train.steps_per_epoch(data.rows)),
     )
+
+
+def check_groups(model: ModelSpec, validation: Dataset) -> None:
+    """Raises ValueError if a metric needs the validation rows' groups and they have none."""
+    for task in model.tasks:
+        if task.grouped_metrics and validation.group is None:
+            metric = f"{task.name}.{task.grouped_metrics[0]}"
+            raise ValueError(f"group: expected that of each validation row for the metric {metric}, got none")
 
 
 def rates_of(train: TrainSpec, steps: int) -> np.ndarray:

@@ -15,8 +15,9 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
     """Check that the columns of a table fit the tasks of a network.
 
     Raises ValueError, which names the field, if a task has no label or a label no task, if a label's options are not
-    those of the task's kind, if a column is an input and also a label or a weight, or if two inputs of the network, or
-    two embedding tables, have the same name, as identifiers where they are categorical.
+    those of the task's kind, if a metric needs a column of groups and there is none, if a column is an input and also a
+    label or a weight, or if two inputs of the network, or two embedding tables, have the same name, as identifiers
+    where they are categorical.
     """
     tasks_by_name = {task.name: task for task in tasks}
     for name in data.labels:
@@ -26,6 +27,9 @@ def check_columns(data: TableSpec, tasks: Sequence[TaskSpec]) -> None:
         if name not in data.labels:
             raise ValueError(f"data.labels.{name}: expected the label of task {name!r}, got none")
         _check_label(f"data.labels.{name}", task, data.labels[name])
+        if task.grouped_metrics and data.group is None:
+            metric = f"{name}.{task.grouped_metrics[0]}"
+            raise ValueError(f"data.group: expected the column of the rows' groups for the metric {metric}, got none")
     for name, label in data.labels.items():
         for column in label.columns:
             if column in data.inputs:
@@ -62,10 +66,13 @@ def _check_label(field: str, task: TaskSpec, label: LabelColumn) -> None:
         "standardise": ("number", bool(label.standardise)),
     }
     for option, (label_kind, given) in options.items():
-        if given and task.traits.label != label_kind:
-            raise ValueError(
-                f"{field}.{option}: expected none for the {task.kind} task, got {getattr(label, option)!r}"
-            )
+        unfit = ""
+        if task.traits.label != label_kind:
+            unfit = f"for the {task.kind} task"
+        elif label_kind == "number" and task.objective.non_negative:
+            unfit = f"with loss {task.objective.kind}, which learns labels as they are"
+        if given and unfit:
+            raise ValueError(f"{field}.{option}: expected none {unfit}, got {getattr(label, option)!r}")
     if label.classes:
         classes = {canonical(value) for value in label.classes}
         least = task.traits.outputs[0]

@@ -18,6 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.summary import ColumnSummary
 from spec.columns import TIME_PARTS
+from spec.losses import Quantile
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
 from spec.table import TableSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
@@ -140,29 +141,44 @@ class FittedColumns:
         return ModelSpec(numeric=self.numeric_width, categorical=tuple(features), **network_fields)
 
     def prediction_columns(self) -> dict[str, list[str]]:
-        """The names of the columns in which a task's predictions are written, by task.
+        """The names of the columns in which a task's predictions are written, by task, in their order.
 
         A binary task has one, called as the task is; so has a regression task of one output, and one of several has
-        one for each, <task>_<label column>. A multiclass task has one for the likeliest class, called as the task is,
-        and one for each class's probability, <task>_<class>.
+        one for each, <task>_<label column>, or for each level of quantiles, such as <task>_q0.5. A multiclass task has
+        one for the likeliest class, called as the task is, and one for each class's probability, <task>_<class>. What a
+        prediction is made of comes last, by the names of `TaskSpec.parts`.
 
         Raises ValueError if two columns would have one name, as a task a_b and the class b of a task a.
         """
         names: dict[str, list[str]] = {}
         task_of_name: dict[str, str] = {}
         for task in self.tasks:
-            columns = self.data.labels[task.name].columns
-            parts = self.classes.get(task.name, columns if len(columns) > 1 else ())
-            names[task.name] = [task.name] * (len(columns) == 1) + [f"{task.name}_{part}" for part in parts]
+            outputs = self.output_names(task)
+            names[task.name] = [
+                *([] if outputs and task.traits.label == "number" else [task.name]),
+                *(f"{task.name}_{output}" for output in outputs),
+                *task.parts,
+            ]
             for name in names[task.name]:
                 if name in task_of_name:
                     tasks = " and ".join(dict.fromkeys([task_of_name[name], task.name]))
                     raise ValueError(
-                        f"data.labels: expected tasks, label columns and classes that give each column of the "
+                        f"data.labels: expected tasks, label columns, levels and classes that give each column of the "
                         f"predictions a name of its own, got {name!r} twice, of {tasks}"
                     )
                 task_of_name[name] = task.name
         return names
+
+    def output_names(self, task: TaskSpec) -> tuple[str, ...]:
+        """What the outputs of a task's prediction are called, in order: its classes, its label columns if they are
+        several, or its quantiles, such as q0.5. (): it is a single number.
+        """
+        if isinstance(task.objective, Quantile):
+            return tuple(f"q{level}" for level in task.objective.levels)
+        if task.traits.label == "class":
+            return self.classes[task.name]
+        columns = self.data.labels[task.name].columns
+        return columns if len(columns) > 1 else ()
 
     def restore(self, task_name: str, predictions: np.ndarray) -> np.ndarray:
         """Predictions of a task, or its labels, in the unit of the label column.
@@ -170,7 +186,7 @@ class FittedColumns:
         task_name: the task. Only a regression task has a unit: for the other kinds, `predictions` is returned
         unchanged.
         predictions: as `Backend.predict` returns them for this task, or its labels in a `Dataset`: for a regression
-        task (N, outputs), or (N,) if it has one output.
+        task (N, outputs) or (N, levels of quantiles), or (N,) if it has one output.
 
         For a regression task the result is float64 in the same shape. A value that is too large for a float64 becomes
         infinite. Raises ValueError if there is no such task.
@@ -180,7 +196,8 @@ class FittedColumns:
         if task_name not in self.labels:
             return predictions
         label, restored = self.data.labels[task_name], np.asarray(predictions, np.float64)
-        if label.standardised:
+        (loss,) = (task.objective for task in self.tasks if task.name == task_name)
+        if label.standardised(loss):
             scales = self.labels[task_name]
             mean = np.array([scale.mean for scale in scales])
             deviation = np.array([scale.deviation for scale in scales])

@@ -9,6 +9,7 @@ from shared_bottom.tables.observed import Observed, ObservedColumns
 from shared_bottom.tables.tally import left_out, listed, named
 from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
+from spec.model import TaskSpec
 
 ROWS, DISTINCT = 100, 0.9
 """With so many rows or more, so many distinct values for each row are too many for a category. Fewer rows say nothing
@@ -45,7 +46,7 @@ def doubts(columns: FittedColumns, seen: ObservedColumns) -> Iterator[str]:
     for task in columns.tasks:
         label = columns.data.labels[task.name]
         if task.traits.label == "number":
-            yield from _of_numbers(columns, task.name, label, seen.label_numbers[task.name])
+            yield from _of_numbers(columns, task, label, seen.label_numbers[task.name])
         elif task.traits.label == "class":
             yield from _of_classes(task.name, columns.classes[task.name], seen.label_texts[task.name])
         else:
@@ -77,14 +78,15 @@ def _of_frozen(columns: FittedColumns, column: CategoricalColumn, texts: Observe
         yield f"column {column.name!r}: expected a vector for each value, since its embeddings are frozen, got {got}"
 
 
-def _of_numbers(columns: FittedColumns, task: str, label: LabelColumn, seen: list[Moments]) -> Iterator[str]:
-    for name, numbers, scale in zip(label.columns, seen, columns.labels[task], strict=True):
+def _of_numbers(columns: FittedColumns, task: TaskSpec, label: LabelColumn, seen: list[Moments]) -> Iterator[str]:
+    as_they_are = not label.standardised(task.objective) and not task.objective.non_negative
+    for name, numbers, scale in zip(label.columns, seen, columns.labels[task.name], strict=True):
         if numbers.constant:
-            yield f"task {task!r}: expected labels that differ, got {numbers.largest:g} in every row that has one"
-        elif not label.standardised and not (abs(scale.mean) <= NEAR and 1 / NEAR <= scale.deviation <= NEAR):
+            yield f"task {task.name!r}: expected labels that differ, got {numbers.largest:g} in every row that has one"
+        elif as_they_are and not (abs(scale.mean) <= NEAR and 1 / NEAR <= scale.deviation <= NEAR):
             yield (
-                f"task {task!r}: expected labels near unit size without standardise, got a mean of {scale.mean:.4g} "
-                f"and a deviation of {scale.deviation:.4g} in column {name!r}"
+                f"task {task.name!r}: expected labels near unit size without standardise, "
+                f"got a mean of {scale.mean:.4g} and a deviation of {scale.deviation:.4g} in column {name!r}"
             )
 
 

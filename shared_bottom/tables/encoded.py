@@ -145,6 +145,7 @@ def _read(experiment: TableExperiment, kept: Stored) -> tuple[FittedColumns, Dat
         seed=experiment.train.seed,
         tasks=tuple(replace(task, outputs=n) for task, n in zip(experiment.model.tasks, outputs, strict=True)),
     )
+    columns.prediction_columns()  # the losses may be others, and with them the columns
     return columns, kept.parts["training"], kept.parts.get("validation")
 
 
@@ -152,7 +153,10 @@ def text_columns(experiment: TableExperiment) -> set[str]:
     """The columns whose values are texts that many rows have in common."""
     labels = experiment.data.labels
     tasks = [task.name for task in experiment.model.tasks if task.traits.label != "number"]
-    return {column.name for column in experiment.data.categorical}.union(*(labels[task].columns for task in tasks))
+    named = {column.name for column in experiment.data.categorical}
+    if experiment.data.group is not None:
+        named.add(experiment.data.group)
+    return named.union(*(labels[task].columns for task in tasks))
 
 
 def _states(*sources: Source | None) -> list[list[FileState]]:

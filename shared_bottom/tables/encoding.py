@@ -8,11 +8,11 @@ import numpy as np
 from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import numeric_inputs
+from shared_bottom.tables.numbers import label_numbers, numeric_inputs
 from shared_bottom.tables.quantiles import piecewise_linear, spread
 from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.times import part_ids
-from shared_bottom.tables.values import bucket, canonical
+from shared_bottom.tables.values import bucket, canonical, group_number
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset, label_present
 from spec.model import TaskSpec
@@ -25,11 +25,14 @@ MISSING = -1
 
 
 def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
-    """The columns that are read from a file, each once: those of the inputs and, if `labels`, of labels and weights."""
+    """The columns that are read from a file, each once: those of the inputs and, if `labels`, of labels, weights and
+    groups.
+    """
     names = list(data.inputs)
     if labels:
         names += [name for label in data.labels.values() for name in label.columns]
-        names += [name for name in (data.weight, *(label.weight for label in data.labels.values())) if name is not None]
+        weights = (label.weight for label in data.labels.values())
+        names += [name for name in (data.weight, *weights, data.group) if name is not None]
     return tuple(dict.fromkeys(names))
 
 
@@ -37,7 +40,7 @@ class Encoder:
     """Encodes blocks of rows.
 
     columns: what was learnt from the training rows.
-    labels: whether to encode labels and weights too. If so, the blocks must have their columns.
+    labels: whether to encode labels, weights and groups too. If so, the blocks must have their columns.
     tally: what counts the values that training never had; None: they are not counted.
     """
 
@@ -47,17 +50,19 @@ class Encoder:
         self._class_numbers = {task: _numbered(values, 0) for task, values in columns.classes.items()}
 
     def __call__(self, block: Block) -> Dataset:
-        """The block's N rows: numeric float32, ids int32, labels and weights as `Dataset` describes them.
+        """The block's N rows: numeric float32, ids int32; labels, weights and groups as `Dataset` describes them.
 
         Raises ValueError if a value is not one that its column can have.
         """
         data = self._columns.data
         ids = [self._ids(block, column, lookup) for column, lookup in self._id_of_value]
         ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
-        labels, weight, task_weight = {}, None, {}
+        labels, weight, task_weight, group = {}, None, {}, None
         if self._labels:
             labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
             weight = None if data.weight is None else _weight(block, data.weight)
+            if data.group is not None:
+                group = look_up(block.texts(data.group), group_number, -1, np.int64)
             for task in self._columns.tasks:
                 if (name := data.labels[task.name].weight) is not None:
                     task_weight[task.name] = _weight(block, name, needed=label_present(labels[task.name], task))
@@ -67,6 +72,7 @@ class Encoder:
             labels=labels,
             sample_weight=weight,
             task_weight=task_weight,
+            group=group,
         )
 
     def _ids(self, block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
@@ -117,8 +123,8 @@ class Encoder:
     def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
         if task.traits.label == "number":
-            numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
-            if label.standardised:
+            numbers = label_numbers(block, task, label)
+            if label.standardised(task.objective):
                 scales = self._columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)

@@ -10,7 +10,7 @@ from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
 from shared_bottom.tables.doubts import doubts
 from shared_bottom.tables.embeddings import with_given_values
 from shared_bottom.tables.lists import column_values
-from shared_bottom.tables.numbers import Numbers, numeric_inputs
+from shared_bottom.tables.numbers import Numbers, label_numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
 from shared_bottom.tables.tally import listed
 from shared_bottom.tables.values import canonical
@@ -34,10 +34,11 @@ def fit_blocks(
 
     Returns what is learnt, and a line for each column or task that is most likely not meant as it is. Raises ValueError
     if the rows do not suffice for a column: if it has no number or no label, if a value that the experiment names does
-    not occur, if the number of classes is not that of the task's outputs, or if two columns of the predictions would
-    have one name.
+    not occur, if a label is below 0 where the loss takes none, if the number of classes is not that of the task's
+    outputs, or if two columns of the predictions would have one name.
     """
     data = experiment.data
+    number_tasks = [task for task in experiment.model.tasks if task.traits.label == "number"]
     other_tasks = [task for task in experiment.model.tasks if task.traits.label != "number"]
     tables = {column.table_name: column for column in data.categorical if column.buckets is None}
     text_labels: set[str] = set()
@@ -50,10 +51,10 @@ def fit_blocks(
                 seen.add_times(time, block.times(time.name, time.missing))
         for categorical in data.categorical:
             seen.categorical[categorical.name].add_values(column_values(block, categorical), block.rows)
-        for task_name, moments_of_task in seen.label_numbers.items():
-            label = data.labels[task_name]
-            for name, moments in zip(label.columns, moments_of_task, strict=True):
-                moments.add(block.numbers(name, label.transform, label.missing))
+        for task in number_tasks:
+            numbers_of_task = label_numbers(block, task, data.labels[task.name])
+            for moments, of_column in zip(seen.label_numbers[task.name], numbers_of_task, strict=True):
+                moments.add(of_column)
         for task in other_tasks:
             label = data.labels[task.name]
             seen.label_texts[task.name].add_texts(block.texts(label.columns[0], label.missing))

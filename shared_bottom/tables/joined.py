@@ -70,7 +70,7 @@ def dataset_of(arrays: Mapping[str, np.ndarray]) -> Dataset:
 
 
 def outcomes(rows: Dataset) -> Dataset:
-    """The rows without their inputs: labels and weights, which take little memory."""
+    """The rows without their inputs: labels, weights and groups, which take little memory."""
     return dataclasses.replace(rows, numeric=np.empty((rows.rows, 0)), categorical=None)
 
 

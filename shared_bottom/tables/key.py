@@ -59,7 +59,7 @@ def key_of(
     decisive = {
         "versions": [VERSION, np.__version__, pa.__version__],
         "data": described,
-        "tasks": [(task.name, task.kind, task.outputs) for task in experiment.model.tasks],
+        "tasks": [(task.name, task.kind, task.outputs, task.objective.non_negative) for task in experiment.model.tasks],
         "seed": train.seed if data.validation_fraction else None,
         "files": files,
         "given": given,

@@ -9,7 +9,8 @@ from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import Scale
 from shared_bottom.tables.quantiles import Sample, bin_edges, landmarks, spread
 from shared_bottom.tables.times import numeric_part
-from spec.columns import NumericColumn
+from spec.columns import LabelColumn, NumericColumn
+from spec.model import TaskSpec
 from spec.table import TableSpec
 
 
@@ -26,6 +27,18 @@ def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColum
             times = block.times(time.name, time.missing)
             for name, part in time.numeric_parts.items():
                 yield NumericColumn(name=name), numeric_part(times, part)
+
+
+def label_numbers(block: Block, task: TaskSpec, label: LabelColumn) -> list[np.ndarray]:
+    """The labels of a regression task after the transform: float64 (N,) for each of their columns, NaN where missing.
+
+    Raises ValueError as `Block.numbers` does, and if one is below 0 with a loss whose labels are 0 or more.
+    """
+    numbers = [block.numbers(name, label.transform, label.missing) for name in label.columns]
+    if task.objective.non_negative:
+        for name, of_column in zip(label.columns, numbers, strict=True):
+            block.reject(name, of_column < 0, f"a number of 0 or more with loss {task.objective.kind}")
+    return numbers
 
 
 class Moments:

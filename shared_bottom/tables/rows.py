@@ -90,14 +90,14 @@ def read_rows(
     labels: bool = True,
     tally: Tally | None = None,
 ) -> Dataset:
-    """Rows, encoded: numeric float32, ids int32, labels and weights as `Dataset` describes them.
+    """Rows, encoded: numeric float32, ids int32, labels, weights and groups as `Dataset` describes them.
 
     columns: what `fit_columns` returned.
     rows: files or a table in memory; or, with `paths`, the folder that they are relative to.
     paths: a file, folder or pattern, or several, in the order in which their rows are returned.
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
     Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
-    labels: whether to read labels and weights. If not, the rows need not have their columns.
+    labels: whether to read labels, weights and groups. If not, the rows need not have their columns.
     tally: counts the values that the training rows do not have; None: they are not counted.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
@@ -116,7 +116,7 @@ def stream_rows(
     """The rows that `read_rows` returns, but a batch at a time, within the memory of `data.memory_mb`.
 
     columns, rows, paths, tally, subset: as for `read_rows`.
-    labels: whether to read labels and weights; unlike in `read_rows`, they are not read by default.
+    labels: whether to read labels, weights and groups; unlike in `read_rows`, they are not read by default.
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """

@@ -68,9 +68,9 @@ def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:
     experiment: its columns, its tasks, and the names of its files.
     rows: the folder that the names of the files are relative to.
 
-    No row is kept, but the labels and weights of the validation rows; in return, the training files are read more than
-    once. Raises ValueError and warns as `read_table` does, and raises ValueError if the validation rows do not have the
-    labels that early stopping watches.
+    No row is kept, but the labels, weights and groups of the validation rows; in return, the training files are read
+    more than once. Raises ValueError and warns as `read_table` does, and raises ValueError if the validation rows do
+    not have the labels that early stopping watches.
     """
     check_before_reading(experiment, rows)
     data, stopping, tally = experiment.data, experiment.train.early_stopping, Tally()

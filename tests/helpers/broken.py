@@ -34,6 +34,7 @@ ODD_NUMBERS = [-1, 0, 0.0, 0.5, 1, 1.5, 10**15, 2**63, 10**400, -(10**30), 1e308
 ODD_NUMBERS += [float(text) for text in ("nan", "inf", "-inf")]
 ODD_VALUES = [*ODD_TEXTS, *ODD_NUMBERS, *NAMES, True, False, [], {}, [[]], [1, "a"], [{}], datetime.date(2020, 1, 1)]
 KINDS = ["binary", "regression", "multiclass", "sgd", "adam", "fixed", "uncertainty", "gradnorm", "cosine", "mxnet"]
+KINDS += ["separate", "mmoe", "ple", "log_loss", "huber", "poisson", "quantile", "zero_inflated_lognormal"]
 
 
 def damaged(draw, content):
@@ -191,6 +192,9 @@ FLAGS = [
     "--train.clip-norm", "--train.schedule.kind", "--train.schedule.warmup-steps", "--train.device",
     "--train.precision",
     "--train.balancing.alpha", "--model.trunk", "--model.dropout", "--model.activation", "--model.tasks.0.kind",
+    "--model.sharing.kind", "--model.sharing.experts", "--model.sharing.levels", "--model.tasks.0.given",
+    "--model.tasks.0.loss.focal-gamma", "--model.tasks.1.loss.kind", "--model.tasks.1.loss.delta",
+    "--model.tasks.1.loss.levels", "--model.tasks.2.loss.class-weights",
     "--model.tasks.0.name", "--model.tasks.1.outputs", "--model.tasks.1.weight", "--model.tasks.2.hidden",
     "--data.train", "--data.validation", "--data.validation-fraction", "--data.weight", "--data.delimiter",
     "--data.format", "--data.memory-mb", "--data.missing", "--data.numeric.0.name", "--data.categorical.0.dimension",

@@ -26,6 +26,7 @@ EXPERIMENT = with_data(
         CategoricalColumn(name="id", dimension=3, length=2, separator=" ", encoding="hash", buckets=5),
     ),
     time=(TimeColumn(name="when", parts=tuple(TIME_PARTS), dimension=2),),
+    group="id",
     labels=cli.EXPERIMENT.data.labels
     | {"click": replace(cli.EXPERIMENT.data.labels["click"], weight="weight", missing=("", "unknown"))}
     | {"region": LabelColumn(columns=("region",), classes=("south", "east", "north"))},

@@ -19,6 +19,7 @@ from spec import (
     PCGrad,
     Quantile,
     TaskSpec,
+    UncertaintyWeighting,
     ZeroInflatedLognormal,
 )
 from tests.helpers.faults import MODEL, Fault, rows_of
@@ -67,7 +68,9 @@ def gate_reads_the_shared_stream(level, of_tasks, shared, original):
 
 
 def second_level_left_out(level, of_tasks, shared, original):
-    return original() if of_tasks is shared else (of_tasks, shared)
+    """Its parameters are there, and count for nothing."""
+    above, shared_above = original()
+    return (above, shared_above) if of_tasks is shared else (of_tasks + 0.0 * above, shared)
 
 
 def in_gates(change):
@@ -112,8 +115,9 @@ def neighbours_dropout_key(layout):
 
 
 def heads_of_other_tasks(layout):
-    """Each head takes what the gate of another task gave."""
-    return replace(layout, head_places=tuple(place for place in reversed(layout.head_places)))
+    """Each of two tied heads takes what the gate of the other task gave."""
+    places = (place[::-1] if isinstance(place, list) else place for place in layout.head_places)
+    return replace(layout, head_places=tuple(places))
 
 
 def gates_are_shared(layout):
@@ -188,7 +192,7 @@ def levels_reversed(original, loss, z, y):
 
 
 def density_of_the_logarithm(original, loss, z, y):
-    """Without the 1/y: the normal density of log y."""
+    """Without the 1/y: the normal density of log y. That moves no parameter but a learned weight of the task."""
     amount = y.squeeze(-1)
     return original(loss, z, y) - torch.where(amount > 0, amount, 1.0).log()
 
@@ -228,6 +232,13 @@ SHARING_FAULTS = {
     "labels smoothed twice as far": of_losses("like", in_loss("log_loss", smoothed_twice_as_far)),
     "the focal exponent on the other term": of_losses("like", in_loss("log_loss", focal_on_the_other_term)),
     "quantile levels reversed": of_losses("wait", in_loss("quantile", levels_reversed)),
-    "the density of the logarithm": of_losses("value", in_loss("zero_inflated_lognormal", density_of_the_logarithm)),
+    "the density of the logarithm": Fault(
+        "torch",
+        0,
+        in_loss("zero_inflated_lognormal", density_of_the_logarithm),
+        model=LOSSES,
+        train={"balancing": UncertaintyWeighting()},
+        where="value",
+    ),
     "an exponential scale": of_losses("value", exponential_scale),
 }

@@ -97,44 +97,49 @@ def of_agreeing_tables(features):
     return [replace(f, **{field: getattr(first[f.parameter], field) for field in agreed}) for f in features]
 
 
-fractions = st.floats(0.0, 0.9)
-SHARINGS = (
-    st.just(SharedBottom())
-    | st.just(Separate())
-    | st.builds(MMoE, experts=st.integers(1, 3))
-    | st.builds(PLE, shared_experts=st.integers(1, 2), task_experts=st.integers(1, 2), levels=st.integers(1, 2))
+tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multiclass", st.integers(2, 8))]).flatmap(
+    lambda kind: st.builds(
+        TaskSpec,
+        name=identifiers.filter(lambda name: name not in PLE.reserved),
+        kind=st.just(kind[0]),
+        hidden=st.lists(widths, max_size=2),
+        outputs=kind[1],
+        weight=st.floats(0.0, 4.0),
+    )
+)
+
+sharings = st.one_of(
+    st.just(SharedBottom()),
+    st.just(Separate()),
+    st.builds(MMoE, experts=st.integers(1, 3)),
+    st.builds(PLE, shared_experts=st.integers(1, 2), task_experts=st.integers(1, 2), levels=st.integers(1, 2)),
 )
 
 
 def losses_of(task):
-    """What the loss of such a task may be; None is the default of its kind."""
+    """Losses that a task may have."""
+    smoothings = st.floats(0.0, 0.5)
     if task.kind == "binary":
-        options = {"positive_weight": st.floats(0.1, 9.0), "label_smoothing": fractions, "focal_gamma": st.floats(0, 3)}
-        return st.none() | st.builds(LogLoss, **options)
-    if task.kind == "multiclass":
-        weights = st.lists(st.floats(0.0, 4.0), min_size=task.outputs, max_size=task.outputs)
-        return st.none() | st.builds(CrossEntropy, class_weights=st.just(()) | weights, label_smoothing=fractions)
-    losses = st.none() | st.sampled_from([Squared(), Absolute(), Poisson()]) | st.builds(Huber, delta=epsilons)
-    if task.outputs > 1:
-        return losses
-    levels = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=3, unique=True).map(sorted)
-    return losses | st.just(ZeroInflatedLognormal()) | st.builds(Quantile, levels=levels)
-
-
-tasks = (
-    st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multiclass", st.integers(2, 8))])
-    .flatmap(
-        lambda kind: st.builds(
-            TaskSpec,
-            name=identifiers.filter(lambda name: name not in PLE.reserved),
-            kind=st.just(kind[0]),
-            hidden=st.lists(widths, max_size=2),
-            outputs=kind[1],
-            weight=st.floats(0.0, 4.0),
+        return st.builds(
+            LogLoss,
+            positive_weight=st.floats(0.1, 5.0),
+            label_smoothing=smoothings,
+            focal_gamma=st.floats(0.0, 3.0),
         )
-    )
-    .flatmap(lambda task: losses_of(task).map(lambda loss: replace(task, loss=loss)))
-)
+    if task.kind == "multiclass":
+        weights = st.lists(st.floats(0.0, 3.0), min_size=task.outputs, max_size=task.outputs)
+        return st.builds(CrossEntropy, class_weights=st.just(()) | weights, label_smoothing=smoothings)
+    losses = st.sampled_from([Squared(), Absolute(), Poisson()]) | st.builds(Huber, delta=st.floats(0.1, 5.0))
+    levels = st.lists(st.floats(0.01, 0.99), min_size=1, max_size=4, unique=True).map(sorted)
+    of_one_output = st.builds(Quantile, levels=levels) | st.just(ZeroInflatedLognormal())
+    return losses | of_one_output if task.outputs == 1 else losses
+
+
+tasks_with_losses = tasks.flatmap(lambda task: (st.none() | losses_of(task)).map(lambda loss: replace(task, loss=loss)))
+
+
+def several(tasks):
+    return st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name)
 
 
 def some_given(tasks):
@@ -156,8 +161,8 @@ def model_specs(**fields):
         "numeric": st.integers(0, 8),
         "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name).map(of_agreeing_tables),
         "trunk": st.lists(widths, min_size=1, max_size=3),
-        "tasks": st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name).flatmap(some_given),
-        "sharing": SHARINGS,
+        "tasks": several(tasks_with_losses).flatmap(some_given),
+        "sharing": sharings,
         "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),
         "normalization": st.sampled_from(["none", "layer"]),
         "dropout": st.just(0.0) | st.floats(0.0, 0.9),

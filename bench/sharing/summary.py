@@ -1,0 +1,130 @@
+"""What the seeds of a comparison say together: means, deviations, confidence intervals, verdicts."""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from bench.sharing.results import ALONE, Outcome, Pair, Sharing, Verdict, main_metrics
+from spec.network import levels
+from spec.tasks import HIGHER_IS_BETTER
+
+CONFIDENCE = 0.95
+
+
+class Gates(NamedTuple):
+    """Who uses which expert of a level: the mean weights that its gates gave to them after training."""
+
+    title: str
+    experts: list[str]
+    """Their names, without what those of the level all begin with."""
+    weights: dict[str, list[float]]
+    """By task, or "all tasks" for the gate of the shared experts: of each expert, NaN where the gate does not look."""
+
+
+def summarise(run: Sharing) -> None:
+    """Fill in `outcomes` and `pairs` from the seeds, of which there is at least one."""
+
+    def values(way: str, task: str, metric: str) -> list[float]:
+        return [(seed.alone if way == ALONE else seed.ways[way].metrics)[task][metric] for seed in run.seeds]
+
+    ways = list(run.ways)
+    run.outcomes = [
+        outcome(task, metric, values(against, task, metric), values(way, task, metric), way=way, against=against)
+        for against, compared in ((ALONE, ways), (run.base, [way for way in ways if way != run.base]))
+        for task, metric in main_metrics(run.model).items()
+        for way in compared
+    ]
+    run.pairs = [
+        pair(tasks, [seed.ways[way].cosine[tasks] for seed in run.seeds], way=way)
+        for way in run.ways
+        for tasks in run.seeds[0].ways[way].cosine
+    ]
+
+
+def outcome(
+    task: str,
+    metric: str,
+    reference: list[float],
+    values: list[float],
+    *,
+    way: str = "shared_bottom",
+    against: str = ALONE,
+) -> Outcome:
+    """The outcome of a task. reference, values: the metric with each seed of what is compared with, and of the way."""
+    gains = np.subtract(values, reference) * (1 if HIGHER_IS_BETTER[metric] else -1)
+    interval = confidence_interval(gains)
+    verdict: Verdict = "not known"
+    if interval:
+        verdict = "helps" if interval[0] > 0 else "hurts" if interval[1] < 0 else "no difference shown"
+    return Outcome(
+        task=task,
+        metric=metric,
+        way=way,
+        against=against,
+        seeds=len(values),
+        reference=float(np.mean(reference)),
+        reference_deviation=deviation(reference),
+        value=float(np.mean(values)),
+        value_deviation=deviation(values),
+        difference=float(gains.mean()),
+        interval=interval,
+        verdict=verdict,
+    )
+
+
+def deviation(values: Iterable[float]) -> float | None:
+    """The standard deviation of a sample; None with fewer than two values."""
+    sample = np.array(list(values))
+    return float(sample.std(ddof=1)) if len(sample) > 1 else None
+
+
+def confidence_interval(sample: np.ndarray) -> tuple[float, float] | None:
+    """The 95 % confidence interval of the mean, by Student's t.
+
+    sample: values (n,). None if n < 2 or a value is not finite.
+    """
+    spread = deviation(sample)
+    if spread is None or not math.isfinite(spread):
+        return None
+    half_width = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(sample) - 1)) * spread / math.sqrt(len(sample))
+    return float(sample.mean()) - half_width, float(sample.mean()) + half_width
+
+
+def pair(tasks: str, cosines: list[list[float]], *, way: str = "shared_bottom") -> Pair:
+    """The summary of a pair. cosines: by seed, at the start and at the end of each epoch."""
+    values = np.array(cosines)
+    start, finite = values[:, 0], values[np.isfinite(values)]
+    start = start[np.isfinite(start)]
+    nan = float("nan")
+    return Pair(
+        way=way,
+        tasks=tasks,
+        start=float(start.mean()) if len(start) else nan,
+        mean=float(finite.mean()) if len(finite) else nan,
+        lowest=float(finite.min()) if len(finite) else nan,
+        negative=float((finite < 0).mean()) if len(finite) else nan,
+    )
+
+
+def gates(run: Sharing) -> Iterator[Gates]:
+    """Each level of each gated way, with the first seed: the experts of another seed have other uses."""
+    first = run.seeds[0]
+    for name, way in run.ways.items():
+        all_levels = levels(way.models[0])
+        for number, level in enumerate(all_levels):
+            if level.gates:
+                names = [expert.name for expert in level.experts]
+                weights = {}
+                for gate in level.gates:
+                    of = dict(zip(way.gates[gate.layer.name], first.ways[name].gates[gate.layer.name], strict=True))
+                    owner = gate.task.name if gate.task else "all tasks"
+                    weights[owner] = [of.get(expert, float("nan")) for expert in names]
+                title = f"{name}, level {number}" if len(all_levels) > 1 else name
+                yield Gates(
+                    title,
+                    [expert.removeprefix("experts.").removeprefix(f"levels.{number}.") for expert in names],
+                    weights,
+                )

@@ -1,0 +1,69 @@
+"""The network in words and as a table, for a reader."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from spec.model import ModelSpec, NetworkSpec, TaskSpec
+from spec.network import Layer, heads, levels
+from spec.params import parameter_shapes
+
+
+class Row(NamedTuple):
+    """An embedding table, a linear layer, or the layers in the same place of several experts that are alike."""
+
+    name: str
+    """Of the first to the last expert, such as experts.0…7.1."""
+    shape: str
+    parameters: int
+    """Biases and norms included."""
+    layers: tuple[str, ...]
+    """The names of the linear layers; () for an embedding table."""
+
+
+def outline(model: ModelSpec) -> list[Row]:
+    """The network from its inputs to the heads. Experts are alike that are of one level and of one task, or of all."""
+    counts: dict[str, int] = {}
+    for name, shape in parameter_shapes(model).items():
+        layer = name.rsplit(".norm.", 1)[0].removesuffix(".kernel").removesuffix(".bias")
+        counts[layer] = counts.get(layer, 0) + math.prod(shape)
+    rows = []
+    for feature in {feature.parameter: feature for feature in model.categorical}.values():
+        shape_of_table = f"{feature.vocabulary:,} × {feature.dimension}" + ("" if feature.trainable else ", frozen")
+        rows.append(Row(feature.parameter, shape_of_table, counts[feature.parameter], ()))
+    for name, layers in _alike(model):
+        many = f"{len(layers)} of " if len(layers) > 1 else ""
+        names = tuple(layer.name for layer in layers)
+        shape_of_layer = f"{many}{layers[0].inputs:,} × {layers[0].outputs:,}"
+        rows.append(Row(name, shape_of_layer, sum(counts[layer] for layer in names), names))
+    return rows
+
+
+def _alike(model: ModelSpec) -> Iterator[tuple[str, Sequence[Layer]]]:
+    for level in levels(model):
+        shared_first = sorted(level.experts, key=lambda expert: expert.task is not None)
+        for _, group in groupby(shared_first, key=lambda expert: expert.task):
+            first, *others = group
+            name = first.name + "".join(f"…{expert.name.rpartition('.')[2]}" for expert in others[-1:])
+            for place, layer in enumerate(first.layers):
+                yield f"{name}.{place}", [layer, *(expert.layers[place] for expert in others)]
+        yield from ((gate.layer.name, [gate.layer]) for gate in level.gates)
+    yield from ((layer.name, [layer]) for head in heads(model) for layer in head.layers)
+
+
+def sharing_words(network: NetworkSpec) -> str:
+    """The way of sharing with its options and the widths of the trunk, such as "mmoe (experts 8), trunk 64-32"."""
+    sharing = network.sharing
+    options = [
+        f"{field.name} {getattr(sharing, field.name)}" for field in dataclasses.fields(sharing) if field.name != "kind"
+    ]
+    chosen = f" ({', '.join(options)})" if options else ""
+    return f"{sharing.kind}{chosen}, trunk {'-'.join(map(str, network.trunk))}"
+
+
+def task_words(task: TaskSpec) -> str:
+    """The kind of a task, what it is given, and its loss if it is another than the kind's."""
+    given = f" given {task.given}" if task.given else ""
+    return f"{task.kind}{given}" + (f", loss {task.objective.kind}" if task.loss is not None else "")
