@@ -68,9 +68,9 @@ class GradNorm:
 
     G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer: see `spec.sharing`. Each step moves
     the factors v_t, from 1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them
-    to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label), or 1 while L_t is below 0, as the
-    negative log of a density may be; divided by the mean over the tasks. The total loss is Σ_t v_t·w_t·L_t. The step is
-    one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
+    to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label and a loss above 0), or 1 while L_t is
+    below 0, as the negative log of a density may be; divided by the mean over the tasks. The total loss is
+    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
     Takes a backward pass for each task.
     """
 

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 
 from backends.jax import layers as jax_layers
 from backends.jax import model as jax_model
-from backends.layout import Layout
 from backends.torch import balancing as torch_balancing
 from backends.torch import layers as torch_layers
 from backends.torch import losses as torch_losses
@@ -70,6 +69,7 @@ from tests.helpers.planted import (
 )
 from tests.helpers.planted_features import FEATURE_FAULTS
 from tests.helpers.planted_lazy import LAZY_FAULTS
+from tests.helpers.planted_sharing import SHARING_FAULTS
 
 LAYER, GELU, DROPOUT = {"normalization": "layer"}, {"activation": "gelu"}, {"dropout": 0.25}
 WARM = {"schedule": Schedule(kind="cosine", warmup_steps=10)}
@@ -162,7 +162,7 @@ FAULTS = {
     "gradient norms of the first layer": Fault(
         "torch",
         1,
-        lambda patch: patch.setattr(Layout, "last_shared", property(lambda self: slice(0, 64))),
+        other_layout(torch_model, lambda layout: replace(layout, last_shared=slice(0, 64))),
         train={"balancing": GradNorm()},
     ),
     "gradients not projected": Fault("torch", 1, other_train(balancing=Fixed()), train=PROJECTED),
@@ -197,6 +197,8 @@ FAULTS = {
     **FEATURE_FAULTS,
     # lazy embedding updates
     **LAZY_FAULTS,
+    # ways of sharing, losses, conditional tasks
+    **SHARING_FAULTS,
 }
 
 

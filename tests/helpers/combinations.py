@@ -1,23 +1,38 @@
 """What training combines, and few combinations in which all pairs of choices occur."""
 
 import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from spec import (
+    PLE,
     SGD,
+    Absolute,
     Adagrad,
     Adam,
     AdamW,
+    CrossEntropy,
     Dataset,
     DynamicWeightAverage,
     Fixed,
     GradNorm,
+    Huber,
+    LogLoss,
+    MMoE,
     ModelSpec,
     PCGrad,
+    Poisson,
+    Quantile,
     RMSprop,
     Schedule,
+    Separate,
+    SharedBottom,
+    TaskSpec,
     TrainSpec,
     UncertaintyWeighting,
+    ZeroInflatedLognormal,
 )
+from spec.losses import Loss
 from tests.helpers.parity import KINDS, example_data, example_model
 
 FACTORS = {
@@ -31,6 +46,23 @@ FACTORS = {
         "rmsprop with momentum": RMSprop(learning_rate=5e-4, momentum=0.8, weight_decay=1e-3),
     },
     "kinds": {kinds: kinds for kinds in KINDS},
+    "sharing": {
+        "shared bottom": SharedBottom(),
+        "separate": Separate(),
+        "mmoe": MMoE(experts=3),
+        "ple": PLE(shared_experts=2, task_experts=1),
+        "ple of 3 levels": PLE(shared_experts=1, task_experts=1, levels=3),
+    },
+    "losses": {
+        "usual losses": {},
+        "losses with options": {
+            "binary": LogLoss(positive_weight=2.5, label_smoothing=0.1, focal_gamma=1.5),
+            "regression": Huber(delta=0.6),
+            "multiclass": CrossEntropy(class_weights=(0.5, 2.0, 1.0, 1.5), label_smoothing=0.2),
+        },
+        "losses of amounts": {"regression": Poisson(), "number": ZeroInflatedLognormal()},
+        "losses of quantiles": {"regression": Absolute(), "number": Quantile(levels=(0.1, 0.5, 0.75))},
+    },
     "normalization": {"no norm": "none", "layer norm": "layer"},
     "activation": {"relu": "relu", "gelu": "gelu", "silu": "silu"},
     "dropout": {"no dropout": 0.0, "dropout": 0.25},
@@ -57,22 +89,46 @@ Case = tuple[str, ...]
 
 
 def pairwise() -> list[Case]:
-    """Few cases, in which every two values of two factors stand together at least once."""
-    choices = list(itertools.product(*FACTORS.values()))
-    pairs = {choice: frozenset(itertools.combinations(choice, 2)) for choice in choices}
-    left, chosen = set().union(*pairs.values()), []
+    """Few cases, in which every two values of two factors stand together at least once.
+
+    Each case begins with two values that have not yet stood together, and takes of every other factor the value that
+    makes most such pairs with those before; of several beginnings the best one  (as AETG: Cohen et al., IEEE
+    Transactions on Software Engineering 23, 1997).
+    """
+    factors = [list(values) for values in FACTORS.values()]
+    left = dict.fromkeys(pair for f, g in itertools.combinations(factors, 2) for pair in itertools.product(f, g))
+    chosen = []
     while left:
-        chosen.append(max(choices, key=lambda choice: len(pairs[choice] & left)))
-        left -= pairs[chosen[-1]]
+        cases = [_completed(factors, left, *pair) for pair in itertools.islice(left, 40)]
+        chosen.append(max(cases, key=lambda case: len(left.keys() & _pairs(case))))
+        for pair in left.keys() & _pairs(chosen[-1]):
+            del left[pair]
     return chosen
 
 
+def _pairs(case: Case) -> set[Case]:
+    return set(itertools.combinations(case, 2))
+
+
+def _completed(factors: list[list[str]], left: dict[Case, None], *begun: str) -> Case:
+    """A case with these values."""
+    taken = list(begun)
+    for values in factors:
+        if not set(values) & set(begun):
+            new = {value: sum((a, value) in left or (value, a) in left for a in taken) for value in values}
+            taken.append(max(values, key=lambda value: new[value]))
+    return tuple(next(value for value in values if value in taken) for values in factors)
+
+
 def each_value(cases: list[Case]) -> list[Case]:
-    """A few of the cases, in which every value of every factor occurs."""
+    """A few of the cases, in which every value of every factor occurs: of each optimizer one, and what is left."""
     left, chosen = {value for values in FACTORS.values() for value in values}, []
+    optimizers = list(FACTORS["optimizer"])
     while left:
-        chosen.append(max(cases, key=lambda case: len(left.intersection(case))))
+        fitting = [case for case in cases if case[0] in optimizers] or cases
+        chosen.append(max(fitting, key=lambda case: len(left.intersection(case))))
         left -= set(chosen[-1])
+        optimizers = [name for name in optimizers if name not in chosen[-1]]
     return chosen
 
 
@@ -80,11 +136,28 @@ CASES = pairwise()
 FEW = each_value(CASES)
 
 
+def with_losses(tasks: Iterable[TaskSpec], losses: Mapping[str, Loss]) -> tuple[TaskSpec, ...]:
+    """The tasks with the losses of their kind, and the first regression with that of one number, which becomes its
+    only output. Where there is one, a second binary task is given the first.
+    """
+    changed: list[TaskSpec] = []
+    for task in tasks:
+        loss, of_number, outputs, given = losses.get(task.kind), losses.get("number"), task.outputs, None
+        before = [other.name for other in changed if other.kind == task.kind]
+        if of_number and task.kind == "regression" and not before:
+            loss, outputs = of_number, 1
+        if of_number and task.kind == "binary" and before:
+            given = before[0]
+        changed.append(replace(task, loss=loss, outputs=outputs, given=given))
+    return tuple(changed)
+
+
 def problem(case: Case, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
     """The model, the training run and the rows of a case: 15 batches and 10 rows an epoch. `fields` are the model's."""
     drawn = {factor: FACTORS[factor][value] for factor, value in zip(FACTORS, case, strict=True)}
-    fields = {name: drawn[name] for name in ("activation", "normalization", "dropout")} | fields
-    model = example_model(drawn["kinds"], **fields)
+    tasks = with_losses(fields.pop("tasks", KINDS[drawn["kinds"]]), drawn["losses"])
+    fields = {name: drawn[name] for name in ("sharing", "activation", "normalization", "dropout")} | fields
+    model = example_model(tasks=tasks, **fields)
     own = {name: drawn[name] for name in ("optimizer", "balancing", "embedding_updates", "clip_norm", "schedule")}
     train = TrainSpec(**own, batch_size=16, epochs=20, seed=3, precision="float64")
     return model, train, example_data(model, 250, **drawn["labels"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spec import (
+    PLE,
     SGD,
     Adagrad,
     Adam,
@@ -16,6 +17,7 @@ from spec import (
     EarlyStopping,
     Fitted,
     GradNorm,
+    MMoE,
     ModelSpec,
     PCGrad,
     RMSprop,
@@ -23,6 +25,7 @@ from spec import (
     TaskSpec,
     TrainSpec,
     UncertaintyWeighting,
+    ZeroInflatedLognormal,
     load_backend,
     presets,
 )
@@ -41,6 +44,11 @@ MODEL = ModelSpec(
     activation="tanh",
 )
 """Two of the heads are tied, and stand apart. Few layers: what compiling takes long for is their number."""
+CONDITIONAL = (
+    MODEL.tasks[0],
+    TaskSpec(name="value", kind="regression", loss=ZeroInflatedLognormal(), weight=0.5),
+    TaskSpec(name="buy", kind="binary", hidden=(5,), given="click"),
+)
 QUERY, _, PLACE, TITLE, *_ = FEATURES
 LAZY = (QUERY, PLACE, TITLE)
 """Lists of ids. Two share a table that is lazily updated, and one looks up a frozen one."""
@@ -119,6 +127,15 @@ CASES = {
         categorical=LAZY,
         dropout=0.25,
         normalization="layer",
+    ),
+    "mmoe, gradnorm, conditional": case(
+        balancing=GradNorm(alpha=0.8, learning_rate=0.05), sharing=MMoE(experts=2), tasks=CONDITIONAL
+    ),
+    "ple, projected, dropout": case(
+        optimizer=Adam(learning_rate=3e-3),
+        balancing=PCGrad(),
+        sharing=PLE(shared_experts=1, task_experts=1, levels=2),
+        dropout=0.25,
     ),
     "dropout, uncertainty": case(
         balancing=UncertaintyWeighting(),

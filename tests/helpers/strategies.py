@@ -100,7 +100,7 @@ def of_agreeing_tables(features):
 tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multiclass", st.integers(2, 8))]).flatmap(
     lambda kind: st.builds(
         TaskSpec,
-        name=identifiers,
+        name=identifiers.filter(lambda name: name not in PLE.reserved),
         kind=st.just(kind[0]),
         hidden=st.lists(widths, max_size=2),
         outputs=kind[1],
@@ -111,8 +111,8 @@ tasks = st.sampled_from([("binary", st.just(1)), ("regression", widths), ("multi
 sharings = st.one_of(
     st.just(SharedBottom()),
     st.just(Separate()),
-    st.builds(MMoE, experts=st.integers(1, 12)),
-    st.builds(PLE, shared_experts=st.integers(1, 3), task_experts=st.integers(1, 3), levels=st.integers(1, 3)),
+    st.builds(MMoE, experts=st.integers(1, 3)),
+    st.builds(PLE, shared_experts=st.integers(1, 2), task_experts=st.integers(1, 2), levels=st.integers(1, 2)),
 )
 
 
@@ -142,12 +142,27 @@ def several(tasks):
     return st.lists(tasks, min_size=1, max_size=4, unique_by=lambda task: task.name)
 
 
+def some_given(tasks):
+    """The tasks, some of the binary ones given the binary one before."""
+
+    def given(depends):
+        names, drawn = [], []
+        for task, does in zip(tasks, depends, strict=True):
+            binary = task.kind == "binary"
+            drawn.append(replace(task, given=names[-1]) if binary and does and names else task)
+            names += [task.name] if binary else []
+        return drawn
+
+    return st.lists(st.booleans(), min_size=len(tasks), max_size=len(tasks)).map(given)
+
+
 def model_specs(**fields):
     own = {
         "numeric": st.integers(0, 8),
         "categorical": st.lists(features, max_size=3, unique_by=lambda feature: feature.name).map(of_agreeing_tables),
         "trunk": st.lists(widths, min_size=1, max_size=3),
-        "tasks": several(tasks),
+        "tasks": several(tasks_with_losses).flatmap(some_given),
+        "sharing": sharings,
         "activation": st.sampled_from(["relu", "gelu", "silu", "tanh"]),
         "normalization": st.sampled_from(["none", "layer"]),
         "dropout": st.just(0.0) | st.floats(0.0, 0.9),
