@@ -21,9 +21,10 @@ import numpy as np
 
 from backends.places import PlacedTensor, Tensor, pieces_of, places_among, places_of, span
 from backends.stacks import EmbeddingTable, TiedLevel, TiedStack, alike, tie, tie_level, tie_tables
-from spec.model import ModelSpec, TaskSpec, given_first
+from spec.model import ModelSpec
 from spec.network import heads, levels
 from spec.params import Params, check_params, last_shared_parameters, parameter_shapes, shared_parameters
+from spec.tasks import TaskSpec, given_first
 
 
 @dataclass(frozen=True)

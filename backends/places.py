@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
 from spec.params import parameter_shapes
+from spec.tasks import TaskSpec
 
 
 @dataclass(frozen=True)

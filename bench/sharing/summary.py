@@ -8,8 +8,8 @@ import numpy as np
 from scipy import stats
 
 from bench.sharing.results import ALONE, Outcome, Pair, Sharing, Verdict, main_metrics
+from spec.metrics import higher_is_better
 from spec.network import levels
-from spec.tasks import higher_is_better
 
 CONFIDENCE = 0.95
 

@@ -18,8 +18,9 @@ from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.summary import ColumnSummary
 from spec.columns import TIME_PARTS
-from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
 from spec.table import TableSpec
+from spec.tasks import TaskSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
 ClassType = Literal["integer", "boolean", "text"]
