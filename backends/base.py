@@ -186,6 +186,7 @@ class SharedBackend(Capabilities):
     ) -> tuple[float, Params]:
         """The loss and its gradient: see `spec.Backend.gradients`."""
         self.check_model(model)
+        self.check_model(model)
         self.check_threads(threads)
         precision = check_params(model, params)
         data.check(model, precision=precision)

@@ -18,7 +18,7 @@ from backends.layout import Layout
 from backends.lazy import touch
 from backends.stacks import TiedStack
 from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
-from spec.model import TaskSpec
+from spec.tasks import TaskSpec
 from spec.training import Precision
 
 Batches = dict[str, np.ndarray]

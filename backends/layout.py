@@ -13,33 +13,18 @@ rows as a batch can name, and so they are in its layout. `backends.lazy` says wh
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from backends.places import PlacedTensor, Tensor, pieces_of, places_among, places_of, span
 from backends.stacks import EmbeddingTable, TiedLevel, TiedStack, alike, tie, tie_level, tie_tables
-from spec.model import ModelSpec, TaskSpec, given_first
+from spec.model import ModelSpec
 from spec.network import heads, levels
 from spec.params import Params, check_params, last_shared_parameters, parameter_shapes, shared_parameters
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A native parameter: its shape, and the spec's parameters that it ties together."""
-
-    shape: tuple[int, ...]
-    parts: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PlacedTensor(Tensor):
-    """One that training moves, and its place in the flat vector."""
-
-    start: int
-    stop: int
+from spec.tasks import TaskSpec, given_first
 
 
 @dataclass(frozen=True)
@@ -225,7 +210,7 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
             start = stop
     frozen_tables = (table for table in tables if not table.trainable)
     frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
-    places = list(_places(model, tensors, lazy))
+    places = list(places_of(model, tensors, lazy))
     return Layout(
         model=model,
         tables=tables,
@@ -235,40 +220,8 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
         tensors=tensors,
         frozen=frozen,
         lazy=lazy,
-        pieces=_pieces(places, shared_parameters(model)),
-        last_shared=_span(place for name, place in places if name in last_shared_parameters(model)),
-        head_places=tuple(_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
+        pieces=pieces_of(places, shared_parameters(model)),
+        last_shared=span(place for name, place in places if name in last_shared_parameters(model)),
+        head_places=tuple(places_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
         chains=tuple((task.name, task.given) for task in given_first(model.tasks) if task.given),
     )
-
-
-def _places(
-    model: ModelSpec, tensors: Mapping[str, PlacedTensor], lazy: Mapping[str, Tensor]
-) -> Iterator[tuple[str, slice]]:
-    """The spec's parameters in the vector's order. The rows of a lazily updated table stand for its first one."""
-    shapes = parameter_shapes(model)
-    for name, tensor in tensors.items():
-        start = tensor.start
-        for part in tensor.parts:
-            stop = tensor.stop if name in lazy else start + math.prod(shapes[part])
-            yield part, slice(start, stop)
-            start = stop
-
-
-def _pieces(places: Sequence[tuple[str, slice]], shared: Sequence[str]) -> tuple[tuple[slice, bool], ...]:
-    """Neighbours that are all among `shared`, or all not, as one."""
-    grouped = groupby(places, key=lambda place: place[0] in shared)
-    return tuple((_span(place for _, place in group), several) for several, group in grouped)
-
-
-def _span(places: Iterable[slice]) -> slice:
-    """From the first to the last, which follow one another without a gap."""
-    listed = list(places) or [slice(0, 0)]
-    return slice(listed[0].start, listed[-1].stop)
-
-
-def _among(names: Sequence[str], tasks: Sequence[TaskSpec]) -> slice | list[int]:
-    """Where the tasks are among all by name."""
-    places = [names.index(task.name) for task in tasks]
-    first, last = places[0], places[-1]
-    return slice(first, last + 1) if places == list(range(first, last + 1)) else places

@@ -6,8 +6,9 @@ import numpy as np
 from scipy.special import expit, logsumexp, softmax
 
 from spec.losses import SCALE_FLOOR, Link
-from spec.model import ModelSpec, given_first
+from spec.model import ModelSpec
 from spec.params import Params
+from spec.tasks import given_first
 
 
 def lognormal_parts(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

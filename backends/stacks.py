@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spec.losses import Loss
-from spec.model import ModelSpec, Pooling, TaskSpec
+from spec.model import ModelSpec, Pooling
 from spec.network import Gate, Level, Stack
 from spec.params import layer_shapes
 from spec.random import layer_key
+from spec.tasks import TaskSpec
 
 NamedShape = tuple[str, tuple[int, ...], tuple[str, ...]]
 """An array's name, its shape, and the spec's parameters that it ties together."""
@@ -138,9 +139,8 @@ class TiedLevel:
 
     name: str
     """What its tensors' names begin with."""
-    task_experts: int
-    """How many experts each task has. Those of all tasks come first, in the spec's order, then the shared ones."""
     experts: TiedStack
+    """Those of each task in the spec's order, then the shared ones."""
     task_gates: TiedGates
     shared_gate: TiedGates | None
     """None in the last level, where nothing takes what it would give."""
@@ -170,7 +170,6 @@ def tie_level(name: str, level: Level, model: ModelSpec) -> TiedLevel:
     first, shared = of_tasks[0].layer, [gate for gate in level.gates if not gate.task]
     return TiedLevel(
         name,
-        model.sharing.task_experts,
         tie(f"{name}.experts", level.experts, model, axis=(len(level.experts),)),
         TiedGates(f"{name}.task_gates", tuple(of_tasks), (len(of_tasks), first.inputs, first.outputs)),
         TiedGates(f"{name}.shared_gate", tuple(shared), (shared[0].layer.inputs, shared[0].layer.outputs))

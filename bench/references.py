@@ -23,7 +23,7 @@ from bench.results import REFERENCES
 from bench.timing import Contestant
 from spec import Adam, Fixed, ModelSpec, Schedule, SharedBottom, TrainSpec, initial_params, learning_rates
 from spec.data import label_shape, row_order
-from spec.model import TaskSpec
+from spec.tasks import TaskSpec
 
 TASK_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "log_loss": lambda output, label: F.binary_cross_entropy_with_logits(output.squeeze(1), label),

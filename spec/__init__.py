@@ -16,11 +16,12 @@ from spec.losses import (
     Squared,
     ZeroInflatedLognormal,
 )
-from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
 from spec.params import initial_params, parameter_shapes
 from spec.results import DivergenceError, Epoch, Fitted, History
 from spec.sharing import PLE, MMoE, Separate, SharedBottom
 from spec.table import TableExperiment, TableSpec
+from spec.tasks import TaskSpec
 from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
 
 __all__ = [

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from spec.mapped import pieces
-from spec.model import CategoricalFeature, ModelSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec
+from spec.tasks import TaskSpec
 from spec.training import Precision
 
 

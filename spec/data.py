@@ -10,7 +10,8 @@ import numpy as np
 from spec.checks import check_categorical, check_group, check_label, check_numeric, check_weight
 from spec.mapped import mapping, pieces, release
 from spec.masked import groups_of, ids_of, label_of, unmasked
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
+from spec.tasks import TaskSpec
 from spec.training import Precision
 
 PIECE_ROWS = 2**16

@@ -7,7 +7,7 @@ in each backend's `losses.py`.
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.validation import STRICT, ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
@@ -223,5 +223,5 @@ class ZeroInflatedLognormal(LossTraits):
 Loss = LogLoss | CrossEntropy | Squared | Absolute | Huber | Poisson | Quantile | ZeroInflatedLognormal
 
 
-AnyLoss = Annotated[Loss | None, Field(discriminator="kind"), ByKind()]
+AnyLoss = Annotated[Loss | None, ByKind()]
 """A loss, its kind alone, or None."""

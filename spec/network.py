@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
+from spec.tasks import TaskSpec
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from spec.model import ModelSpec, NetworkSpec, TaskSpec
+from spec.model import ModelSpec, NetworkSpec
 from spec.network import Layer, heads, levels
 from spec.params import parameter_shapes
+from spec.tasks import TaskSpec
 
 
 class Row(NamedTuple):

@@ -22,7 +22,8 @@ INTRODUCTION = """\
 
 What a TOML file and the classes of `spec` may say. A file's `[model]` is a `ModelSpec`, `[train]` a `TrainSpec`; with
 rows from a table, `[data]` is a `TableSpec` and gives the model its inputs, `numeric` and `categorical`. Where several
-classes may stand, `kind` chooses. This page is made from the classes: `python -m spec.reference > docs/reference.md`.
+classes may stand, `kind` chooses, and a kind alone stands for its class with the defaults: `sharing = "mmoe"`. This
+page is made from the classes: `python -m spec.reference > docs/reference.md`.
 """
 
 

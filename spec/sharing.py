@@ -12,7 +12,6 @@ Without gates each task takes the output of the one expert that it has, or that 
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from spec.validation import STRICT, ByKind, Width
@@ -147,5 +146,5 @@ class PLE(SharingTraits):
 
 
 WAYS: tuple[type[SharedBottom | Separate | MMoE | PLE], ...] = (SharedBottom, Separate, MMoE, PLE)
-Sharing = Annotated[SharedBottom | Separate | MMoE | PLE, Field(discriminator="kind"), ByKind()]
+Sharing = Annotated[SharedBottom | Separate | MMoE | PLE, ByKind()]
 """A way of sharing, or its kind alone."""

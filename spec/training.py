@@ -9,7 +9,7 @@ import math
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.balancing import Balancing, Fixed
@@ -177,13 +177,13 @@ class StepSpec(NamedTuple):
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
 
-    optimizer: Annotated[Optimizer, Field(discriminator="kind"), ByKind()] = Adam()
+    optimizer: Annotated[Optimizer, ByKind()] = Adam()
     """What moves the parameters."""
     schedule: Schedule = Schedule()
     """How the learning rate changes over the steps."""
     clip_norm: Positive | None = None
     """Largest L2 norm of the whole gradient; a larger one is scaled by clip_norm / (norm + 1e-6)."""
-    balancing: Annotated[Balancing, Field(discriminator="kind"), ByKind()] = Fixed()
+    balancing: Annotated[Balancing, ByKind()] = Fixed()
     """How the tasks are weighed against each other: see `spec.balancing`."""
     embedding_updates: EmbeddingUpdates = "dense"
     """Which rows of the embedding tables a step moves.

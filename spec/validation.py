@@ -7,7 +7,7 @@ and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.m
 import keyword
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
 from pydantic import (
@@ -86,7 +86,8 @@ class ByKind:
                 raise ValidationError.from_exception_data("kind", [of_kind])
             return TypeAdapter(classes[fields["kind"]]).validate_python(fields)
 
-        return BeforeValidator(chosen).__get_pydantic_core_schema__(source, handler)
+        either = Literal[tuple(classes)] | source
+        return BeforeValidator(chosen, json_schema_input_type=either).__get_pydantic_core_schema__(source, handler)
 
 
 _Scalar = BeforeValidator(_python_scalar)

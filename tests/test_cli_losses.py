@@ -135,7 +135,7 @@ def test_the_report_shows_each_task_and_who_uses_which_expert(folder):
     drawn = {"losses", "metrics", "task_weights", "roc", "calibration", "regression", "gates"}
     assert contents(folder / "plots") == sorted(f"{name}.{form}" for name in drawn for form in ("png", "svg"))
     panels = re.findall(r">((?:price|spend|visits|wait)[^<]*)<", (folder / "plots" / "regression.svg").read_text())
-    assert panels == ["spend", "visits", "price", "wait[0.1]", "wait[0.9]"]
+    assert panels == ["spend", "visits", "price", "wait[q0.1]", "wait[q0.9]"]
 
 
 def test_it_is_described_and_evaluated(folder, trained, capsys):

@@ -104,3 +104,17 @@ def test_files_without_the_column_of_groups_cannot_be_evaluated(tmp_path, capsys
     rows = write(tmp_path / "rows.csv", table(9).drop_columns(["id"]))
     assert error(capsys, "evaluate", out, "--data", rows).startswith(f"{rows}: expected a column 'id', found ")
     run("predict", out, rows, "--out", tmp_path / "predictions.csv")
+
+
+def test_flags_may_ask_for_a_loss_and_the_metrics_that_it_alone_has(tmp_path, capsys):
+    """The file's metrics fit its loss, and the flags' the flags'."""
+    labels = EXPERIMENT.data.labels | {"price": replace(EXPERIMENT.data.labels["price"], columns=("low",))}
+    experiment = with_task(changed(EXPERIMENT, labels=labels), 1, outputs=1, more_metrics=("r2",))
+    file, flags = write_experiment(tmp_path / "data", experiment), ("--model.tasks.1.loss.kind", "quantile")
+    line = error(capsys, "fit", file, "--out", tmp_path / "run", *flags)
+    assert line.endswith("coverage@0.1, coverage@0.5, coverage@0.9 for the task 'price', got 'r2'")
+    flags = (*flags, "--model.tasks.1.loss.levels", "0.2", "0.8", "--model.tasks.1.more-metrics", "coverage@0.8")
+    out = fit(file, tmp_path / "run", "torch", "--quiet", *flags)
+    found = evaluated(out)["price"]
+    assert list(found) == ["pinball", "coverage_error", "coverage@0.8"]
+    assert 0 <= found["coverage@0.8"] <= 1

@@ -19,7 +19,7 @@ import tyro
 from pydantic import TypeAdapter
 
 from bench.options import Options, check
-from spec import NetworkSpec
+from spec import NetworkSpec, TrainSpec
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -119,9 +119,12 @@ def test_every_block_of_code_runs(project, page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "toml")], ids=lambda page: page.name)
-def test_every_block_of_toml_is_a_network(page):
+def test_every_block_of_toml_is_part_of_an_experiment(page):
+    """What a block leaves out, such as the trunk, is filled in."""
     for block in blocks(page, "toml"):
-        TypeAdapter(NetworkSpec).validate_python(tomllib.loads(block)["model"])
+        tables = tomllib.loads(block)
+        TypeAdapter(NetworkSpec).validate_python({"trunk": [1]} | tables.get("model", {}))
+        TypeAdapter(TrainSpec).validate_python(tables.get("train", {}))
 
 
 def test_the_frame_of_the_readme_may_be_one_of_polars(project):

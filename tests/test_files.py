@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import itertools
 import json
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from spec import (
     Adam,
     Experiment,
     ModelSpec,
+    TaskSpec,
     TrainSpec,
     from_json,
     from_toml,
@@ -23,6 +25,10 @@ from spec import (
     to_json,
     to_toml,
 )
+from spec.balancing import Balancing
+from spec.losses import Loss
+from spec.sharing import WAYS
+from spec.training import Optimizer
 from tests.helpers.builders import CLASSES, feature, model, rejection, task
 from tests.helpers.strategies import (
     OPTIMIZERS,
@@ -103,6 +109,21 @@ def test_the_json_schema_holds_every_field_and_its_docstring(cls):
 def test_the_json_schema_says_what_may_not_be_empty():
     fields = json_schema(ModelSpec)["properties"]
     assert {name for name, field in fields.items() if field.get("minItems") == 1} == {"trunk", "tasks"}
+
+
+@pytest.mark.parametrize(
+    ("cls", "field", "classes"),
+    [
+        (ModelSpec, "sharing", WAYS),
+        (TaskSpec, "loss", get_args(Loss)),
+        (TrainSpec, "optimizer", get_args(Optimizer)),
+        (TrainSpec, "balancing", get_args(Balancing)),
+    ],
+)
+def test_the_json_schema_says_that_a_kind_may_stand_alone(cls, field, classes):
+    kinds, *others = json_schema(cls)["properties"][field]["anyOf"]
+    assert kinds["enum"] == [cls().kind for cls in classes]
+    assert [other["$ref"].rpartition("/")[2] for other in others if "$ref" in other] == [c.__name__ for c in classes]
 
 
 def test_an_experiment_is_read_from_a_file(tmp_path):

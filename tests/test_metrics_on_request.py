@@ -33,7 +33,8 @@ from spec import (
     to_json,
     to_toml,
 )
-from spec.tasks import HIGHER_IS_BETTER, TASK_KINDS, higher_is_better, split_metric
+from spec.metrics import HIGHER_IS_BETTER, higher_is_better, split_metric
+from spec.tasks import TASK_KINDS
 
 ROWS = 60
 QUANTILE = Quantile(levels=(0.2, 0.5, 0.9))

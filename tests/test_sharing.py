@@ -147,7 +147,7 @@ class TestCosine:
 
 
 class TestArithmetic:
-    @pytest.mark.parametrize(("metric", "sign"), [("auc", 1), ("accuracy", 1), ("rmse", -1)])
+    @pytest.mark.parametrize(("metric", "sign"), [("auc", 1), ("accuracy", 1), ("rmse", -1), ("pinball", -1)])
     def test_the_difference_by_hand(self, metric, sign):
         found = outcome("a", metric, [1.0, 2.0, 4.0], [2.0, 4.0, 4.5])
         assert (found.reference, found.value) == (pytest.approx(7 / 3), 3.5)

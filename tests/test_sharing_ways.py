@@ -184,3 +184,24 @@ def test_without_ways_the_models_own_is_compared_with_alone(capsys):
     said = capsys.readouterr().out
     assert "mmoe: the gates' mean weight" in said
     assert "from the same trunk" not in said
+
+
+def test_any_loss_and_metric_can_be_compared():
+    tasks = (
+        task(name="range", loss="quantile"),
+        task(name="spend", loss="zero_inflated_lognormal"),
+        TaskSpec(name="click", kind="binary", more_metrics=("group_auc",)),
+    )
+
+    def labels(inputs):
+        click = inputs[:, 0] > 0
+        return {"range": inputs[:, 1], "spend": click * np.exp(inputs[:, 1]), "click": click.astype(float)}
+
+    made = problem(labels, tasks=tasks, train=replace(TRAIN, epochs=1))
+    data, evaluated = (replace(rows, group=np.arange(rows.rows) % 5) for rows in (made.data, made.evaluated))
+    run = studied(replace(made, data=data, evaluated=evaluated), count=1, ways="ple,mmoe")
+    metrics = {found.task: found.metric for found in run.outcomes}
+    assert metrics == {"range": "pinball", "spend": "rmse", "click": "auc"}
+    assert all(np.isfinite(found.difference) for found in run.outcomes)
+    assert np.isfinite(run.seeds[0].ways["mmoe"].metrics["click"]["group_auc"])
+    assert all(np.isfinite(pair.mean) for pair in run.pairs)

@@ -8,7 +8,8 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from backends import layout, stacks
-from backends.jax.layers import Dense, Embedding, Level, through
+from backends.jax.experts import Level
+from backends.jax.layers import Dense, Embedding, through
 from spec.model import ModelSpec
 from spec.training import WHOLE, Part
 

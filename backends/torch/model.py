@@ -8,7 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from backends import layout, stacks
-from backends.torch.layers import Dense, Embedding, Level, through
+from backends.torch.experts import Level
+from backends.torch.layers import Dense, Embedding, through
 from spec.model import ModelSpec
 from spec.training import WHOLE, Part
 

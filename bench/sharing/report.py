@@ -146,7 +146,8 @@ def explanations(run: Sharing) -> Iterator[str]:
     else:
         yield "One seed gives no interval, and so no verdict."
     if several:
-        yield "Seconds: the median over seeds, compiling included. alone: all tasks, one after the other."
+        yield "s a training: the median over seeds; compiling is included, and saving each epoch, but for alone."
+        yield "alone: all tasks, one after the other."
     if any(way.gates for way in run.ways.values()):
         yield "Gates: expert 0 of one seed is not that of another, so the weights are those of one seed."
     if run.pairs:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import stats
 
 from bench.sharing.results import ALONE, Outcome, Pair, Sharing, Verdict, main_metrics
+from spec.metrics import higher_is_better
 from spec.network import levels
-from spec.tasks import HIGHER_IS_BETTER
 
 CONFIDENCE = 0.95
 
@@ -54,7 +54,7 @@ def outcome(
     against: str = ALONE,
 ) -> Outcome:
     """The outcome of a task. reference, values: the metric with each seed of what is compared with, and of the way."""
-    gains = np.subtract(values, reference) * (1 if HIGHER_IS_BETTER[metric] else -1)
+    gains = np.subtract(values, reference) * (1 if higher_is_better(metric) else -1)
     interval = confidence_interval(gains)
     verdict: Verdict = "not known"
     if interval:

@@ -18,11 +18,11 @@ from shared_bottom.run.metrics import TaskMetrics, UndefinedMetricWarning
 from shared_bottom.run.rows import Rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
+from spec.metrics import higher_is_better
 from spec.model import ModelSpec
 from spec.outline import outline, sharing_words, task_words
 from spec.params import parameter_count
 from spec.results import History
-from spec.tasks import higher_is_better
 from spec.training import TrainSpec
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")

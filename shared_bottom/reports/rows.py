@@ -7,7 +7,8 @@ import numpy as np
 
 from shared_bottom.run.metrics import counted, counted_labels
 from spec.data import Dataset
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
+from spec.tasks import TaskSpec
 
 
 class TaskRows(NamedTuple):

@@ -9,8 +9,9 @@ from shared_bottom.run.averages import WeightedVariance, scaled
 from shared_bottom.run.metrics import counted_labels
 from shared_bottom.run.row_means import pinball_loss
 from spec.data import PIECE_ROWS, Dataset
-from spec.model import ModelSpec, TaskSpec
-from spec.tasks import higher_is_better
+from spec.metrics import higher_is_better
+from spec.model import ModelSpec
+from spec.tasks import TaskSpec
 from spec.training import EarlyStopping, TrainSpec
 
 Metrics = Mapping[str, Mapping[str, float]]

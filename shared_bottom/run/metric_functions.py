@@ -15,7 +15,7 @@ from shared_bottom.run.averages import WeightedMean, WeightedVariance
 from shared_bottom.run.comparisons import OF_ALL_ROWS
 from shared_bottom.run.row_means import AVERAGES, Average
 from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
-from spec.tasks import split_metric
+from spec.metrics import split_metric
 
 
 class Metric(Protocol):
@@ -73,7 +73,7 @@ class OfAllRows:
 
     def add(self, rows: Rows) -> None:
         """See `Metric`."""
-        self._kept.append(replace(rows))  # without what the piece has computed of itself
+        self._kept.append(replace(rows, parts=()))  # and without what the piece has computed of itself
 
     def result(self) -> Result:
         """See `Metric`."""

@@ -1,7 +1,7 @@
 """Each task's metrics, on the rows that have its label and weighted by the rows' weights.
 
 Rows are evaluated a piece at a time: see `shared_bottom.run.metric_functions`. Which metrics a task has, and which
-direction is better, stands in `spec.tasks`.
+direction is better, stands in `spec.tasks` and `spec.metrics`.
 """
 
 import math
@@ -17,8 +17,9 @@ from shared_bottom.run.metric_functions import metric_of
 from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
 from spec.backend import Backend
 from spec.data import Dataset, label_present, label_shape
-from spec.model import ModelSpec, TaskSpec
+from spec.model import ModelSpec
 from spec.params import Params
+from spec.tasks import TaskSpec
 from spec.training import Device
 
 PREDICTED = 2**20

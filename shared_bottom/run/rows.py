@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from shared_bottom.run.averages import scaled
-from spec.model import TaskSpec
+from spec.tasks import TaskSpec
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,8 +6,8 @@ from pathlib import Path
 from shared_bottom.tables.columns import identifier
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
-from spec.model import TaskSpec
 from spec.table import TableSpec
+from spec.tasks import TaskSpec
 from spec.validation import unique
 
 

@@ -18,9 +18,9 @@ from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.summary import ColumnSummary
 from spec.columns import TIME_PARTS
-from spec.losses import Quantile
-from spec.model import CategoricalFeature, ModelSpec, NetworkSpec, TaskSpec
+from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
 from spec.table import TableSpec
+from spec.tasks import TaskSpec
 from spec.validation import STRICT, Finite, Many, Positive, Seed, Some
 
 ClassType = Literal["integer", "boolean", "text"]
@@ -173,8 +173,8 @@ class FittedColumns:
         """What the outputs of a task's prediction are called, in order: its classes, its label columns if they are
         several, or its quantiles, such as q0.5. (): it is a single number.
         """
-        if isinstance(task.objective, Quantile):
-            return tuple(f"q{level}" for level in task.objective.levels)
+        if task.objective.quantiles:
+            return tuple(f"q{level}" for level in task.objective.quantiles)
         if task.traits.label == "class":
             return self.classes[task.name]
         columns = self.data.labels[task.name].columns

@@ -9,7 +9,7 @@ from shared_bottom.tables.observed import Observed, ObservedColumns
 from shared_bottom.tables.tally import left_out, listed, named
 from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, LabelColumn
-from spec.model import TaskSpec
+from spec.tasks import TaskSpec
 
 ROWS, DISTINCT = 100, 0.9
 """With so many rows or more, so many distinct values for each row are too many for a category. Fewer rows say nothing

@@ -15,8 +15,8 @@ from shared_bottom.tables.times import part_ids
 from shared_bottom.tables.values import bucket, canonical, group_number
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset, label_present
-from spec.model import TaskSpec
 from spec.table import TableSpec
+from spec.tasks import TaskSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 """The values that a binary label may have if its `positive` is not given."""

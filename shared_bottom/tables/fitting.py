@@ -15,8 +15,8 @@ from shared_bottom.tables.observed import ObservedColumns
 from shared_bottom.tables.tally import listed
 from shared_bottom.tables.values import canonical
 from spec.columns import LabelColumn
-from spec.model import TaskSpec
 from spec.table import TableExperiment
+from spec.tasks import TaskSpec
 
 WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 """A whole number as `canonical` writes it."""

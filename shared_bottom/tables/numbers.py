@@ -10,8 +10,8 @@ from shared_bottom.tables.columns import Scale
 from shared_bottom.tables.quantiles import Sample, bin_edges, landmarks, spread
 from shared_bottom.tables.times import numeric_part
 from spec.columns import LabelColumn, NumericColumn
-from spec.model import TaskSpec
 from spec.table import TableSpec
+from spec.tasks import TaskSpec
 
 
 def numeric_inputs(data: TableSpec, block: Block) -> Iterator[tuple[NumericColumn, np.ndarray]]:

@@ -14,8 +14,8 @@ from shared_bottom.tables.summary import ColumnSummary, Role
 from shared_bottom.tables.times import PARTS
 from shared_bottom.tables.values import canonical
 from spec.columns import TIME_PARTS, CategoricalColumn, TimeColumn
-from spec.model import TaskSpec
 from spec.table import TableExperiment
+from spec.tasks import TaskSpec
 
 
 class Observed:

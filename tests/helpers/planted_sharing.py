@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from backends.torch import layers as torch_layers
+from backends.torch import experts as torch_experts
 from backends.torch import losses as torch_losses
 from backends.torch import model as torch_model
 from spec import (
@@ -46,12 +46,12 @@ def in_levels(change):
     """A level's forward pass is another: `change(level, of_tasks, shared, original)`, original being the right one."""
 
     def plant(patch):
-        original = torch_layers.Level.forward
+        original = torch_experts.Level.forward
 
         def forward(self, of_tasks, shared, key):
             return change(self, of_tasks, shared, lambda: original(self, of_tasks, shared, key))
 
-        patch.setattr(torch_layers.Level, "forward", forward)
+        patch.setattr(torch_experts.Level, "forward", forward)
 
     return plant
 
@@ -77,8 +77,8 @@ def in_gates(change):
     """A gate's weights are others than its own: `change(gate, weights)`."""
 
     def plant(patch):
-        original = torch_layers.Gate.forward
-        patch.setattr(torch_layers.Gate, "forward", lambda self, x: change(self, original(self, x)))
+        original = torch_experts.Gate.forward
+        patch.setattr(torch_experts.Gate, "forward", lambda self, x: change(self, original(self, x)))
 
     return plant
 
