@@ -80,7 +80,7 @@ def files_that_name(*names):
 @pytest.mark.parametrize(
     "loss", [cls for cls in get_args(Loss) if cls not in {type(traits.losses[0]) for traits in TASK_KINDS.values()}]
 )
-def test_a_loss_is_named_in_five_files_and_in_more_if_it_has_a_link_or_no_metric(loss):
+def test_a_loss_is_named_in_five_files_and_in_one_more_for_its_link_or_its_mean(loss):
     backends = {f"backends.{name}.losses" for name in ("torch", "jax")}
     of_link = {"backends.links"} if loss().kind == loss.link else set()
     of_metric = {"shared_bottom.run.loss_formulas"} if loss().metric == "loss" else set()

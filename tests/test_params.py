@@ -128,7 +128,7 @@ def test_initial_params_are_the_table_in_both_precisions(model):
     assert (check_params(model, single), check_params(model, double)) == ("float32", "float64")
     for name, value in single.items():
         np.testing.assert_array_equal(value, double[name].astype(np.float32), err_msg=name)
-    drawn = double["trunk.0.kernel"]  # in float64, and not a float32 number widened
+    drawn = double[f"tasks.{model.tasks[0].name}.0.kernel"]  # in float64, and not a float32 number widened
     assert (drawn != drawn.astype(np.float32)).any()
 
 

@@ -9,9 +9,11 @@ import torch
 from flax import nnx
 
 from backends.batches import encode_inputs
+from backends.jax import experts as jax_experts
 from backends.jax import layers as jax_layers
 from backends.jax.settings import scope
 from backends.layout import layout_of
+from backends.torch import experts as torch_experts
 from backends.torch import layers as torch_layers
 from spec import initial_params, load_backend, parameter_shapes
 from spec.random import step_key
@@ -27,8 +29,11 @@ ways = pytest.mark.parametrize("way", SHARINGS)
 def recorded(name, model, params, data, monkeypatch, key=None):
     """What each layer gave in one forward pass, and each gate, by the spec's names."""
     layout, outputs = layout_of(model), []
-    module, call = {"torch": (torch_layers, "forward"), "jax": (jax_layers, "__call__")}[name]
-    for kind in (module.Dense, module.Gate):
+    kinds, call = {
+        "torch": ((torch_layers.Dense, torch_experts.Gate), "forward"),
+        "jax": ((jax_layers.Dense, jax_experts.Gate), "__call__"),
+    }[name]
+    for kind in kinds:
         original = getattr(kind, call)
 
         def recording(self, *arguments, original=original):

@@ -15,8 +15,10 @@ from spec import (
     AdamW,
     GradNorm,
     MMoE,
+    ModelSpec,
     PCGrad,
     Quantile,
+    Schedule,
     Separate,
     TaskSpec,
     TrainSpec,
@@ -58,7 +60,7 @@ def small_amounts(model, rows):
 @pytest.mark.parametrize("way", SHARINGS)
 def test_a_plain_numpy_version_of_the_papers_agrees(way, rule):
     """Of the shared parameters, of those on which gradients are measured, and of the rate of a loss below 0."""
-    model = model_of("mmoe", **SMALL | {"tasks": TASKS, "sharing": SHARINGS[way], "trunk": (3,)})
+    model = ModelSpec(**SMALL | {"tasks": TASKS, "sharing": SHARINGS[way], "trunk": (3,)})
     data = small_amounts(model, 14)
     train = TrainSpec(optimizer=Adam(learning_rate=0.05), batch_size=5, epochs=4, seed=2, precision="float64")
     train = replace(train, balancing=RULES[rule])
@@ -97,12 +99,13 @@ def test_the_other_framework_goes_on(way, first, then, tmp_path):
 def test_quantiles_are_learned_as_they_are_written():
     """In ascending order of their levels, of a target whose quantiles differ from one another."""
     task = TaskSpec(name="wait", kind="regression", loss=Quantile(levels=(0.1, 0.5, 0.9)))
-    model = model_of("mmoe", tasks=(task,), categorical=(), numeric=1)
+    model = ModelSpec(numeric=1, trunk=(4,), tasks=(task,), sharing=MMoE(experts=2))
     draw = np.random.default_rng(0)
     data = replace(
         data_of(model, 400), labels={"wait": draw.normal(0, 1, (400, 1))}, sample_weight=None, task_weight={}
     )
-    train = TrainSpec(optimizer=Adam(learning_rate=1e-2), batch_size=50, epochs=30, device="cpu", execution="eager")
+    train = TrainSpec(optimizer=Adam(learning_rate=2e-2), batch_size=400, epochs=300, device="cpu", execution="eager")
+    train = replace(train, schedule=Schedule(kind="cosine"))
     fitted = load_backend("torch").fit(model, train, data)
     predicted = load_backend("torch").predict(model, fitted.params, data, device="cpu")["wait"]
     below = (data.labels["wait"] < predicted).mean(axis=0)
