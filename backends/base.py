@@ -151,7 +151,8 @@ class SharedBackend(Capabilities):
         threads: int | None = None,
     ) -> Params:
         """The gates' weights: see `spec.Backend.gates`."""
-        return self._of_rows(self.gate_weights, model, params, data, device, threads)
+        forward = self.gate_weights if model.sharing.gated else lambda network, inputs: {}
+        return self._of_rows(forward, model, params, data, device, threads)
 
     def _of_rows(
         self,
@@ -185,7 +186,6 @@ class SharedBackend(Capabilities):
         threads: int | None = None,
     ) -> tuple[float, Params]:
         """The loss and its gradient: see `spec.Backend.gradients`."""
-        self.check_model(model)
         self.check_model(model)
         self.check_threads(threads)
         precision = check_params(model, params)

@@ -210,7 +210,7 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
             start = stop
     frozen_tables = (table for table in tables if not table.trainable)
     frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
-    places = list(places_of(model, tensors, lazy))
+    places, last_shared = list(places_of(model, tensors, lazy)), set(last_shared_parameters(model))
     return Layout(
         model=model,
         tables=tables,
@@ -220,8 +220,8 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
         tensors=tensors,
         frozen=frozen,
         lazy=lazy,
-        pieces=pieces_of(places, shared_parameters(model)),
-        last_shared=span(place for name, place in places if name in last_shared_parameters(model)),
+        pieces=pieces_of(places, set(shared_parameters(model))),
+        last_shared=span(place for name, place in places if name in last_shared),
         head_places=tuple(places_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
         chains=tuple((task.name, task.given) for task in given_first(model.tasks) if task.given),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from scipy.special import expit, logsumexp, softmax
+from scipy.special import expit, log_expit, logsumexp, softmax
 
 from spec.losses import SCALE_FLOOR, Link
 from spec.model import ModelSpec
@@ -19,15 +19,22 @@ def lognormal_parts(outputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 def lognormal_mean(outputs: np.ndarray) -> np.ndarray:
     """The mean of that distribution (rows, 1)."""
-    above, location, scale = lognormal_parts(outputs)
-    return (above * np.exp(location + scale**2 / 2.0))[:, None]
+    _, location, scale = lognormal_parts(outputs)
+    with np.errstate(over="ignore"):  # a mean that is too large is infinite, as it is in the frameworks
+        return np.exp(log_expit(outputs[:, 0]) + location + scale**2 / 2.0)[:, None]
+
+
+def exponential(logs: np.ndarray) -> np.ndarray:
+    """The mean by its log, (rows, outputs) both."""
+    with np.errstate(over="ignore"):
+        return np.exp(logs)
 
 
 LINKS: dict[Link, Callable[[np.ndarray], np.ndarray]] = {
     "identity": lambda outputs: outputs,
     "sigmoid": lambda logits: expit(logits[:, 0]),
     "softmax": lambda logits: softmax(logits, axis=1),
-    "exponential": np.exp,
+    "exponential": exponential,
     "zero_inflated_lognormal": lognormal_mean,
 }
 """From a head's outputs (rows, outputs) to the task's predictions."""

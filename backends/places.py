@@ -1,7 +1,7 @@
 """Where the spec's parameters lie in a backend's vector, and what follows from it: see `backends.layout`."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -39,7 +39,7 @@ def places_of(
             start = stop
 
 
-def pieces_of(places: Sequence[tuple[str, slice]], shared: Sequence[str]) -> tuple[tuple[slice, bool], ...]:
+def pieces_of(places: Sequence[tuple[str, slice]], shared: Collection[str]) -> tuple[tuple[slice, bool], ...]:
     """Neighbours that are all among `shared`, or all not, as one."""
     grouped = groupby(places, key=lambda place: place[0] in shared)
     return tuple((span(place for _, place in group), several) for several, group in grouped)

@@ -35,6 +35,9 @@ class UncertaintyWeighting:
     Σ_t w_t·(c_t·exp(-s_t)·L_t + s_t/2), where c_t is 1/2 for the squared error, whose likelihood is Gaussian (eq. 7),
     and 1 for every other loss, taken as the energy of a Boltzmann distribution as they take a softmax's (eq. 10). The
     s_t are parameters like others: the optimizer's slots, clipping, weight decay and schedule are theirs too.
+
+    It is made for losses of 0 or more. Where one falls below 0, as `poisson` and `zero_inflated_lognormal` do once they
+    predict well, exp(-s_t)·L_t has no lower bound and outgrows the others: balance these in another way.
     """
 
     kind: Literal["uncertainty"] = "uncertainty"
@@ -51,7 +54,7 @@ class DynamicWeightAverage:
 
     In epoch e the factor is w_t·K·softmax_t(r_t / temperature), with K tasks and r_t the ratio of the task's mean loss
     in epoch e-1 to that in e-2, steps without a label of the task counting as 0, as in the history; r_t is 1 in the
-    first two epochs, and where the older loss is 0.
+    first two epochs, and where the older loss is not above 0, as that of `poisson` need not be.
     """
 
     kind: Literal["dwa"] = "dwa"
@@ -69,8 +72,9 @@ class GradNorm:
     G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer: see `spec.sharing`. Each step moves
     the factors v_t, from 1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them
     to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label and a loss above 0), or 1 while L_t is
-    below 0, as the negative log of a density may be; divided by the mean over the tasks. The total loss is
-    Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below GRADNORM_FLOOR.
+    below 0, as `poisson` and the negative log of a density may be; divided by the mean over the tasks. The total loss
+    is Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below
+    GRADNORM_FLOOR.
     Takes a backward pass for each task.
     """
 
@@ -88,9 +92,9 @@ class GradNorm:
 class PCGrad:
     """Conflicting gradients are projected onto each other's normal plane  (Yu et al., NeurIPS 2020, algorithm 1).
 
-    On all that several tasks depend on, embeddings and trunk or experts: g_t = ∇ w_t·L_t, and for each other task u in
-    random order, where g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is Σ_t g_t; the
-    gradient of a head, or of what else serves one task alone, is that task's. The order comes from
+    On all that more than one task's loss depends on (`spec.params.shared_parameters`), g_t = ∇ w_t·L_t, and for each
+    other task u in random order, where g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is
+    Σ_t g_t; the gradient of what serves one task alone, as its head does, is that task's. The order comes from
     `spec.random.projection_order`. Takes a backward pass for each task.
     """
 

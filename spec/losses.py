@@ -165,7 +165,7 @@ class Poisson(LossTraits):
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Quantile(LossTraits):
     """ℓ = mean over the levels τ of max(τ·(y-z_τ), (τ-1)·(y-z_τ))  (Koenker & Bassett, "Regression Quantiles",
-    Econometrica, 1978, eq. 2.1). The head has an output for each level, and the prediction is these: nothing keeps
+    Econometrica, 1978). The head has an output for each level, and the prediction is these: nothing keeps
     those of two levels in order. The target is one number.
     """
 
@@ -203,8 +203,8 @@ class Quantile(LossTraits):
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ZeroInflatedLognormal(LossTraits):
     """ℓ = log loss of [y>0] with p, and where y > 0 besides log(y·σ·√(2π)) + (log y - μ)²/(2σ²)  (Wang, Liu & Miao,
-    "A Deep Probabilistic Model for Customer Lifetime Value Prediction", 2019, eq. 4 to 6), for amounts of which many
-    are 0 and few are large.
+    "A Deep Probabilistic Model for Customer Lifetime Value Prediction", 2019), for amounts of which many are 0 and few
+    are large.
 
     The head has three outputs: p = 1/(1+e^-z₁), μ = z₂ and σ = max(log(1+e^z₃), SCALE_FLOOR). The prediction is the
     mean p·exp(μ + σ²/2); p, μ and σ are given beside it. The target is one number. Labels are 0 or more.

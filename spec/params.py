@@ -53,20 +53,20 @@ def frozen_zeros(model: ModelSpec, others: Mapping[str, np.ndarray]) -> Params:
 
 
 def shared_parameters(model: ModelSpec) -> list[str]:
-    """The names of the parameters that more than one task depends on: embeddings, and trunk or experts, in order."""
+    """The names of the parameters that the losses of more than one task depend on, in order: embeddings, and trunk or
+    experts; besides, gates whose output reaches other tasks, and the head of a task that another is given.
+    """
     own = own_layers(model)
-    return [name for name in parameter_shapes(model) if layer_of(name) not in own]
+    of_one = {
+        f"{layer.name}.{part}" for layer in layers(model) if layer.name in own for part in layer_shapes(layer, model)
+    }
+    return [name for name in parameter_shapes(model) if name not in of_one]
 
 
 def last_shared_parameters(model: ModelSpec) -> list[str]:
     """Those on which GradNorm compares the tasks: see `spec.sharing`. None if training moves none of them."""
     kernels = [f"{layer}.kernel" for layer in last_shared_layers(model)]
     return kernels or list(dict.fromkeys(feature.parameter for feature in model.categorical if feature.trainable))
-
-
-def layer_of(parameter: str) -> str:
-    """The name of a parameter's layer: what stands before kernel, bias, norm.scale or norm.bias."""
-    return parameter.rpartition(".")[0].removesuffix(".norm")
 
 
 def parameter_count(model: ModelSpec) -> int:

@@ -96,7 +96,7 @@ def zero_inflated_lognormal(
     """Log loss of being above 0 and, of those that are, the negative log of a lognormal density."""
     logit, location, scale = outputs.unbind(-1)
     amount, above = labels.squeeze(-1), labels.squeeze(-1) > 0
-    scale = F.softplus(scale).clamp(min=SCALE_FLOOR)
+    scale = F.softplus(scale, threshold=40.0).clamp(min=SCALE_FLOOR)  # from there on it is exact to take the output
     log_amount = torch.where(above, amount, 1.0).log()
     density = log_amount + scale.log() + math.log(2.0 * math.pi) / 2.0
     density = density + ((log_amount - location) / scale).square() / 2.0
