@@ -31,7 +31,7 @@ SHORTENED: dict[str, tuple[str, ...]] = {
     "python -m bench.sharing examples/clicks.toml --backend jax --ways shared_bottom,separate,mmoe,ple": ONE_SEED,
     "python examples/related_tasks.py --backend jax": ("--steps", "100"),
     "python -m bench.related --backend jax": ("--seeds", "1", "--steps", "20"),
-    "python -m bench.related --backend torch": ("--seeds", "1", "--steps", "20"),
+    "python -m bench.related --backend torch --correlations 0,0.5": ("--seeds", "1", "--steps", "20"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
     "python -m shared_bottom launch -n 2 fit examples/clicks.toml --backend jax --out runs/two": QUICK,
     "torchrun --nproc-per-node 2 -m shared_bottom fit examples/clicks.toml --backend torch --out runs/torchrun": QUICK,

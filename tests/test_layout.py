@@ -48,7 +48,7 @@ def test_native_tensors_tile_the_vector(model):
         frozen_parameters(model)
     )
     assert sorted(task.name for task in layout.tasks) == sorted(task.name for task in model.tasks)
-    shapes = {(task.kind, task.hidden, task.outputs, task.objective) for task in model.tasks}
+    shapes = {(task.objective, task.hidden, task.outputs) for task in model.tasks}
     assert len(layout.heads) == len(shapes)
     assert len(layout.tables) == len({(feature.dimension, feature.trainable) for feature in model.categorical})
 
