@@ -59,6 +59,8 @@ SLOW = (
     "test_run_folder",
     "test_resume_balancing",
     "test_cli_embeddings",
+    "test_parity_sharing",
+    "test_parity_sharing_training",
     "test_parity_dropout",
     "test_cli_streams",
     "test_sharing",
