@@ -21,7 +21,7 @@ HIGHER_IS_BETTER: dict[str, bool | None] = {
     "loss": False,
 }
 """By the name of a metric, without what stands behind an @; None: neither is better, as a share should be its level.
-`shared_bottom.run.metric_functions` computes them."""
+`shared_bottom.run.metrics.functions` computes them."""
 
 GROUPED = frozenset({"group_auc", "ndcg"})
 """The metrics that are means over groups of rows, so that the rows need a group each."""

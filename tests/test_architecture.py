@@ -83,7 +83,7 @@ def files_that_name(*names):
 def test_a_loss_is_named_in_five_files_and_in_one_more_for_its_link_or_its_mean(loss):
     backends = {f"backends.{name}.losses" for name in ("torch", "jax")}
     of_link = {"backends.links"} if loss().kind == loss.link else set()
-    of_metric = {"shared_bottom.run.loss_formulas"} if loss().metric == "loss" else set()
+    of_metric = {"shared_bottom.run.metrics.loss_formulas"} if loss().metric == "loss" else set()
     names = {loss.__name__, loss().kind} - {"absolute", "quantile"}  # words that files and columns have a use for
     named = set(files_that_name(*names)) - {"shared_bottom.tables.columns"}  # whose Quantile transforms a column
     assert named == {"spec", "spec.losses", "spec.tasks", *backends, *of_link, *of_metric}

@@ -15,7 +15,7 @@ from shared_bottom.reports.classes import class_rows
 from shared_bottom.reports.epochs import steps_per_epoch
 from shared_bottom.reports.rows import TaskRows
 from shared_bottom.run.metrics import TaskMetrics, UndefinedMetricWarning
-from shared_bottom.run.rows import Rows
+from shared_bottom.run.metrics.rows import Rows
 from spec.files import Experiment, to_toml
 from spec.machine import Machine, describe
 from spec.metrics import higher_is_better

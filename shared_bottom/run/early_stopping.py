@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_bottom.run.averages import WeightedVariance, scaled
 from shared_bottom.run.metrics import counted_labels
-from shared_bottom.run.row_means import pinball_loss
+from shared_bottom.run.metrics.averages import WeightedVariance, scaled
+from shared_bottom.run.metrics.row_means import pinball_loss
 from spec.data import PIECE_ROWS, Dataset
 from spec.metrics import higher_is_better
 from spec.model import ModelSpec

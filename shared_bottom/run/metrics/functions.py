@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from sklearn.metrics import mean_squared_error
 
-from shared_bottom.run.averages import WeightedMean, WeightedVariance
-from shared_bottom.run.comparisons import OF_ALL_ROWS
-from shared_bottom.run.row_means import AVERAGES, Average
-from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
+from shared_bottom.run.metrics.averages import WeightedMean, WeightedVariance
+from shared_bottom.run.metrics.comparisons import OF_ALL_ROWS
+from shared_bottom.run.metrics.row_means import AVERAGES, Average
+from shared_bottom.run.metrics.rows import NOT_DEFINED, Result, Rows
 from spec.metrics import split_metric
 
 

@@ -1,6 +1,6 @@
 """Each task's metrics, on the rows that have its label and weighted by the rows' weights.
 
-Rows are evaluated a piece at a time: see `shared_bottom.run.metric_functions`. Which metrics a task has, and which
+Rows are evaluated a piece at a time: see `shared_bottom.run.metrics.functions`. Which metrics a task has, and which
 direction is better, stands in `spec.tasks` and `spec.metrics`.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 
 from backends.base import PREDICT_ROWS
-from shared_bottom.run.metric_functions import metric_of
-from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
+from shared_bottom.run.metrics.functions import metric_of
+from shared_bottom.run.metrics.rows import NOT_DEFINED, Result, Rows
 from spec.backend import Backend
 from spec.data import Dataset, label_present, label_shape
 from spec.model import ModelSpec

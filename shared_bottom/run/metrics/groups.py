@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
+from shared_bottom.run.metrics.rows import NOT_DEFINED, Result, Rows
 from spec.data import in_group
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from shared_bottom.run.averages import scaled
+from shared_bottom.run.metrics.averages import scaled
 from spec.tasks import TaskSpec
 
 
@@ -35,7 +35,7 @@ class Rows:
 
     @cached_property
     def scaled(self) -> Any:
-        """Weights that do not overflow, and the weights' sum, as `shared_bottom.run.averages.scaled` gives them."""
+        """Weights that do not overflow, and the weights' sum, as `averages.scaled` gives them."""
         return scaled(self.weight, len(self.label))
 
     @property

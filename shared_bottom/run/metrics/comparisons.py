@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from shared_bottom.run.group_metrics import group_auc, ndcg
-from shared_bottom.run.rows import NOT_DEFINED, Result, Rows
+from shared_bottom.run.metrics.groups import group_auc, ndcg
+from shared_bottom.run.metrics.rows import NOT_DEFINED, Result, Rows
 
 
 def auc(rows: Rows, _: float) -> Result:

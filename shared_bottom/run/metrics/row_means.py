@@ -13,8 +13,8 @@ from sklearn.metrics import (
     top_k_accuracy_score,
 )
 
-from shared_bottom.run.loss_formulas import FORMULAS
-from shared_bottom.run.rows import NOT_DEFINED, Rows
+from shared_bottom.run.metrics.loss_formulas import FORMULAS
+from shared_bottom.run.metrics.rows import NOT_DEFINED, Rows
 
 CALIBRATION_BINS = 15
 """Bins of equal width of calibration_error."""
