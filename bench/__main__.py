@@ -5,9 +5,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-import tyro
-
-from bench.options import Options, check, fail, limit_threads
+from bench.options import Options, check, fail, limit_threads, parse
 from shared_bottom.cli.printing import standard_streams
 from shared_bottom.run.errors import ProcessError
 
@@ -15,7 +13,7 @@ from shared_bottom.run.errors import ProcessError
 @standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then measure."""
-    options = tyro.cli(Options, prog="python -m bench")
+    options = parse(Options, "python -m bench")
     try:
         with tempfile.TemporaryDirectory() as folder:
             measure(options, Path(folder))

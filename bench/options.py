@@ -1,13 +1,16 @@
 """The options of the bench's command line, and the checks of their values."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 import tyro
 
 from spec import backend_names
+
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,17 @@ def process_counts(text: str | None) -> list[int]:
     if len(set(counts)) < len(words):
         raise ValueError(f"--processes: expected different numbers above 0, separated by commas, got {text!r}")
     return counts
+
+
+def parse(options: type[Parsed], prog: str) -> Parsed:
+    """The options that the command line gives. Help exits with code 0, and what is wrong in one line with code 2."""
+    from shared_bottom.cli.parsing import ask
+
+    try:
+        parsed: Parsed = ask(options, sys.argv[1:], prog=prog)
+    except ValueError as error:
+        fail(error)
+    return parsed
 
 
 def fail(error: Exception) -> NoReturn:

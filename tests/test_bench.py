@@ -288,10 +288,13 @@ def test_a_bad_option_is_one_line_and_exit_code_2(arguments, said):
 @pytest.mark.parametrize(
     "arguments", [["--execution", "fast"], ["--device", "tpu"], ["--threads", "one"], ["--epochs"]]
 )
-def test_an_option_that_does_not_parse_is_exit_code_2(arguments):
+def test_an_option_that_does_not_parse_is_one_line_and_exit_code_2(arguments):
     done = bench(*arguments)
     assert done.returncode == 2
-    assert "Traceback" not in done.stderr + done.stdout
+    assert done.stderr.startswith("error: ")
+    assert arguments[0] in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
 
 
 def test_help_explains_every_option():

@@ -17,7 +17,7 @@ import tyro
 from backends.base import SharedBackend
 from bench.case import Case
 from bench.cases import load_cases
-from bench.options import fail
+from bench.options import fail, parse
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report
 from shared_bottom.cli.printing import standard_streams
@@ -57,7 +57,7 @@ class Options:
 @standard_streams()
 def main() -> None:
     """Parse, check everything, then train and compare."""
-    options = tyro.cli(Options, prog="python -m bench.parity")
+    options = parse(Options, "python -m bench.parity")
     try:
         backends, case = prepare(options)
     except (ValueError, ImportError, OSError) as error:

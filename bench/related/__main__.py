@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from bench.options import fail, limit_threads
+from bench.options import fail, limit_threads, parse
 from shared_bottom.cli.printing import standard_streams
 from spec import backend_names, load_backend
 
@@ -76,7 +76,7 @@ def numbers(text: str) -> list[float]:
 @standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then train and compare."""
-    options = tyro.cli(Options, prog="python -m bench.related")
+    options = parse(Options, "python -m bench.related")
     try:
         check(options)
         limit_threads(options.threads)

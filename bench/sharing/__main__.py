@@ -14,9 +14,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import tyro
-
-from bench.options import fail, limit_threads
+from bench.options import fail, limit_threads, parse
 from bench.sharing.options import Options, check, kinds
 from shared_bottom.cli.printing import standard_streams
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 @standard_streams()
 def main() -> None:
     """Parse the arguments, check everything, then train and compare."""
-    options = tyro.cli(Options, prog="python -m bench.sharing")
+    options = parse(Options, "python -m bench.sharing")
     try:
         check(options)
         limit_threads(options.threads)

@@ -16,7 +16,7 @@ KINDS = tuple(way().kind for way in WAYS)
 class Options:
     """Train each task alone and all together, and say for each whether sharing helps, with what certainty."""
 
-    file: tyro.conf.Positional[str]
+    file: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE.toml|census")]]
     """A FILE.toml with [model], [train] and [data], or census, with --data-dir."""
     backend: Annotated[
         str | None,
