@@ -102,6 +102,12 @@ class CrossEntropy(LossTraits):
     """Share of the label that is spread over all classes."""
     link: ClassVar[Link] = "softmax"
 
+    @model_validator(mode="after")
+    def _some_class_counts(self) -> "CrossEntropy":
+        if self.class_weights and not any(self.class_weights):
+            raise ValueError(f"class_weights: expected at least one above 0, got {self.class_weights}")
+        return self
+
     @property
     def plain(self) -> bool:
         """See `LossTraits.plain`."""

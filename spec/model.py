@@ -74,7 +74,14 @@ class NetworkSpec:
 
     @model_validator(mode="after")
     def _task_names(self) -> Self:
-        unique("tasks", (name for task in self.tasks for name in (task.name, *task.parts)))
+        unique("tasks", (task.name for task in self.tasks))
+        meaning = {task.name: "a task" for task in self.tasks}
+        for task in self.tasks:
+            for part in task.parts:
+                beside = f"what the predictions of task {task.name!r} have beside them"
+                if part in meaning:
+                    raise ValueError(f"tasks: expected distinct names, got {part!r} for {meaning[part]} and {beside}")
+                meaning[part] = beside
         for task in self.tasks:
             if task.name in self.sharing.reserved:
                 expected = f"a task to be called otherwise with sharing {self.sharing.kind}"
@@ -87,11 +94,14 @@ class NetworkSpec:
         for task in self.tasks:
             path = [task.name]
             while (given := tasks[path[-1]].given) is not None:
-                if given not in tasks or tasks[given].kind != task.kind:
-                    binary = ", ".join(other.name for other in self.tasks if other.kind == task.kind)
-                    raise ValueError(f"given: expected one of the {task.kind} tasks {binary}, got {given!r}")
+                place = f"tasks.{path[-1]}.given"
+                others = [name for name, other in tasks.items() if other.kind == task.kind and name != path[-1]]
+                if given not in others:
+                    expected = f"one of the {task.kind} tasks {', '.join(others)}" if others else "none"
+                    alone = "" if others else f", since no other task is {task.kind}"
+                    raise ValueError(f"{place}: expected {expected}{alone}, got {given!r}")
                 if given in path:
-                    raise ValueError(f"given: expected no circle, got {' given '.join([*path, given])}")
+                    raise ValueError(f"{place}: expected no circle, got {' given '.join([*path, given])}")
                 path.append(given)
         return self
 

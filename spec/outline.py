@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from spec.losses import Loss
 from spec.model import ModelSpec, NetworkSpec
 from spec.network import Layer, heads, levels
-from spec.params import parameter_shapes
+from spec.params import layer_shapes
+from spec.sharing import Sharing
 from spec.tasks import TaskSpec
 
 
@@ -26,19 +28,16 @@ class Row(NamedTuple):
 
 def outline(model: ModelSpec) -> list[Row]:
     """The network from its inputs to the heads. Experts are alike that are of one level and of one task, or of all."""
-    counts: dict[str, int] = {}
-    for name, shape in parameter_shapes(model).items():
-        layer = name.rsplit(".norm.", 1)[0].removesuffix(".kernel").removesuffix(".bias")
-        counts[layer] = counts.get(layer, 0) + math.prod(shape)
     rows = []
     for feature in {feature.parameter: feature for feature in model.categorical}.values():
         shape_of_table = f"{feature.vocabulary:,} × {feature.dimension}" + ("" if feature.trainable else ", frozen")
-        rows.append(Row(feature.parameter, shape_of_table, counts[feature.parameter], ()))
+        rows.append(Row(feature.parameter, shape_of_table, feature.vocabulary * feature.dimension, ()))
     for name, layers in _alike(model):
         many = f"{len(layers)} of " if len(layers) > 1 else ""
         names = tuple(layer.name for layer in layers)
         shape_of_layer = f"{many}{layers[0].inputs:,} × {layers[0].outputs:,}"
-        rows.append(Row(name, shape_of_layer, sum(counts[layer] for layer in names), names))
+        count = sum(math.prod(shape) for layer in layers for shape in layer_shapes(layer, model).values())
+        rows.append(Row(name, shape_of_layer, count, names))
     return rows
 
 
@@ -56,15 +55,18 @@ def _alike(model: ModelSpec) -> Iterator[tuple[str, Sequence[Layer]]]:
 
 def sharing_words(network: NetworkSpec) -> str:
     """The way of sharing with its options and the widths of the trunk, such as "mmoe (experts 8), trunk 64-32"."""
-    sharing = network.sharing
-    options = [
-        f"{field.name} {getattr(sharing, field.name)}" for field in dataclasses.fields(sharing) if field.name != "kind"
-    ]
-    chosen = f" ({', '.join(options)})" if options else ""
-    return f"{sharing.kind}{chosen}, trunk {'-'.join(map(str, network.trunk))}"
+    return f"{_with_options(network.sharing)}, trunk {'-'.join(map(str, network.trunk))}"
 
 
 def task_words(task: TaskSpec) -> str:
-    """The kind of a task, what it is given, and its loss if it is another than the kind's."""
+    """The kind of a task, what it is given, and its loss with its options if it is another than the kind's."""
     given = f" given {task.given}" if task.given else ""
-    return f"{task.kind}{given}" + (f", loss {task.objective.kind}" if task.loss is not None else "")
+    usual = task.objective == task.traits.losses[0]
+    return f"{task.kind}{given}" + ("" if usual else f", loss {_with_options(task.objective)}")
+
+
+def _with_options(chosen: Sharing | Loss) -> str:
+    options = [
+        f"{field.name} {getattr(chosen, field.name)}" for field in dataclasses.fields(chosen) if field.name != "kind"
+    ]
+    return chosen.kind + (f" ({', '.join(options)})" if options else "")

@@ -104,7 +104,6 @@ class TaskSpec:
     """Another binary task, for a binary task that depends on it, as a purchase does on a click: its probability is
     P(given)·P(this | given), the head's output being that of the second factor, and its loss is that of the product, on
     all rows that have its label (ESMM: Ma et al., SIGIR 2018, eq. 1, 3, 4). Its label is 0 where the other's is 0."""
-
     more_metrics: Many[str] = ()
     """Metrics besides those that the task has anyway. binary: pr_auc, brier, calibration_error, group_auc, ndcg@K.
     multiclass: top@K, macro_f1. regression: r2, mape; with loss poisson and zero_inflated_lognormal ndcg@K, too; with

@@ -7,6 +7,7 @@ and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.m
 import keyword
 from collections.abc import Iterable
 from itertools import pairwise
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -69,10 +70,10 @@ class ByKind:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
         """What pydantic asks of an annotation."""
-        classes = {cls.kind: cls for cls in get_args(source) if cls is not type(None)}
+        classes = {cls.kind: cls for cls in get_args(source) if cls is not NoneType}
 
         def chosen(value: Any) -> Any:
-            if value is None or isinstance(value, tuple(classes.values())):  # None: the union says whether it may be
+            if isinstance(value, get_args(source)):  # NoneType is among them where the field may be None
                 return value
             fields = {"kind": value} if isinstance(value, str) else value
             if not isinstance(fields, dict):

@@ -130,7 +130,7 @@ def test_the_report_shows_each_task_and_who_uses_which_expert(folder):
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert "mmoe (experts 3), trunk 8-4" in html
     assert "buy (binary given click)" in html
-    assert "price (regression, loss huber)" in html
+    assert "price (regression, loss huber (delta 0.5))" in html
     assert "Who uses which expert" in html
     drawn = {"losses", "metrics", "task_weights", "roc", "calibration", "regression", "gates"}
     assert contents(folder / "plots") == sorted(f"{name}.{form}" for name in drawn for form in ("png", "svg"))

@@ -42,8 +42,12 @@ REFUSED_FLAGS = {
     "--model.tasks.1.given click": (
         "model.tasks.1: TaskSpec: given: expected none for the regression task 'price', got 'click'"
     ),
-    "--model.tasks.0.given click": "model: NetworkSpec: given: expected no circle, got click given click",
-    "--model.tasks.0.given region": ("model: NetworkSpec: given: expected one of the binary tasks click, got 'region'"),
+    "--model.tasks.0.given click": (
+        "model: NetworkSpec: tasks.click.given: expected none, since no other task is binary, got 'click'"
+    ),
+    "--model.tasks.0.given region": (
+        "model: NetworkSpec: tasks.click.given: expected none, since no other task is binary, got 'region'"
+    ),
     "--model.tasks.1.loss.kind poisson --data.labels.price.standardise True": (
         "data.labels.price.standardise: expected none with loss poisson, which learns labels as they are, got True"
     ),

@@ -1,5 +1,7 @@
 """Rows that do not fit a model are rejected with the array, the place and the value."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,21 @@ def test_the_first_bad_place_is_named_however_the_rows_are_cut(monkeypatch, chan
 def test_a_masked_number_or_weight_is_rejected(arrays, words):
     with pytest.raises(ValueError, match=f"^{words}$"):
         fitting(**arrays)
+
+
+@pytest.mark.parametrize(
+    ("array", "shape", "place"),
+    [("group", (4,), "row 2"), ("categorical", (4, 2), "column 0, row 1")],
+    ids=["group", "categorical"],
+)
+@pytest.mark.parametrize("number", [2**63 + 5, 2**64 - 1])
+def test_an_unsigned_number_that_int64_cannot_hold_is_rejected_beside_a_masked_one(array, shape, place, number):
+    numbers, mask = np.zeros(shape, np.uint64), np.zeros(shape, bool)
+    mask.flat[0] = True
+    numbers.flat[[0, 2]] = number
+    line = f"{array}: expected integers below 2**63 beside a masked one, got {number} in {place}"
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}$"):
+        fitting(**{array: np.ma.array(numbers, mask=mask)})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import itertools
 import warnings
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -172,3 +173,19 @@ def test_a_task_may_bear_the_words(model, data):
     rows = replace(data, labels={"loss": data.labels["click"]})
     monitor = Monitor(named, EarlyStopping(monitor="loss"), rows)
     assert monitor.value({"loss": {"auc": 0.7, "log_loss": 0.2}}) == 0.7
+
+
+@pytest.mark.parametrize(
+    ("monitor", "metric", "needed"),
+    [("loss", None, False), ("price", None, False), ("mean", "rmse", False), ("mean", None, True)],
+)
+def test_how_the_labels_vary_is_computed_only_where_a_score_is_made_of_it(halves, model, monitor, metric, needed):
+    """The variance of such labels cannot be computed without a warning, which is an error here."""
+    numbers = replace(model, tasks=tuple(task for task in model.tasks if task.traits.label == "number"))
+    labels = {task.name: np.sign(halves[1].labels[task.name]) * 1e200 for task in numbers.tasks}
+    make = partial(Monitor, numbers, EarlyStopping(monitor=monitor, metric=metric), replace(halves[1], labels=labels))
+    if needed:
+        with pytest.raises(RuntimeWarning, match="overflow"):
+            make()
+    else:
+        make()

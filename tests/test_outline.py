@@ -10,6 +10,7 @@ from spec import (
     PLE,
     CategoricalFeature,
     Huber,
+    LogLoss,
     MMoE,
     Separate,
     SharedBottom,
@@ -18,6 +19,7 @@ from spec import (
 )
 from spec.network import layers
 from spec.outline import outline, sharing_words, task_words
+from spec.params import shared_parameters
 from tests.helpers.builders import model, task
 from tests.helpers.strategies import model_specs, repeatable, several, sharings, tasks_with_losses
 
@@ -47,6 +49,24 @@ def test_the_rows_are_in_the_networks_order():
     ]
 
 
+@pytest.mark.parametrize("name", ["norm", "kernel", "bias", "trunk", "experts", "gates"])
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_a_task_or_a_table_may_be_called_as_a_part_of_a_network_is(name, normalization):
+    table = CategoricalFeature(name=name, vocabulary=10, dimension=2)
+    tasks = (task(name=name, hidden=(3,)), task(name="other"))
+    network = model(categorical=(table,), tasks=tasks, sharing=MMoE(experts=2), normalization=normalization)
+    rows = {row.name: row.parameters for row in outline(network)}
+    norm = 2 * 3 if normalization == "layer" else 0
+    width = network.input_width
+    assert rows[f"embeddings.{name}"] == 20
+    assert rows[f"gates.{name}"] == 2 * width
+    assert rows[f"tasks.{name}.0"] == network.trunk[-1] * 3 + 3 + norm
+    assert sum(rows.values()) == sum(math.prod(shape) for shape in parameter_shapes(network).values())
+    shared = shared_parameters(network)
+    assert shared[0] == f"embeddings.{name}"
+    assert all(parameter.startswith("experts.") for parameter in shared[1:])
+
+
 @pytest.mark.parametrize(
     ("sharing", "words"),
     [
@@ -64,8 +84,14 @@ def test_the_way_of_sharing_in_words(sharing, words):
     ("spec", "words"),
     [
         (TaskSpec(name="a", kind="binary"), "binary"),
-        (TaskSpec(name="a", kind="binary", given="b", loss="log_loss"), "binary given b, loss log_loss"),
-        (TaskSpec(name="a", kind="regression", loss=Huber(delta=2.0)), "regression, loss huber"),
+        (TaskSpec(name="a", kind="binary", given="b", loss="log_loss"), "binary given b"),
+        (TaskSpec(name="a", kind="regression", loss="squared"), "regression"),
+        (TaskSpec(name="a", kind="regression", loss="absolute"), "regression, loss absolute"),
+        (TaskSpec(name="a", kind="regression", loss=Huber(delta=2.0)), "regression, loss huber (delta 2.0)"),
+        (
+            TaskSpec(name="a", kind="binary", loss=LogLoss(positive_weight=3.0)),
+            "binary, loss log_loss (positive_weight 3.0, label_smoothing 0.0, focal_gamma 0.0)",
+        ),
     ],
 )
 def test_a_task_in_words(spec, words):

@@ -65,7 +65,7 @@ def test_what_a_gate_does_not_look_at_is_empty():
     model = network(PLE(shared_experts=1, levels=2))
     weights = uneven(model)
     first, last = gate_tables(model, weights)
-    assert (first.title, last.title) == ("level 0", "level 1")
+    assert (first.title, last.title) == ("ple, level 0", "ple, level 1")
     assert first.experts == ("click.0", "click.1", "spend.0", "spend.1", "shared.0")
     assert (first.owners, last.owners) == (("click", "spend", ALL_TASKS), ("click", "spend"))
     click, spend = (weights[f"levels.0.gates.{task.name}"] for task in TASKS)
@@ -79,7 +79,7 @@ def test_a_panel_for_each_level_has_the_weights_as_shades_and_as_numbers():
     model = network(PLE(levels=2, shared_experts=1))
     weights = uneven(model)
     panels = gates(model, weights).axes
-    assert [panel.get_title() for panel in panels] == ["level 0", "level 1"]
+    assert [panel.get_title() for panel in panels] == ["ple, level 0", "ple, level 1"]
     for panel, table in zip(panels, gate_tables(model, weights), strict=True):
         np.testing.assert_array_equal(panel.images[0].get_array().filled(np.nan), table.weights)
         looked_at = table.weights[np.isfinite(table.weights)]
@@ -101,3 +101,11 @@ def test_a_weight_that_is_not_finite_is_said_and_not_drawn():
     assert [text.get_text() for text in panel.texts] == ["a weight is not finite"]
     assert not panel.images
     assert gates(replace(model, sharing=SharedBottom()), {}) is None
+
+
+def test_a_level_is_drawn_whose_gates_are_finite_beside_one_whose_are_not():
+    model = network(PLE(levels=2))
+    weights = uneven(model) | {"levels.1.gates.click": np.full(4, np.nan)}
+    first, last = gates(model, weights).axes
+    assert (len(first.images), len(last.images)) == (1, 0)
+    assert [text.get_text() for text in last.texts] == ["a weight is not finite"]

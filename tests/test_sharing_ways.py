@@ -8,7 +8,8 @@ import pytest
 from bench.sharing.plots import plot_sharing
 from bench.sharing.report import decimals, gates_tables, print_sharing
 from bench.sharing.runs import labels_of, with_one_task
-from bench.sharing.summary import Gates, gates, outcome
+from bench.sharing.summary import gates, outcome
+from shared_bottom.reports.gates import LevelGates
 from spec import PLE, GradNorm, MMoE, Separate, SharedBottom, TaskSpec, initial_params, load_backend, parameter_shapes
 from spec.flops import step_flops
 from tests.helpers.builders import rejection, task
@@ -116,10 +117,10 @@ def test_torch_finds_the_same(run):
 
 def test_who_uses_which_expert(run):
     mmoe, ple = gates(run)
-    assert (mmoe.title, mmoe.experts, list(mmoe.weights)) == ("mmoe", ["0", "1", "2"], ["a", "b"])
-    assert ple.experts == ["a.0", "a.1", "b.0", "b.1", "shared.0", "shared.1"]
-    assert np.isnan(ple.weights["a"]).tolist() == [False, False, True, True, False, False]
-    assert ple.weights["b"][2:] == run.seeds[0].ways["ple"].gates["levels.0.gates.b"]
+    assert (mmoe.title, mmoe.experts, mmoe.owners) == ("mmoe", ("0", "1", "2"), ("a", "b"))
+    assert ple.experts == ("a.0", "a.1", "b.0", "b.1", "shared.0", "shared.1")
+    assert np.isnan(ple.weights[0]).tolist() == [False, False, True, True, False, False]
+    assert ple.weights[1, 2:].tolist() == run.seeds[0].ways["ple"].gates["levels.0.gates.b"]
 
 
 def test_levels_and_the_gate_of_the_shared_experts():
@@ -128,9 +129,9 @@ def test_levels_and_the_gate_of_the_shared_experts():
     run = studied(made, count=1)
     first, second = gates(run)
     assert (first.title, second.title) == ("ple, level 0", "ple, level 1")
-    assert list(first.weights) == ["a", "b", "all tasks"]
-    assert first.weights["all tasks"] == run.seeds[0].ways["ple"].gates["levels.0.gates.shared"]
-    assert list(second.weights) == ["a", "b"]
+    assert first.owners == ("a", "b", "all tasks")
+    assert first.weights[2].tolist() == run.seeds[0].ways["ple"].gates["levels.0.gates.shared"]
+    assert second.owners == ("a", "b")
 
 
 def test_what_is_printed_and_drawn(run, capsys):
@@ -147,7 +148,8 @@ def test_what_is_printed_and_drawn(run, capsys):
 
 
 def test_many_experts_take_several_tables(run, capsys):
-    level = Gates("mmoe", [str(i) for i in range(20)], {"a": [0.05] * 20})
+    experts = tuple(str(i) for i in range(20))
+    level = LevelGates(title="mmoe", experts=experts, owners=("a",), weights=np.full((1, 20), 0.05), finite=True)
     assert [len(table.columns) for table in gates_tables(level)] == [9, 9, 5]
 
 

@@ -261,15 +261,77 @@ def test_an_unknown_kind_is_rejected_and_the_valid_ones_listed(build, field, cla
             "loss.class_weights: 3 'a' got 2",
         ),
         (task, {"given": "b"}, "given: none regression 'a' got 'b'"),
-        (model, {"tasks": (task(kind="binary", given="a"),)}, "given: circle a given a"),
-        (model, {"tasks": (task(kind="binary", given="b"), task(name="b"))}, "given: binary tasks a got 'b'"),
-        (model, {"tasks": (task(kind="binary", given="c"),)}, "given: binary tasks a got 'c'"),
+        (
+            task,
+            {"kind": "multiclass", "outputs": 3, "loss": {"kind": "cross_entropy", "class_weights": (0, 0, 0)}},
+            "loss: class_weights: at least one above 0 got (0.0, 0.0, 0.0)",
+        ),
         *((build, {"widht": 3}, "widht: unexpected got 3") for build in (model, task, feature, TrainSpec, *OPTIMIZERS)),
     ],
 )
 def test_what_does_not_fit_together_is_rejected(build, fields, words):
     line = rejection(build, **fields)
     assert [word for word in words.split() if word not in line.lower()] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (("b", "a", None), "tasks.b.given: expected no circle, got a given b given a"),
+        (("a", None, None), "tasks.a.given: expected one of the binary tasks b, c, got 'a'"),
+        ((None, "z", None), "tasks.b.given: expected one of the binary tasks a, c, got 'z'"),
+        (("b", "number", None), "tasks.b.given: expected one of the binary tasks a, c, got 'number'"),
+    ],
+)
+def test_a_task_that_cannot_be_given_another_is_named_and_the_others_are_listed(given, line):
+    binary = [task(name=name, kind="binary", given=other) for name, other in zip("abc", given, strict=True)]
+    assert rejection(model, tasks=(*binary, task(name="number"))).endswith(line)
+
+
+@pytest.mark.parametrize("given", ["a", "b", "c"])
+def test_the_only_binary_task_can_be_given_none(given):
+    tasks = (task(kind="binary", given=given), task(name="b"))
+    line = f"tasks.a.given: expected none, since no other task is binary, got {given!r}"
+    assert rejection(model, tasks=tasks).endswith(line)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        (
+            (task(kind="binary", given="b"), task(name="b", kind="binary"), task(name="a_given_b")),
+            "got 'a_given_b' for a task and what the predictions of task 'a' have beside them",
+        ),
+        (
+            (task(loss="zero_inflated_lognormal"), task(name="a_scale")),
+            "got 'a_scale' for a task and what the predictions of task 'a' have beside them",
+        ),
+        (
+            (
+                task(kind="binary", given="b_given_c"),
+                task(name="a_given_b", kind="binary", given="c"),
+                task(name="b_given_c", kind="binary"),
+                task(name="c", kind="binary"),
+            ),
+            "got 'a_given_b_given_c' for what the predictions of task 'a' have beside them "
+            "and what the predictions of task 'a_given_b' have beside them",
+        ),
+    ],
+)
+def test_a_name_that_stands_for_two_things_is_said_with_both(tasks, words):
+    assert rejection(model, tasks=tasks).endswith(f"tasks: expected distinct names, {words}")
+
+
+@pytest.mark.parametrize(
+    ("build", "field", "kinds"),
+    [
+        (model, "sharing", "shared_bottom, separate, mmoe, ple"),
+        (TrainSpec, "optimizer", ", ".join(cls.kind for cls in OPTIMIZERS)),
+    ],
+)
+def test_none_is_no_kind_where_one_is_needed(build, field, kinds):
+    line = rejection(build, **{field: None})
+    assert line.endswith(f"{field}: expected one of {kinds}, or a table with its fields, got None")
 
 
 def test_further_errors_are_counted():

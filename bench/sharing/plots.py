@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.sharing.report import count, least_agreeing
 from bench.sharing.results import ALONE, Sharing
-from bench.sharing.summary import Gates, gates
+from bench.sharing.summary import gates
+from shared_bottom.reports.gates import LevelGates
 
 LINES = 6
 """Largest number of pairs of tasks that are drawn one by one."""
@@ -93,14 +94,13 @@ def agreement(axes: Axes, run: Sharing, way: str) -> None:
     axes.set_title("Cosine of the tasks' gradients on the shared parameters")
 
 
-def heatmap(axes: Axes, level: Gates) -> None:
+def heatmap(axes: Axes, level: LevelGates) -> None:
     """The mean weight of each expert by task; what a gate does not look at stays empty."""
-    weights = np.array(list(level.weights.values()))
-    axes.imshow(weights, cmap="Blues", vmin=0.0, vmax=2 * np.nanmax(weights), aspect="auto")
-    for (task, expert), weight in np.ndenumerate(weights):
-        if weights.size <= CELLS and np.isfinite(weight):
+    axes.imshow(level.weights, cmap="Blues", vmin=0.0, vmax=2 * np.nanmax(level.weights), aspect="auto")
+    for (task, expert), weight in np.ndenumerate(level.weights):
+        if level.weights.size <= CELLS and np.isfinite(weight):
             axes.text(expert, task, f"{weight:.2f}", ha="center", va="center")
     axes.set_xticks(range(len(level.experts)), level.experts, rotation=0 if len(level.experts) <= 8 else 90)
-    axes.set_yticks(range(len(level.weights)), list(level.weights))
+    axes.set_yticks(range(len(level.owners)), level.owners)
     axes.set(xlabel="expert", ylabel="gate of")
     axes.set_title(f"{level.title}: mean weights of the gates")

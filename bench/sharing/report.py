@@ -10,7 +10,8 @@ from rich.table import Table
 
 from bench.report import WIDTH
 from bench.sharing.results import ALONE, Outcome, Pair, Sharing
-from bench.sharing.summary import Gates, gates
+from bench.sharing.summary import gates
+from shared_bottom.reports.gates import LevelGates
 
 PAIRS = 10
 """Largest number of pairs of tasks in the table."""
@@ -101,13 +102,13 @@ def costs_table(run: Sharing) -> Table:
     return table
 
 
-def gates_tables(level: Gates) -> Iterator[Table]:
+def gates_tables(level: LevelGates) -> Iterator[Table]:
     """The weights of a level's experts by task, so many experts to a table."""
     for start in range(0, len(level.experts), EXPERTS):
         shown = slice(start, start + EXPERTS)
         table = _table(("gate of",), tuple(level.experts[shown]))
-        for task, weights in level.weights.items():
-            table.add_row(task, *("" if math.isnan(weight) else f"{weight:.3f}" for weight in weights[shown]))
+        for owner, weights in zip(level.owners, level.weights, strict=True):
+            table.add_row(owner, *("" if math.isnan(weight) else f"{weight:.3f}" for weight in weights[shown]))
         yield table
 
 

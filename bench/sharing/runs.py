@@ -14,6 +14,7 @@ from bench.sharing.cases import Problem
 from bench.sharing.results import Metrics, Seed, Trained
 from shared_bottom.checkpoint.files import checkpoint_path
 from shared_bottom.checkpoint.folder import load_checkpoint
+from shared_bottom.run.gates import mean_gates
 from shared_bottom.run.metrics import counted, evaluate
 from spec import Backend, Dataset, ModelSpec, SharedBottom, TaskSpec, TrainSpec
 from spec.params import Params, shared_parameters
@@ -51,8 +52,8 @@ def run_seed(
             over_epochs = params_over_epochs(start, train, problem.data.rows, Path(folder))
             cosine = cosines_over(backend, model, train, over_epochs, rows)
         values = metrics(backend, problem, model, train, params, notes)
-        weights = backend.gates(model, params, problem.evaluated, device=train.device)
-        gates = {gate: weight.mean(axis=0, dtype=np.float64).tolist() for gate, weight in weights.items()}
+        means = mean_gates(backend, model, params, problem.evaluated, train.device, threads=None)
+        gates = {gate: weights.tolist() for gate, weights in means.items()}
         ways[way] = Trained(metrics=values, cosine=cosine, gates=gates, seconds=seconds)
     seconds = time.perf_counter() - began
     return Seed(seed=train.seed, alone=alone, alone_seconds=alone_seconds, ways=ways, seconds=seconds), notes

@@ -2,26 +2,15 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from bench.sharing.results import ALONE, Outcome, Pair, Sharing, Verdict, main_metrics
+from shared_bottom.reports.gates import LevelGates, gate_tables
 from spec.metrics import higher_is_better
-from spec.network import levels
 
 CONFIDENCE = 0.95
-
-
-class Gates(NamedTuple):
-    """Who uses which expert of a level: the mean weights that its gates gave to them after training."""
-
-    title: str
-    experts: list[str]
-    """Their names, without what those of the level all begin with."""
-    weights: dict[str, list[float]]
-    """By task, or "all tasks" for the gate of the shared experts: of each expert, NaN where the gate does not look."""
 
 
 def summarise(run: Sharing) -> None:
@@ -109,22 +98,7 @@ def pair(tasks: str, cosines: list[list[float]], *, way: str = "shared_bottom") 
     )
 
 
-def gates(run: Sharing) -> Iterator[Gates]:
+def gates(run: Sharing) -> Iterator[LevelGates]:
     """Each level of each gated way, with the first seed: the experts of another seed have other uses."""
-    first = run.seeds[0]
     for name, way in run.ways.items():
-        all_levels = levels(way.models[0])
-        for number, level in enumerate(all_levels):
-            if level.gates:
-                names = [expert.name for expert in level.experts]
-                weights = {}
-                for gate in level.gates:
-                    of = dict(zip(way.gates[gate.layer.name], first.ways[name].gates[gate.layer.name], strict=True))
-                    owner = gate.task.name if gate.task else "all tasks"
-                    weights[owner] = [of.get(expert, float("nan")) for expert in names]
-                title = f"{name}, level {number}" if len(all_levels) > 1 else name
-                yield Gates(
-                    title,
-                    [expert.removeprefix("experts.").removeprefix(f"levels.{number}.") for expert in names],
-                    weights,
-                )
+        yield from gate_tables(way.models[0], run.seeds[0].ways[name].gates)

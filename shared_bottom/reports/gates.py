@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from shared_bottom.reports.style import FAINT, INK, note, panels
 from spec.model import ModelSpec
@@ -23,15 +24,18 @@ class LevelGates(NamedTuple):
     """The gates of a level of experts."""
 
     title: str
+    """The way of sharing, and which of its levels it is if there are several."""
     experts: tuple[str, ...]
     """Their names, without what those of the level all begin with."""
     owners: tuple[str, ...]
     """Whose gates they are: the tasks, then ALL_TASKS if the shared experts have one."""
     weights: np.ndarray
     """float64 (owners, experts): the mean weight; NaN where the gate does not look at the expert."""
+    finite: bool
+    """Whether every weight that these gates give is."""
 
 
-def gate_tables(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> Iterator[LevelGates]:
+def gate_tables(model: ModelSpec, weights: Mapping[str, ArrayLike]) -> Iterator[LevelGates]:
     """The gates of each level that has some.
 
     weights: the mean weight of each expert (experts,) by the name of the gate, as `mean_gates` gives it.
@@ -44,12 +48,13 @@ def gate_tables(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> Iterator
         for row, gate in zip(table, level.gates, strict=True):
             row[list(gate.experts)] = weights[gate.layer.name]
         yield LevelGates(
-            title=f"level {number}" if len(all_levels) > 1 else model.sharing.kind,
+            title=model.sharing.kind + (f", level {number}" if len(all_levels) > 1 else ""),
             experts=tuple(
                 expert.name.removeprefix("experts.").removeprefix(f"levels.{number}.") for expert in level.experts
             ),
             owners=tuple(gate.task.name if gate.task else ALL_TASKS for gate in level.gates),
             weights=table,
+            finite=all(np.isfinite(weights[gate.layer.name]).all() for gate in level.gates),
         )
 
 
@@ -63,7 +68,7 @@ def gates(model: ModelSpec, weights: Mapping[str, np.ndarray]) -> Figure | None:
         return None
     figure, axes = panels([table.title for table in tables], "expert", "gate of", height=0.9)
     for panel, table in zip(axes, tables, strict=False):
-        if not all(np.isfinite(of_gate).all() for of_gate in weights.values()):
+        if not table.finite:
             note(panel, "a weight is not finite")
             continue
         darkest = float(np.nanmax(table.weights))

@@ -91,8 +91,9 @@ class Monitor:
             self._tasks = [task for task in self._tasks if task.name not in empty]
         elif empty:
             raise ValueError(f"early_stopping: expected a label of task {empty[0]!r} in a validation row, got none")
+        scored = self._tasks if self._metric is None and not self._total else []
         self._constant = {
-            task.name: _constant_loss(task, validation) for task in self._tasks if task.traits.label == "number"
+            task.name: _constant_loss(task, validation) for task in scored if task.traits.label == "number"
         }
 
     def value(self, metrics: Metrics) -> float:

@@ -13,7 +13,7 @@ from spec.losses import CrossEntropy, Huber, LogLoss, Poisson, ZeroInflatedLogno
 EPSILON = float(np.finfo(np.float64).eps)
 
 Parts = Sequence[np.ndarray]
-"""What a prediction is made of, (rows,) each: see `spec.model.TaskSpec.parts`."""
+"""What a prediction is made of, (rows,) each: see `spec.tasks.TaskSpec.parts`."""
 
 
 def log_loss(loss: LogLoss, label: np.ndarray, p: np.ndarray, parts: Parts = ()) -> np.ndarray:
