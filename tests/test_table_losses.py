@@ -49,6 +49,24 @@ def test_labels_of_0_or_more_are_learned_as_they_are(tmp_path, loss, standardise
     assert (summary.missing, summary.mean) == (1, pytest.approx(4151 / 4))
 
 
+@pytest.mark.parametrize(("weight", "warned"), [(1.0, True), (1e-3, False)])
+def test_counts_that_outweigh_another_task_are_said(tmp_path, weight, warned):
+    write(tmp_path, "train.csv", rows(click=[0, 1, 0, 1, 1]))
+    tasks = [
+        TaskSpec(name="y", kind="regression", loss="poisson", weight=weight),
+        TaskSpec(name="click", kind="binary"),
+    ]
+    spec = tables(tasks, {name: LabelColumn(columns=(name,)) for name in ("y", "click")})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_columns(spec, tmp_path)
+    line = (
+        "training rows: task 'y': expected counts near unit size or a weight far below 1, since the loss is as large as "
+        "the counts and outweighs other tasks', got a mean of 1038 in column 'y'"
+    )
+    assert [str(warning.message) for warning in caught] == [line] * warned
+
+
 @NON_NEGATIVE
 @pytest.mark.parametrize("option", [{"standardise": True}, {"transform": "log1p"}])
 def test_what_would_make_them_others_is_refused_before_anything_is_read(loss, option):

@@ -88,7 +88,7 @@ def _of_numbers(columns: FittedColumns, task: TaskSpec, label: LabelColumn, seen
                 f"task {task.name!r}: expected labels near unit size without standardise, "
                 f"got a mean of {scale.mean:.4g} and a deviation of {scale.deviation:.4g} in column {name!r}"
             )
-        elif task.objective.link == "exponential" and task.weight * scale.mean > NEAR:
+        elif len(columns.tasks) > 1 and task.objective.link == "exponential" and task.weight * scale.mean > NEAR:
             yield (
                 f"task {task.name!r}: expected counts near unit size or a weight far below 1, since the loss is as "
                 f"large as the counts and outweighs other tasks', got a mean of {scale.mean:.4g} in column {name!r}"
