@@ -53,6 +53,7 @@ SLOW = (
     "test_parity_gradient_faults",
     "test_parity_tool",
     "test_parity_metrics",
+    "test_parity_losses",
     "test_compile_caches",
     "test_threads",
     "test_settings_of_the_caller",

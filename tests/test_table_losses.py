@@ -61,8 +61,8 @@ def test_counts_that_outweigh_another_task_are_said(tmp_path, weight, warned):
         warnings.simplefilter("always")
         fit_columns(spec, tmp_path)
     line = (
-        "training rows: task 'y': expected counts near unit size or a weight far below 1, since the loss is as large as "
-        "the counts and outweighs other tasks', got a mean of 1038 in column 'y'"
+        "training rows: task 'y': expected counts near unit size or a weight far below 1, since the loss is as large "
+        "as the counts and outweighs other tasks', got a mean of 1038 in column 'y'"
     )
     assert [str(warning.message) for warning in caught] == [line] * warned
 

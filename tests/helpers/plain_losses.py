@@ -83,7 +83,7 @@ LOSSES = {
 def of_rows(tasks: dict[str, TaskSpec], task: TaskSpec, outputs: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     """ℓ of each row of a task. tasks: all, by name. outputs: those of the heads, by task."""
     z = outputs[task.name]
-    y = y.reshape(len(y), -1) if task.kind == "regression" else y
+    y = y[:, None] if task.kind == "regression" and y.ndim == 1 else y
     if task.kind == "binary":
         z, given = [z[:, 0]], task.given
         while given:
