@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spec import load_backend
+from spec import PLE, load_backend
 from tests.helpers.backends import each_way
 from tests.helpers.combinations import FACTORS, FEW, STEPS, problem
 from tests.helpers.parity import FEATURES, KINDS, PARAMS_RTOL, RTOL, WITHIN, compare_curves, compare_params, fit
@@ -20,8 +20,10 @@ EXECUTIONS = ("eager", "step", "epoch")
 cases = pytest.mark.parametrize("case", FEW, ids=", ".join)
 
 
-SLOW_EPOCHS = 4
-"""Of an execution that takes 50 ms a step and more, not twenty: 64 steps, every 16th of them short."""
+SLOW_EPOCHS = 3
+"""Of an execution that takes 50 ms a step and more, not twenty: 48 steps, every 16th of them short."""
+LEVELS = PLE(shared_experts=1, task_experts=1, levels=2)
+"""A level below the last, with its shared gate, by as few experts as can be."""
 
 
 @functools.cache
@@ -33,7 +35,8 @@ def run(case, name, execution, epochs=20):
     alone = {kind: (replace(KINDS[kind][0], hidden=()),) for kind in ("binary", "regression", "multiclass")}
     tasks = {**alone, "tied": KINDS["tied"][::3], "untied": KINDS["untied"][2:]}
     number = KINDS["untied"][2:3] if case[1] in ("binary", "multiclass") and case[3] != "usual losses" else ()
-    model, train, data = problem(case, trunk=(6,), categorical=FEATURES[:1], tasks=tasks[case[1]] + number)
+    levels = {"sharing": LEVELS} if "ple of 3 levels" in case else {}
+    model, train, data = problem(case, trunk=(6,), categorical=FEATURES[:1], tasks=tasks[case[1]] + number, **levels)
     fitted = fit(name, model, train, data, execution=execution, epochs=epochs)
     assert fitted.history.execution == execution
     assert fitted.history.step_loss.shape == (STEPS // 20 * epochs,)
@@ -55,7 +58,7 @@ def test_every_value_occurs():
 @each_way
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_every_execution(execution, first, then, case):
-    """Every value of every factor, 320 steps, or 64 of an execution that is slow, against the execution of each
+    """Every value of every factor, 320 steps, or 48 of an execution that is slow, against the execution of each
     backend that ends first.
     """
     cost = load_backend(first).costs.get(execution)
