@@ -10,14 +10,14 @@ TEST := $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup quick test lint format bench
 
-# Both frameworks, Keras, TensorBoard and the tools, in the versions of constraints.txt. The wheel of datasets is what
+# Both frameworks, Keras, TensorBoard, ONNX, what the examples use, and the tools, in the versions of constraints.txt. The wheel of datasets is what
 # tests/test_wheel.py installs ours beside.
 setup: $(INSTALLED)
 
 # The stamp is written last, so an installation that was cut off is done again.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,peers,tensorboard,dev]'
+	$(RUN) -m pip install --quiet --constraint constraints.txt --editable '.[all,peers,tensorboard,onnx,examples,dev]'
 	$(RUN) -m pip download --quiet --constraint constraints.txt --no-deps --dest $(VENV)/wheels datasets
 	touch $@
 
