@@ -9,7 +9,7 @@ from shared_bottom.tables.paths import Name
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from spec.backend import Backend, ProgressMode, backend_names, load_backend
+from spec.backend import Backend, OnEpoch, ProgressMode, backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
@@ -111,6 +111,7 @@ def fit_table(
     threads: int | None = None,
     timeout: float = 300.0,
     progress: ProgressMode = "auto",
+    on_epoch: OnEpoch | None = None,
     cache: Name | None = None,
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
@@ -121,7 +122,7 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, threads, timeout, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, timeout, progress, on_epoch: as for `spec.Backend.fit`.
     cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
 
     Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
@@ -147,6 +148,7 @@ def fit_table(
         threads=threads,
         timeout=timeout,
         progress=progress,
+        on_epoch=on_epoch,
     )
     return Trained(
         columns=columns,
