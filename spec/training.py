@@ -11,10 +11,10 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import model_validator
-from pydantic.dataclasses import dataclass
 
 from spec.balancing import Balancing, Fixed
-from spec.validation import STRICT, ByKind, Count, Flag, Fraction, Many, NonNegative, Positive, Seed, Share, Width
+from spec.classes import spec_class
+from spec.validation import ByKind, Count, Flag, Fraction, Many, NonNegative, Positive, Seed, Share, Width
 
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -26,7 +26,7 @@ CLIP_EPS = 1e-6
 """Added to the gradient's norm before dividing by it, as torch.nn.utils.clip_grad_norm_ does."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class SGD:
     """b = momentum·b + g;  p -= lr·b, or lr·(g + momentum·b) with nesterov (Sutskever et al., ICML 2013).
 
@@ -52,7 +52,7 @@ class SGD:
         return ("trace",) if self.momentum else ()
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Adam:
     """m = beta1·m + (1-beta1)·g;  v = beta2·v + (1-beta2)·g²;  p -= lr·m̂ / (√v̂ + eps)  (Kingma & Ba, ICLR 2015).
 
@@ -69,7 +69,7 @@ class Adam:
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class AdamW:
     """Adam with decoupled decay, p -= lr·weight_decay·p besides  (Loshchilov & Hutter, ICLR 2019, alg. 2)."""
 
@@ -83,7 +83,7 @@ class AdamW:
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Adagrad:
     """s += g²;  p -= lr·g / (√s + eps), s from initial_accumulator  (Duchi et al., JMLR 2011). weight_decay is L2."""
 
@@ -96,7 +96,7 @@ class Adagrad:
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class RMSprop:
     """v = decay·v + (1-decay)·g²;  u = g / (√v + eps);  p -= lr·u  (Tieleman & Hinton, lecture 6.5, 2012).
 
@@ -120,7 +120,7 @@ class RMSprop:
 Optimizer = SGD | Adam | AdamW | Adagrad | RMSprop
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Schedule:
     """The learning rate over the steps, as a factor of the optimizer's: see `learning_rates`."""
 
@@ -131,7 +131,7 @@ class Schedule:
     """The factor that a decay ends at, one step after the last."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
@@ -180,7 +180,7 @@ class StepSpec(NamedTuple):
     """Of several parts, losses and gradients are sums over all of them."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
 
