@@ -9,7 +9,7 @@ from shared_bottom.tables.paths import Name
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from spec.backend import Backend, ProgressMode, backend_names, load_backend
+from spec.backend import Backend, OnEpoch, ProgressMode, backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
@@ -111,6 +111,7 @@ def fit_table(
     threads: int | None = None,
     timeout: float = 300.0,
     progress: ProgressMode = "auto",
+    on_epoch: OnEpoch | None = None,
     cache: Name | None = None,
     start_from: Trained | None = None,
 ) -> Trained:
@@ -122,7 +123,7 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, threads, timeout, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, timeout, progress, on_epoch: as for `spec.Backend.fit`.
     cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
     start_from: a trained network whose vocabularies, scales and parameters this run starts from, as far as they mean
     the same in it: see `shared_bottom.tables.inherited` and `shared_bottom.start`. The optimizer starts anew.
@@ -157,6 +158,7 @@ def fit_table(
         threads=threads,
         timeout=timeout,
         progress=progress,
+        on_epoch=on_epoch,
     )
     return Trained(
         columns=columns,

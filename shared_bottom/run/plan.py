@@ -88,6 +88,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
+    check_on_epoch(request.on_epoch)
     backend.check_threads(request.threads)
     check_stopping(train, model.tasks, validation=validation is not None)
     device = backend.resolve_device(train.device)
@@ -154,3 +155,9 @@ def check_progress(progress: Any) -> None:
     """Raises ValueError for what is no way to show progress."""
     if progress not in get_args(ProgressMode):
         raise ValueError(f"progress: expected one of {', '.join(get_args(ProgressMode))}, got {progress!r}")
+
+
+def check_on_epoch(on_epoch: Any) -> None:
+    """Raises ValueError for what cannot be called after an epoch."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise ValueError(f"on_epoch: expected a function of an epoch's record, or None, got {on_epoch!r}")
