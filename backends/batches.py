@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from backends.gather import gather
-from backends.layout import Layout
+from backends.layout import Layout, layout_of
 from backends.lazy import touch
 from backends.stacks import TiedStack
 from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
+from spec.model import ModelSpec
 from spec.tasks import TaskSpec
 from spec.training import Precision
 
@@ -132,6 +133,13 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
         assert data.categorical is not None
         inputs["categorical"] = np.ascontiguousarray(data.categorical, dtype=np.int32)
     return inputs
+
+
+def example_inputs(model: ModelSpec, precision: Precision) -> Batches:
+    """Two rows of a model's inputs, as `encode_inputs` gives them, for what has to see some."""
+    ids = sum(feature.length for feature in model.categorical)
+    rows = Dataset(numeric=np.zeros((2, model.numeric)), categorical=np.zeros((2, ids), np.int32))
+    return encode_inputs(layout_of(model), rows, precision)
 
 
 def chunks_of_rows(data: Dataset, size: int) -> Iterator[Dataset]:

@@ -17,7 +17,7 @@ from tests.helpers.cli import error, run, table, write
 ROOT = Path(__file__).parents[1]
 
 USAGE = {
-    (): "Expected one of {fit, evaluate, predict, describe, cache, launch}",
+    (): "Expected one of {fit, evaluate, predict, export, describe, cache, launch}",
     ("train",): "Unrecognized options: train",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
