@@ -11,9 +11,10 @@ import numpy as np
 from flax import nnx
 
 from backends.base import SharedBackend
-from backends.batches import Batches
+from backends.batches import Batches, example_inputs
 from backends.costs import Cost
 from backends.jax import processes
+from backends.jax.export import exported
 from backends.jax.interchange import import_params
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
@@ -24,7 +25,7 @@ from backends.parts import Joined
 from backends.predictor import Forward, Output
 from backends.settings import patient_threads
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, check_params
 from spec.training import Device, Part
 
 
@@ -35,6 +36,8 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("jax", "jaxlib", "flax", "optax")
     alone: ClassVar = ("eager",)
+    export_format = "stablehlo"
+    export_suffix = ".stablehlo"
     costs: ClassVar = {
         "eager": Cost(first=3.0, step=50e-3, flops=60e9),
         "step": Cost(first=0.1, step=90e-6, flops=75e9),
@@ -96,6 +99,10 @@ class Backend(SharedBackend):
         with scope(next(iter(arrays.values())).dtype, native):
             return network.bind(jax.device_put(arrays, native))
 
+    def export(self, model: ModelSpec, params: Params) -> bytes:
+        """A serialized `jax.export.Exported`: see `backends.jax.export`."""
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+
     def params_of(self, model: ModelSpec, network: Network) -> Params:
         """The parameters of a flax.nnx.Module that `build` has made of this model."""
         if not isinstance(network, nnx.Module):
@@ -121,7 +128,7 @@ class Backend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         with scope(params.dtype, self.native_device(device)):
-            losses, gradient = make_gradient(model, params.dtype)(params, as_arguments(batch))
+            losses, gradient = make_gradient(model)(params, as_arguments(batch))
             return np.asarray(losses), np.asarray(gradient)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 
 from backends.base import SharedBackend
-from backends.batches import Batches
+from backends.batches import Batches, example_inputs
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import native_arrays
 from backends.parts import Joined
 from backends.predictor import Forward, Output
 from backends.torch import processes
+from backends.torch.export import exported
 from backends.torch.interchange import import_params
 from backends.torch.model import Network
 from backends.torch.settings import inference_scope, missing_compiler, scope, thread_count
@@ -21,7 +22,7 @@ from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
 from spec.machine import cores
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, check_params
 from spec.training import Device, Part
 
 
@@ -31,6 +32,8 @@ class Backend(SharedBackend):
     name = "torch"
     trainer_type = Trainer
     libraries = ("torch",)
+    export_format = "torch"
+    export_suffix = ".pt2"
     costs: ClassVar = {
         "eager": Cost(first=0.0, step=580e-6, flops=60e9, row=350e-9),
         "step": Cost(first=3.0, step=120e-6, flops=80e9),
@@ -86,6 +89,10 @@ class Backend(SharedBackend):
             network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
             return network
 
+    def export(self, model: ModelSpec, params: Params) -> bytes:
+        """The content of a .pt2 file: see `backends.torch.export`."""
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+
     def params_of(self, model: ModelSpec, network: Network) -> Params:
         """The parameters of a torch.nn.Module that `build` has made of this model."""
         if not isinstance(network, torch.nn.Module):
@@ -113,7 +120,7 @@ class Backend(SharedBackend):
         native = self.native_device(device)
         with scope():
             tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-            losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
+            losses, gradient = make_gradient(model, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:
