@@ -22,6 +22,7 @@ from spec import (
     UncertaintyWeighting,
     initial_params,
     load_backend,
+    presets,
 )
 from spec.data import row_order
 from tests.helpers.backends import each_way
