@@ -3,7 +3,7 @@
 from contextlib import nullcontext, suppress
 
 from shared_bottom.checkpoint.saver import check_options
-from shared_bottom.cli.beginning import Beginning, beginning_of, start_of
+from shared_bottom.cli.beginning import Beginning, backend_of, beginning_of, start_of
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.outcome import Outcome
 from shared_bottom.folder import CHECKPOINTS, run_folder
@@ -14,7 +14,6 @@ from shared_bottom.run.join import joined
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.training import read_table
-from shared_bottom.trained import choose_backend
 from spec.data import Dataset
 from spec.machine import check_threads
 from spec.results import DivergenceError
@@ -28,7 +27,7 @@ def fit(options: FitExperiment) -> None:
     Raises DivergenceError if the loss is not finite, after the report of the run up to that step is written;
     ProcessError if another process is gone; SystemExit(1) if all is written but the checkpoint of the run's end.
     """
-    experiment, backend, checkpoints = options.experiment, choose_backend(options.backend), options.out / CHECKPOINTS
+    experiment, backend, checkpoints = options.experiment, backend_of(options), options.out / CHECKPOINTS
     check_timeout(options.timeout)
     check(options)
     with joined(backend, options.timeout, options.threads) as processes:
