@@ -29,7 +29,7 @@ from tests.helpers.cli import (
 from tests.helpers.runs import quickest, signalled
 from tests.helpers.table_files import with_data
 
-WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
+WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html", "status.json"]
 
 
 @pytest.fixture

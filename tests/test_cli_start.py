@@ -1,6 +1,7 @@
 """fit --start-from, and what of a run's flags its folder knows already when it is resumed."""
 
 import shutil
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -39,21 +40,19 @@ def tuesday_rows(tmp_path, monday):
     write(tmp_path / "data" / "train.csv", rows.set_column(rows.schema.names.index("colour"), "colour", [colours]))
 
 
-@pytest.fixture
-def gone(monkeypatch):
-    """What makes a run end as if it were killed before its first, or its second, checkpoint."""
+@contextmanager
+def dying(saves):
+    """A run ends, as if it were killed, when it has saved so many checkpoints and comes to save another."""
+    save, left = CheckpointSaver._write, iter(range(saves))
 
-    def after(saves):
-        save, count = CheckpointSaver._write, iter(range(saves))
+    def until(self, folder, checkpoint):
+        if next(left, None) is None:
+            raise SystemExit(9)
+        return save(self, folder, checkpoint)
 
-        def dying(self, folder, checkpoint):
-            if next(count, None) is None:
-                raise SystemExit(9)
-            return save(self, folder, checkpoint)
-
-        monkeypatch.setattr(CheckpointSaver, "_write", dying)
-
-    return after
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointSaver, "_write", until)
+        yield patch
 
 
 def test_a_run_starts_where_another_ended(shop, tmp_path, monday, tuesday_rows, capsys):
@@ -79,14 +78,12 @@ def test_quietly_nothing_is_printed(shop, tmp_path, monday, capsys):
 
 
 @pytest.mark.parametrize("saves", [0, 1], ids=["before its first checkpoint", "after it"])
-def test_a_resumed_run_needs_the_one_that_it_started_from_no_more(shop, tmp_path, monday, tuesday_rows, gone, saves):
+def test_a_resumed_run_needs_the_one_that_it_started_from_no_more(shop, tmp_path, monday, tuesday_rows, saves):
     whole, out = tmp_path / "whole", tmp_path / "tuesday"
     run("fit", shop, "--out", whole, *FLAGS, "--quiet", "--start-from", monday)
-    with pytest.MonkeyPatch.context() as patch:
+    with dying(saves) as patch:
         patch.setattr("shared_bottom.folder._remove_beginnings", lambda *_: None)  # as a kill leaves them
-        gone(saves)
         run("fit", shop, "--out", out, *FLAGS, "--quiet", "--start-from", monday, code=9)
-    gone(99)
     assert len([*(out / "checkpoints").glob("step-*")]) == saves
     shutil.rmtree(monday)
     run("fit", "--resume", "--out", out, "--quiet")
@@ -99,7 +96,7 @@ def test_a_run_is_resumed_with_what_it_started_from_or_without_a_word(shop, tmp_
     run("fit", shop, "--out", out, *FLAGS, "--quiet", "--start-from", monday)
     run("fit", "--resume", "--out", out, "--quiet", "--start-from", monday, "--train.epochs", "3")
     assert load_checkpoint(out / "checkpoints").epoch == 3
-    said = error(capsys, "fit", "--resume", "--out", out, "--start-from", other)
+    said = error(capsys, "fit", "--resume", "--out", out, "--start-from", other, "--quiet")
     assert said == (
         f"--start-from: expected the run that '{out}' began from, or no --start-from at all, as it began with what is "
         f"kept in '{out}/start', got '{other}'"
@@ -111,13 +108,13 @@ def test_a_run_is_resumed_with_what_it_started_from_or_without_a_word(shop, tmp_
 def test_a_folder_that_is_no_run_is_named_and_nothing_is_left(shop, tmp_path, capsys):
     said = error(capsys, "fit", shop, "--out", tmp_path / "run", *FLAGS, "--start-from", tmp_path / "data")
     assert said == f"--start-from: {tmp_path}/data: expected a folder that fit has completed, found no model in it"
-    assert contents(tmp_path) == ["data"]
+    assert "run" not in contents(tmp_path)
 
 
-def test_what_a_run_started_from_is_removed_with_the_run_that_came_to_nothing(shop, tmp_path, monday, gone):
-    gone(0)
-    run("fit", shop, "--out", tmp_path / "run", *FLAGS, "--quiet", "--start-from", monday, code=9)
-    assert contents(tmp_path) == ["data", "monday"]
+def test_what_a_run_started_from_is_removed_with_the_run_that_came_to_nothing(shop, tmp_path, monday):
+    with dying(0):
+        run("fit", shop, "--out", tmp_path / "run", *FLAGS, "--quiet", "--start-from", monday, code=9)
+    assert contents(tmp_path) == ["cache", "data", "monday"]
 
 
 def test_a_run_is_resumed_by_its_folder_alone(monday):
@@ -139,7 +136,7 @@ def test_a_folder_without_a_run_cannot_be_resumed_by_itself(tmp_path, capsys):
 def test_more_epochs_under_a_schedule_that_decays_are_another_run(shop, tmp_path, capsys, warmup, first):
     flags = ("--train.schedule.kind", "linear", "--train.schedule.warmup-steps", warmup)
     out = fit(shop, tmp_path / "run", "torch", "--quiet", *flags)
-    said = error(capsys, "fit", "--resume", "--out", out, "--train.epochs", "12")
+    said = error(capsys, "fit", "--resume", "--out", out, "--train.epochs", "12", "--quiet")
     assert said == (
         f"resume: expected the run of {out}/checkpoints/step-00000010, got another: train.epochs: 2 saved, 12 now, by "
         f"which schedule linear gives all steps from {first} on (from 0) other learning rates; to train on from its "

@@ -18,7 +18,7 @@ from tests.helpers.cli import contents, error, fit, run, without_plots, write_ex
 READING = "shared_bottom.cli.fit.read_table"
 SAVING = "shared_bottom.checkpoint.folder.write_checkpoint"
 FLAGS = ("--backend", "torch", "--train.execution", "eager", "--quiet")
-WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
+WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html", "status.json"]
 
 
 @pytest.fixture(autouse=True)

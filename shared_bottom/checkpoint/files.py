@@ -44,15 +44,6 @@ def read_best(path: Path) -> Path | None:
         return None
 
 
-def read_backend(path: Path) -> str | None:
-    """The name of the backend that saved the checkpoint in the folder `path`; None if it is damaged."""
-    try:
-        name = parse_json(read_bytes(path / MANIFEST))["backend"]
-        return name if isinstance(name, str) else None
-    except (OSError, ValueError, KeyError, TypeError):  # what is wrong is said when the run goes on
-        return None
-
-
 def read_segments(path: Path, length: int) -> dict[str, str]:
     """The SHA-256 of the segments of a checkpoint that was read; none if they are of another length."""
     fields = parse_json(read_bytes(path / MANIFEST))

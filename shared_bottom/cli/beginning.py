@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from backends.base import SharedBackend
-from shared_bottom.checkpoint.files import checkpoint_paths, read_backend
+from shared_bottom.checkpoint.files import checkpoint_paths
+from shared_bottom.cli.live import status_of
 from shared_bottom.cli.options import FitExperiment, FitFlags
 from shared_bottom.cli.printing import print_table, shortened
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, START, read_given, read_trained
@@ -39,12 +40,11 @@ class Beginning(NamedTuple):
 
 
 def backend_of(flags: FitFlags) -> SharedBackend:
-    """The backend that the flags name, or the one that saved the run to resume, or the first that is installed.
+    """The backend that the flags name, or the one that trained the run to resume last, or the first that is installed.
 
     Raises ValueError and ImportError as `shared_bottom.trained.choose_backend` does.
     """
-    saved = checkpoint_paths(flags.out / CHECKPOINTS) if flags.backend is None and flags.resume else []
-    if saved and (name := read_backend(saved[-1])) in backend_names():
+    if flags.backend is None and flags.resume and (name := status_of(flags.out).get("backend")) in backend_names():
         with suppress(ImportError):  # another backend can go on from there
             return choose_backend(name)
     return choose_backend(flags.backend)
