@@ -20,6 +20,7 @@ _MODULES = {
     "Tally": "shared_bottom.tables.tally",
     "Trained": "shared_bottom.trained",
     "evaluate": "shared_bottom.run.metrics",
+    "export_onnx": "shared_bottom.export",
     "fit_columns": "shared_bottom.tables.rows",
     "fit_table": "shared_bottom.trained",
     "load_checkpoint": "shared_bottom.checkpoint.folder",

@@ -164,6 +164,25 @@ class Predict(Apply):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export(Common):
+    """Write a trained model into one file for other programs, which need nothing of this one. See docs/serving.md.
+
+    onnx takes the table's columns as they are and gives the columns that `predict` writes; no framework takes part.
+    torch (torch.export, .pt2) and stablehlo (jax.export, .stablehlo) take encoded rows and give the predictions in the
+    units that the network learns; the backend that writes the format must be installed.
+    """
+
+    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
+    """What `fit` wrote."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """The file to write, whole or not at all; one that is there is replaced."""
+    format: Annotated[str, tyro.conf.arg(metavar="onnx|torch|stablehlo")] = "onnx"
+    """What to write. FILE ends in .onnx, .pt2 or .stablehlo."""
+    backend: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The backend that writes the file, if several write the format."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Describe(Common):
     """Print what the training rows have in each column, and the network layer by layer: shapes, parameters, arithmetic.
 
