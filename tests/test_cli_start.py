@@ -142,3 +142,18 @@ def test_more_epochs_under_a_schedule_that_decays_are_another_run(shop, tmp_path
         f"which schedule linear gives all steps from {first} on (from 0) other learning rates; to train on from its "
         "parameters, begin a new run with --start-from"
     )
+
+
+def test_what_is_frozen_stays_as_the_earlier_run_left_it(shop, tmp_path, monday, tuesday_rows):
+    out = tmp_path / "tuesday"
+    run("fit", shop, "--out", out, *FLAGS, "--quiet", "--start-from", monday, "--freeze", "trunk,embeddings")
+    before, after = read_trained(monday).params, read_trained(out).params
+    for name, value in before.items():
+        same = np.array_equal(after[name][: len(value)], value)
+        assert same == name.startswith(("trunk.", "embeddings.")), name
+
+
+@pytest.mark.parametrize("names", ["", "trunk,", ",trunk"])
+def test_names_to_freeze_are_not_empty(shop, tmp_path, capsys, names):
+    said = error(capsys, "fit", shop, "--out", tmp_path / "run", "--freeze", names)
+    assert said == f"--freeze: expected names of parameters with commas between them, got {names!r}"

@@ -76,7 +76,18 @@ def parse(arguments: Sequence[str]) -> Common:
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
         return command
-    return replace(command, experiment=absolute(command.experiment, Path()))
+    experiment = absolute(command.experiment, Path())
+    if command.freeze is not None:
+        experiment = replace(experiment, train=replace(experiment.train, frozen=names_in(command.freeze)))
+    return replace(command, experiment=experiment)
+
+
+def names_in(freeze: str) -> tuple[str, ...]:
+    """What --freeze names. Raises ValueError if a name is empty."""
+    names = tuple(name.strip() for name in freeze.split(","))
+    if not all(names):
+        raise ValueError(f"--freeze: expected names of parameters with commas between them, got {freeze!r}")
+    return names
 
 
 def experiment_file(arguments: Sequence[str]) -> str | None:
