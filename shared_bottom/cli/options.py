@@ -62,12 +62,11 @@ class FitFlags(CacheFolder):
 class Fit(FitFlags):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
-    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
+    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning_rate 0.01,
     --model.tasks.0.weight 2. Another kind of sharing, loss, optimizer or balancing starts from its defaults:
     --model.sharing.kind mmoe --model.sharing.experts 4, --model.tasks.0.loss.kind huber. `fit FILE.toml --help` lists
-    the flags of the kinds that are chosen; a kind that is none is answered by a list of all. Exit code 1 if the loss is
-    not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run
-    first.
+    all kinds, and the flags of those that are chosen. Exit code 1 if the loss is not finite, or if the end of the run
+    could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
