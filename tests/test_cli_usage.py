@@ -16,13 +16,11 @@ from tests.helpers.cli import error, run, table, write
 
 ROOT = Path(__file__).parents[1]
 
+COMMANDS = "fit, evaluate, predict, export, describe, cache, launch"
 USAGE = {
-    (): "Expected one of {fit, evaluate, predict, describe, cache, launch}",
-    ("train",): "command: expected one of fit, evaluate, predict, describe, cache, launch, got 'train'",
-    ("evalute",): (
-        "command: expected one of fit, evaluate, predict, describe, cache, launch, got 'evalute'; "
-        "did you mean 'evaluate'?"
-    ),
+    (): f"Expected one of {{{COMMANDS}}}",
+    ("train",): f"command: expected one of {COMMANDS}, got 'train'",
+    ("evalute",): f"command: expected one of {COMMANDS}, got 'evalute'; did you mean 'evaluate'?",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
     ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (

@@ -10,9 +10,10 @@ import numpy as np
 from flax import nnx
 
 from backends.base import SharedBackend
-from backends.batches import Batches
+from backends.batches import Batches, example_inputs
 from backends.costs import Cost
 from backends.jax import processes
+from backends.jax.export import exported
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_gradient
@@ -21,7 +22,7 @@ from backends.layout import native_arrays
 from backends.parts import Joined
 from backends.settings import patient_threads
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, check_params
 from spec.training import Device, Part
 
 
@@ -32,6 +33,8 @@ class Backend(SharedBackend):
     trainer_type = Trainer
     libraries = ("jax", "jaxlib", "flax", "optax")
     alone: ClassVar = ("eager",)
+    export_format = "stablehlo"
+    export_suffix = ".stablehlo"
     costs: ClassVar = {
         "eager": Cost(first=3.0, step=50e-3, flops=60e9),
         "step": Cost(first=0.1, step=90e-6, flops=75e9),
@@ -93,6 +96,10 @@ class Backend(SharedBackend):
         with scope(next(iter(arrays.values())).dtype, native):
             return network.bind(jax.device_put(arrays, native))
 
+    def export(self, model: ModelSpec, params: Params) -> bytes:
+        """A serialized `jax.export.Exported`: see `backends.jax.export`."""
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         parameter = jax.tree.leaves(nnx.state(network, nnx.Param))[0]
@@ -112,7 +119,7 @@ class Backend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         with scope(params.dtype, self.native_device(device)):
-            losses, gradient = make_gradient(model, params.dtype)(params, as_arguments(batch))
+            losses, gradient = make_gradient(model)(params, as_arguments(batch))
             return np.asarray(losses), np.asarray(gradient)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

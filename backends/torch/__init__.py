@@ -8,18 +8,19 @@ import numpy as np
 import torch
 
 from backends.base import SharedBackend
-from backends.batches import Batches
+from backends.batches import Batches, example_inputs
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import native_arrays
 from backends.parts import Joined
 from backends.torch import processes
+from backends.torch.export import exported
 from backends.torch.model import Network
 from backends.torch.settings import missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
 from spec.machine import cores
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, check_params
 from spec.training import Device, Part
 
 
@@ -29,6 +30,8 @@ class Backend(SharedBackend):
     name = "torch"
     trainer_type = Trainer
     libraries = ("torch",)
+    export_format = "torch"
+    export_suffix = ".pt2"
     costs: ClassVar = {
         "eager": Cost(first=0.0, step=580e-6, flops=60e9, row=350e-9),
         "step": Cost(first=3.0, step=120e-6, flops=80e9),
@@ -84,6 +87,10 @@ class Backend(SharedBackend):
             network.load_state_dict({name: torch.tensor(a, device=native) for name, a in arrays.items()}, assign=True)
             return network
 
+    def export(self, model: ModelSpec, params: Params) -> bytes:
+        """The content of a .pt2 file: see `backends.torch.export`."""
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+
     def logits(self, network: Network, inputs: Batches) -> Params:
         """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
         device = next(network.parameters()).device
@@ -105,7 +112,7 @@ class Backend(SharedBackend):
         native = self.native_device(device)
         with scope():
             tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-            losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
+            losses, gradient = make_gradient(model, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

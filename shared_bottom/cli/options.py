@@ -48,6 +48,9 @@ class FitFlags(CacheFolder):
     before it counts as dead."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
+    start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
+    grow, and its scales are taken over. What starts anew is printed."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
     no_cache: bool = False
@@ -156,6 +159,25 @@ class Predict(Apply):
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="COLUMN")] = ()
     """Columns of the tables to write beside the predictions, as they are: an id, say. One called as a prediction is,
     such as the label of a task, is written as <column>_kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export(Common):
+    """Write a trained model into one file for other programs, which need nothing of this one. See docs/serving.md.
+
+    onnx takes the table's columns as they are and gives the columns that `predict` writes; no framework takes part.
+    torch (torch.export, .pt2) and stablehlo (jax.export, .stablehlo) take encoded rows and give the predictions in the
+    units that the network learns; the backend that writes the format must be installed.
+    """
+
+    folder: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="DIR")]]
+    """What `fit` wrote."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """The file to write, whole or not at all; one that is there is replaced."""
+    format: Annotated[str, tyro.conf.arg(metavar="onnx|torch|stablehlo")] = "onnx"
+    """What to write. FILE ends in .onnx, .pt2 or .stablehlo."""
+    backend: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """The backend that writes the file, if several write the format."""
 
 
 @dataclass(frozen=True, kw_only=True)

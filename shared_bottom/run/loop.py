@@ -41,7 +41,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
         plan.layout,
         plan.train,
         trainer,
-        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
+        frozen={name: params[name].copy() for name in frozen_parameters(plan.model, plan.train.frozen)},
         execution=execution,
         device=plan.device,
         threads=threads,

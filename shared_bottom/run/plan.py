@@ -112,7 +112,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
         **vars(request),
         backend=backend,
         monitor=monitor,
-        layout=layout_of(model, train.step_spec.lazy_batch),
+        layout=layout_of(model, train.step_spec.lazy_batch, train.frozen),
         processes=processes,
         part=part,
         device=device,
@@ -143,11 +143,13 @@ def rates_of(train: TrainSpec, steps: int) -> np.ndarray:
 
 
 def check_balancing(model: ModelSpec, train: TrainSpec) -> None:
-    """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves."""
-    if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model):
+    """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves; or if
+    `train.frozen` has patterns that it cannot have.
+    """
+    if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model, train.frozen):
         raise ValueError(
-            f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no embeddings that "
-            "training moves, got gradnorm"
+            f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no shared kernels or "
+            "embeddings that training moves, got gradnorm"
         )
 
 
