@@ -16,7 +16,7 @@ from tests.helpers.cli import error, run, table, write
 
 ROOT = Path(__file__).parents[1]
 
-COMMANDS = "fit, evaluate, predict, export, describe, cache, launch"
+COMMANDS = "fit, evaluate, predict, export, describe, compare, cache, launch"
 USAGE = {
     (): f"Expected one of {{{COMMANDS}}}",
     ("train",): f"command: expected one of {COMMANDS}, got 'train'",

@@ -193,6 +193,23 @@ class Describe(Common):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Compare(Common):
+    """Print what became of several runs side by side, the metrics of their validation rows, and in which fields their
+    experiments differ.
+
+    A run in progress, or one that was stopped, is shown as far as it is. Losses and metrics are in the units that the
+    network learns.
+    """
+
+    folders: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR")]]
+    """What `fit` wrote, or is writing."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg|.html")] = None
+    """Draw the losses and the metrics of all runs by epoch; as .html, a page with the tables, too."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the epochs and the fields of each run to this file, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Cache(CacheFolder):
     """List the tables whose encoded rows `fit` has kept, so that a run on the same rows need not read them again.
 

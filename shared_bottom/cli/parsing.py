@@ -17,6 +17,7 @@ from shared_bottom.cli.kinds import with_kinds
 from shared_bottom.cli.options import (
     Cache,
     Common,
+    Compare,
     Describe,
     Evaluate,
     Export,
@@ -41,6 +42,7 @@ def parse(arguments: Sequence[str]) -> Common:
         "predict": Predict,
         "export": Export,
         "describe": Describe,
+        "compare": Compare,
         "cache": Cache,
         "launch": Launch,
     }
