@@ -3,12 +3,13 @@
 import abc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from backends.balancing import initial_balance, to_vectors
-from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, encode_inputs
+from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, constants, encode_inputs
 from backends.capabilities import Capabilities
 from backends.capabilities import UnsupportedError as UnsupportedError
 from backends.layout import layout_of
@@ -64,7 +65,7 @@ class SharedBackend(Capabilities):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total.
 
-        batch: the arrays of a step, and the layout's frozen tensors by name.
+        batch: the arrays of a step, and the `constants`.
         """
 
     @abc.abstractmethod
@@ -121,13 +122,14 @@ class SharedBackend(Capabilities):
         Raises UnsupportedError if the backend has no code for it.
         """
         self.check_training(train, execution, part)
-        layout, native = layout_of(model, train.step_spec.lazy_batch), self.native_device(device)
+        step_spec = train.step_spec._replace(part=part)
+        layout, native = layout_of(model, step_spec.lazy_batch, step_spec.frozen), self.native_device(device)
         balance = balance or initial_balance(train, len(layout.tasks))
         vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)
         tables = {name: layout.lazy_tables(values) for name, values in {PARAMS: params, **(slots or {})}.items()}
-        frozen = layout.frozen_tensors(params)
-        step_spec = train.step_spec._replace(part=part)
-        return self.trainer_type(model, step_spec, vector, native, execution, vectors, tables, balance, frozen)
+        given = constants(layout, params, train.numbers)
+        alike = replace(model, tasks=tuple(replace(task, weight=1.0) for task in model.tasks))  # one compiled step
+        return self.trainer_type(alike, step_spec, vector, native, execution, vectors, tables, balance, given)
 
     def predict(
         self,
@@ -192,7 +194,7 @@ class SharedBackend(Capabilities):
         data.check(model, precision=precision)
         layout, resolved = layout_of(model), self.resolve_device(device)
         batches = BatchSource(layout, data, data.rows, precision).take(np.arange(data.rows))
-        batch = {name: array[0] for name, array in batches.items()} | layout.frozen_tensors(params)
+        batch = {name: array[0] for name, array in batches.items()} | constants(layout, params)
         with self.computing(threads, step_flops(model, data.rows)):
             losses, gradient = self.loss_and_gradient(model, layout.to_vector(params), batch, resolved)
         return float(losses[0]), layout.to_params(gradient, frozen_zeros(model, params))

@@ -29,7 +29,7 @@ Batches = dict[str, np.ndarray]
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
   touched.<table> int32 (steps, length): with lazy embedding updates, see `backends.lazy`;
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
-What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
+What a step computes with stands in the dict of one step besides: `constants`."""
 
 MAX_CALL_BYTES = 64 * 2**20
 """Most bytes of batches that are gathered at once, and that one call hands to the device."""
@@ -112,6 +112,15 @@ class BatchSource:
         if self._uniform:
             self._uniform_shares[count] = shares
         return shares
+
+
+def constants(layout: Layout, params: Mapping[str, np.ndarray], numbers: Mapping[str, float] | None = None) -> Batches:
+    """What is the same in all steps of a run, new arrays in the type of its parameters: the layout's frozen tensors by
+    name; task_weights (tasks,), in the layout's order; and each of the `numbers` (), which are `TrainSpec.numbers`.
+    """
+    dtype = next(iter(params.values())).dtype
+    given = {"task_weights": [task.weight for task in layout.tasks], **(numbers or {})}
+    return layout.frozen_tensors(params) | {name: np.array(value, dtype) for name, value in given.items()}
 
 
 def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batches:

@@ -29,6 +29,7 @@ _MODULES = {
     "read_table_experiment": "shared_bottom.tables.rows",
     "read_trained": "shared_bottom.folder",
     "starting_params": "shared_bottom.tables.embeddings",
+    "take_over": "shared_bottom.start",
     "stream_rows": "shared_bottom.tables.rows",
     "write_report": "shared_bottom.reports.report",
     "write_trained": "shared_bottom.folder",

@@ -2,6 +2,7 @@
 
     experiment.toml   the experiment as it ran, with absolute paths
     given.json        if embeddings are given: their values, so that a resumed run does not need the files
+    start/            if the run started from another: that one's model/, so that a resumed run does not need it
     checkpoints/      see docs/checkpoints.md
     model/            columns.json, model.json and params.safetensors: all that a backend needs to predict; their
                       checksums are in model.sha256
@@ -32,9 +33,10 @@ from spec.params import check_params
 from spec.results import DivergenceError
 from spec.validation import one_line
 
-EXPERIMENT, GIVEN, CHECKPOINTS, MODEL = "experiment.toml", "given.json", "checkpoints", "model"
+EXPERIMENT, GIVEN, START = "experiment.toml", "given.json", "start"
+CHECKPOINTS, MODEL = "checkpoints", "model"
 COLUMNS, NETWORK, PARAMS = "columns.json", "model.json", "params.safetensors"
-READ_AGAIN = (EXPERIMENT, CHECKPOINTS, MODEL)
+READ_AGAIN = (EXPERIMENT, START, CHECKPOINTS, MODEL)
 """What the commands read again, so that nothing else may be written in its place."""
 CHECKSUMS = "model.sha256"
 """The SHA-256 of the other files of model/, as `sha256sum` writes and checks it."""
@@ -86,9 +88,10 @@ def check_usable(path: Path, resume: bool) -> bool:
 def _remove_beginnings(path: Path, made: Sequence[Path]) -> None:
     """Removes what a run writes before its first checkpoint, and then the folders that it made."""
     with suppress(OSError):  # the folder is not empty if the user has put something there in the meantime
-        for name in (EXPERIMENT, GIVEN, f"{CHECKPOINTS}/{LOCK}", LOCK):
+        kept = [f"{START}/{MODEL}/{name}" for name in (COLUMNS, NETWORK, PARAMS, CHECKSUMS)]
+        for name in (EXPERIMENT, GIVEN, *kept, f"{CHECKPOINTS}/{LOCK}", LOCK):
             (path / name).unlink(missing_ok=True)
-        for folder in (path / CHECKPOINTS, *made):
+        for folder in (path / CHECKPOINTS, path / START / MODEL, path / START, *made):
             if folder.exists():
                 folder.rmdir()
 

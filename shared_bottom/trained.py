@@ -9,7 +9,7 @@ from shared_bottom.tables.paths import Name
 from shared_bottom.tables.rows import stream_rows
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from spec.backend import Backend, ProgressMode, backend_names, load_backend
+from spec.backend import Backend, OnEpoch, ProgressMode, backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
@@ -111,7 +111,9 @@ def fit_table(
     threads: int | None = None,
     timeout: float = 300.0,
     progress: ProgressMode = "auto",
+    on_epoch: OnEpoch | None = None,
     cache: Name | None = None,
+    start_from: Trained | None = None,
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
 
@@ -121,25 +123,34 @@ def fit_table(
     embeddings are read besides, and their paths are relative to the working folder.
     backend: the backend that trains, such as "jax"; None: the first that is installed.
     validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, threads, timeout, progress: as for `spec.Backend.fit`.
+    checkpoint, save_every, keep, resume, threads, timeout, progress, on_epoch: as for `spec.Backend.fit`.
     cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
+    start_from: a trained network whose vocabularies, scales and parameters this run starts from, as far as they mean
+    the same in it: see `shared_bottom.tables.inherited` and `shared_bottom.start`. The optimizer starts anew.
 
     Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
     if the experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
     DivergenceError as `spec.Backend.fit` does.
     """
-    from shared_bottom.tables.embeddings import starting_params
+    from shared_bottom.start import take_over
+    from shared_bottom.tables.embeddings import given_values, starting_params
     from shared_bottom.tables.training import read_table
 
-    chosen = choose_backend(backend)
-    columns, training, validation_rows = read_table(experiment, source_of(rows), validation, cache=cache)
+    chosen, earlier = choose_backend(backend), start_from.columns if start_from else None
+    given = given_values(experiment.data, Path())
+    columns, training, validation_rows = read_table(
+        experiment, source_of(rows), validation, given, cache=cache, earlier=earlier
+    )
     model = columns.model(experiment.model)
+    params = starting_params(columns, model, experiment.train, Path())
+    if start_from is not None:
+        params = take_over(start_from, columns, model, params, given).params
     fitted = chosen.fit(
         model,
         experiment.train,
         training,
         validation_rows,
-        starting_params(columns, model, experiment.train, Path()),
+        params,
         checkpoint=checkpoint,
         save_every=save_every,
         keep=keep,
@@ -147,6 +158,7 @@ def fit_table(
         threads=threads,
         timeout=timeout,
         progress=progress,
+        on_epoch=on_epoch,
     )
     return Trained(
         columns=columns,

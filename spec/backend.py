@@ -15,10 +15,12 @@ import numpy as np
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.results import Fitted
+from spec.results import Epoch, Fitted
 from spec.training import Device, TrainSpec
 
 ProgressMode = Literal["auto", "lines", "none"]
+OnEpoch = Callable[[Epoch], object]
+"""Takes the record of an epoch that has ended; True ends the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class FitRequest:
     threads: int | None
     timeout: float
     progress: ProgressMode
+    on_epoch: OnEpoch | None
 
 
 class Backend(abc.ABC):
@@ -67,6 +70,7 @@ class Backend(abc.ABC):
         threads: int | None = None,
         timeout: float = 300.0,
         progress: ProgressMode = "auto",
+        on_epoch: OnEpoch | None = None,
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
 
@@ -90,6 +94,11 @@ class Backend(abc.ABC):
         timeout: seconds after which a process that shares the batches, and gives no sign of life, counts as dead.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
+        on_epoch: a function that is called after each epoch with a copy of its record, the last of `history.epochs`,
+        once the epoch is saved. If it returns True, the run ends as if this epoch had been the last: with the weights
+        of the best epoch if there is early stopping. Whatever else it returns, the run goes on. An exception that it
+        raises ends the run, and reaches the caller as it is. Only process 0 calls it, and a resumed run calls it for
+        the epochs that are left.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.
@@ -107,6 +116,7 @@ class Backend(abc.ABC):
             threads=threads,
             timeout=timeout,
             progress=progress,
+            on_epoch=on_epoch,
         )
         return self._loop(self, request)
 

@@ -14,7 +14,7 @@ from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
     "__init__": ["Backend.missing"],
-    "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
+    "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward", "is_functional"],
     "lazy": ["scan_few_steps", "few_steps", "steps_of_scan", "distinct_rows", "take", "put"],
     "settings": [
         "set_thread_count",

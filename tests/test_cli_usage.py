@@ -23,8 +23,8 @@ USAGE = {
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
     ("fit", "FILE", "--out", "run", "--train.epoch", "3"): "Unrecognized options: --train.epoch",
     ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
-    ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: Input should be greater than 0, got 0",
-    ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: Input should be greater",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: expected a number greater than 0, got 0",
+    ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: expected a number greater",
     ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
         "model.tasks.0: TaskSpec: outputs: expected 1 for the binary task 'click', got 3"
     ),
@@ -39,7 +39,7 @@ USAGE = {
         "run",
         "--train.epochs",
         "1" + "0" * 400,
-    ): "train: epochs: Input should be less than 2147483",
+    ): "train: epochs: expected a number less than 2147483",
     (
         "fit",
         "FILE",
@@ -52,7 +52,7 @@ USAGE = {
     ): "memory: expected enough for all arrays, got",
     ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
-    ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
+    ("fit", "BAD", "--out", "run"): "BAD: model.trunks: unexpected field, got [6]; did you mean 'trunk'?",
     ("fit", "FILE", "--out", "run", "--timeout", "0"): "timeout: expected a number of seconds above 0, got 0.0",
     ("fit", "FILE", "--out", "run", "--timeout", "inf"): "timeout: expected a number of seconds above 0, got inf",
     ("evaluate",): "Missing from python -m shared_bottom evaluate: DIR",
@@ -87,7 +87,7 @@ def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
 
 MODEL_ERRORS = {
     "model.json": ("{", "model.json: ModelSpec: Invalid JSON"),
-    "columns.json": ("{}", "columns.json: data: Field required"),
+    "columns.json": ("{}", "columns.json: data: expected a value, got none"),
     "params.safetensors": ("no tensors", "params.safetensors: "),
 }
 

@@ -125,7 +125,7 @@ LAYERS = [
     ["shared_bottom.lock"],
     ["shared_bottom.run"],
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
-    ["shared_bottom.predictions"],
+    ["shared_bottom.predictions", "shared_bottom.start"],
     ["shared_bottom.trained"],
     ["shared_bottom.fit", "shared_bottom.folder", "shared_bottom.export"],
     ["shared_bottom.cli"],

@@ -119,7 +119,7 @@ class Backend(SharedBackend):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The losses (1+tasks,) of one batch and the gradient (parameters,) of their total."""
         with scope(params.dtype, self.native_device(device)):
-            losses, gradient = make_gradient(model, params.dtype)(params, as_arguments(batch))
+            losses, gradient = make_gradient(model)(params, as_arguments(batch))
             return np.asarray(losses), np.asarray(gradient)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

@@ -17,9 +17,15 @@ from spec.training import WHOLE, Part
 class Network(nnx.Module):
     """Embed, trunk or levels of experts, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec, lazy_batch: int | None = None, part: Part = WHOLE) -> None:
-        """lazy_batch, part: see `spec.training.StepSpec`."""
-        self.layout, self.part = layout.layout_of(model, lazy_batch), part
+    def __init__(
+        self,
+        model: ModelSpec,
+        lazy_batch: int | None = None,
+        frozen: tuple[str, ...] = (),
+        part: Part = WHOLE,
+    ) -> None:
+        """lazy_batch, frozen, part: see `spec.training.StepSpec`."""
+        self.layout, self.part = layout.layout_of(model, lazy_batch, frozen), part
 
         def stack(tied: stacks.TiedStack) -> nnx.List[Dense]:
             return nnx.List([Dense(dense, model, part) for dense in tied.layers])

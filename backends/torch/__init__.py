@@ -112,7 +112,7 @@ class Backend(SharedBackend):
         native = self.native_device(device)
         with scope():
             tensors = {name: torch.from_numpy(array).to(native) for name, array in batch.items()}
-            losses, gradient = make_gradient(model, params.dtype, native)(torch.tensor(params, device=native), tensors)
+            losses, gradient = make_gradient(model, native)(torch.tensor(params, device=native), tensors)
         return losses.numpy(force=True), gradient.numpy(force=True)
 
     def matmul(self, size: int, device: str) -> Callable[[], None]:

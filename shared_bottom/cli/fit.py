@@ -1,39 +1,23 @@
 """The command fit: trains the network of an experiment on its table."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from pathlib import Path
-from typing import NamedTuple
 
-from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
+from shared_bottom.cli.beginning import Beginning, beginning_of, start_of
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.outcome import Outcome
-from shared_bottom.folder import CHECKPOINTS, read_given, run_folder
+from shared_bottom.folder import CHECKPOINTS, run_folder
 from shared_bottom.reports import check_events
 from shared_bottom.run.alike import check_alike
 from shared_bottom.run.errors import ProcessError, check_timeout
 from shared_bottom.run.join import joined
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.training import read_table
 from shared_bottom.trained import choose_backend
 from spec.data import Dataset
 from spec.machine import check_threads
 from spec.results import DivergenceError
-
-WORKING_FOLDER = Path()
-"""The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
-
-
-class Start(NamedTuple):
-    """What a run starts from, as its folder has it."""
-
-    goes_on: bool
-    """Whether there are checkpoints: the run starts from parameters that are saved, and needs no file of embeddings."""
-    given: Mapping[str, Sequence[str]]
-    """The values of given embeddings, by the name of the embedding table."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -50,22 +34,25 @@ def fit(options: FitExperiment) -> None:
     with joined(backend, options.timeout, options.threads) as processes:
         check_alike(processes, lambda: {"--out": str(options.out.resolve())}, "at the beginning", code=2)
         with run_folder(options.out, resume=options.resume) if processes.is_first else nullcontext():
-            start = processes.first(lambda: start_of(options))
+            beginning = processes.first(lambda: beginning_of(options))
             # A process that waits for the rows which one that is gone was to encode must be ended from outside.
             with nullcontext() if processes.is_first else processes.computing():
-                columns, training, validation = rows_of(options, start)
+                columns, training, validation = rows_of(options, beginning)
             model = columns.model(experiment.model)
+            start = start_of(beginning, columns, model, experiment.train)
+            params = start.params if start else None
             outcome = None
             if processes.is_first:
                 outcome = Outcome(options, backend, columns, model, training, validation)
-                outcome.begin({} if start.goes_on else start.given)
+                outcome.begin(beginning, start)
+            del beginning, start  # an earlier run's parameters need no memory any more
             try:
                 fitted = backend.fit(
                     model,
                     experiment.train,
                     training,
                     validation,
-                    params=None if start.goes_on else starting_params(columns, model, experiment.train, WORKING_FOLDER),
+                    params=params,
                     checkpoint=checkpoints,
                     save_every=options.save_every,
                     resume=options.resume,
@@ -104,14 +91,8 @@ def check(options: FitExperiment) -> None:
         check_events()
 
 
-def start_of(options: FitExperiment) -> Start:
-    """What the run starts from. Raises ValueError if a file of embeddings or the run's folder is damaged."""
-    goes_on = bool(checkpoint_paths(options.out / CHECKPOINTS))
-    known = read_given(options.out) if goes_on else {}
-    return Start(goes_on, given_values(options.experiment.data, WORKING_FOLDER, known=known))
-
-
-def rows_of(options: FitExperiment, start: Start) -> tuple[FittedColumns, Dataset, Dataset | None]:
+def rows_of(options: FitExperiment, beginning: Beginning) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """The columns, the training rows and the validation rows, which are kept unless the user says otherwise."""
     cache = None if options.no_cache else options.cache or default_folder()
-    return read_table(options.experiment, given=start.given, cache=cache)
+    earlier = beginning.earlier.columns if beginning.earlier else None
+    return read_table(options.experiment, given=beginning.given, cache=cache, earlier=earlier)

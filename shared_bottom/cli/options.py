@@ -48,6 +48,9 @@ class FitFlags(CacheFolder):
     before it counts as dead."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
+    start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
+    grow, and its scales are taken over. What starts anew is printed."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
     no_cache: bool = False

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
-from pydantic import ValidationError
 from rich.text import Text
 
 from shared_bottom.cli.kinds import with_kinds
@@ -31,6 +30,7 @@ from shared_bottom.cli.options import (
     Predict,
 )
 from shared_bottom.tables.paths import absolute_name
+from spec.classes import SpecError
 from spec.table import TableExperiment
 from spec.validation import one_line
 
@@ -157,7 +157,7 @@ def usage(printed: str, stop: BaseException) -> str:
     lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
     line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
     cause: BaseException | None = stop
-    while cause is not None and not isinstance(cause, ValidationError):
+    while cause is not None and not isinstance(cause, SpecError):
         cause = cause.__context__
     if cause is None:
         return line

@@ -1,8 +1,11 @@
 """The training loop: plan, batches, steps, record, save."""
 
+import copy
 import time
 import warnings
 from contextlib import ExitStack
+
+import numpy as np
 
 from backends.batches import BatchSource
 from backends.trainer import Trainer
@@ -38,7 +41,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
         plan.layout,
         plan.train,
         trainer,
-        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
+        frozen={name: params[name].copy() for name in frozen_parameters(plan.model, plan.train.frozen)},
         execution=execution,
         device=plan.device,
         threads=threads,
@@ -77,6 +80,8 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
+                if caller_has_enough(plan, entry):
+                    break
         saver.end(record)
     params = record.best.params if record.best else record.params()
     return Fitted(params=params, history=record.history(), balance=record.balance())
@@ -86,6 +91,19 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
     """Whether early stopping ends the run before `epoch` (from 0)."""
     best_epoch = record.best.epoch if record.best else 0
     return plan.monitor is not None and epoch - best_epoch >= plan.monitor.patience
+
+
+def caller_has_enough(plan: Plan, entry: Epoch) -> bool:
+    """Whether the caller's function, which process 0 alone calls, ends the run after this epoch.
+
+    Only True does, since a function that was made for something else may return anything: `file.write` a number.
+    """
+
+    def answer() -> bool:
+        returned = plan.on_epoch(copy.deepcopy(entry)) if plan.on_epoch else None
+        return isinstance(returned, bool | np.bool) and bool(returned)
+
+    return plan.processes.first(answer)
 
 
 def validate(plan: Plan, record: Record, entry: Epoch) -> None:

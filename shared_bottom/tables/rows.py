@@ -54,7 +54,10 @@ def has_table(path: Path) -> bool:
 
 
 def fit_columns(
-    experiment: TableExperiment, rows: Rows, given: Mapping[str, Sequence[str]] | None = None
+    experiment: TableExperiment,
+    rows: Rows,
+    given: Mapping[str, Sequence[str]] | None = None,
+    earlier: FittedColumns | None = None,
 ) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
@@ -62,6 +65,8 @@ def fit_columns(
     rows: the folder that the names of the files, those of given embeddings too, are relative to; or, instead of the
     files that the experiment names, other files or a table in memory. See `shared_bottom.tables.sources.Rows`.
     given: by the name of the embedding table, the values of given embeddings; None: they are read from their files.
+    earlier: the columns of a run whose parameters this one starts from: see `shared_bottom.tables.inherited`, which
+    says what is taken over of them. None: all is learnt from the rows.
 
     The rows are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
@@ -72,12 +77,13 @@ def fit_columns(
     from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
+    from shared_bottom.tables.inherited import inherited
 
     data, source = experiment.data, training_source(experiment.data, rows)
     if given is None:
         given = given_values(data, source.folder)
     blocks = _blocks(data, source, column_names(data, labels=True), experiment.train.seed, "training")
-    columns, lines = fit_blocks(experiment, blocks, source.name, given)
+    columns, lines = fit_blocks(experiment, blocks, source.name, given, inherited(experiment, earlier))
     warn(lines)
     return columns
 
