@@ -6,10 +6,14 @@
     checkpoints/      see docs/checkpoints.md
     model/            columns.json, model.json and params.safetensors: all that a backend needs to predict; their
                       checksums are in model.sha256
-    report.html, plots/, metrics.jsonl
+    status.json       how far the run is, or how it ended: see shared_bottom/cli/live.py
+    metrics.jsonl     a line for each epoch that has ended
+    events.out.…      TensorBoard's file, if it is asked for
+    report.html, plots/
     .lock             as long as a run uses the folder
 
-Each file, and the folder model/ as a whole, is either complete or does not exist.
+Each file, and the folder model/ as a whole, is either complete or does not exist, except for metrics.jsonl and
+TensorBoard's file, which grow as the run goes on.
 """
 
 import json
@@ -25,6 +29,7 @@ from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import readable_folder, whole_folder, write_flushed, write_whole
 from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, make_folder
+from shared_bottom.run.watcher import EVENTS, METRICS, STATUS
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.trained import Trained, choose_backend
@@ -91,7 +96,7 @@ def _remove_beginnings(path: Path, made: Sequence[Path]) -> None:
     """Removes what a run writes before its first checkpoint, and then the folders that it made."""
     with suppress(OSError):  # the folder is not empty if the user has put something there in the meantime
         kept = [f"{START}/{MODEL}/{name}" for name in (COLUMNS, NETWORK, PARAMS, CHECKSUMS)]
-        for name in (EXPERIMENT, GIVEN, *kept, f"{CHECKPOINTS}/{LOCK}", LOCK):
+        for name in (EXPERIMENT, GIVEN, STATUS, METRICS, EVENTS, *kept, f"{CHECKPOINTS}/{LOCK}", LOCK):
             (path / name).unlink(missing_ok=True)
         for folder in (path / CHECKPOINTS, path / START / MODEL, path / START, *made):
             if folder.exists():
