@@ -71,6 +71,7 @@ SLOW = (
     "test_interchange",
     "test_resume_across",
     "test_examples",
+    "test_example_libraries",
     "test_table_examples",
     "test_table_memory",
     "test_checkpoint_disk",
