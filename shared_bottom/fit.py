@@ -6,7 +6,7 @@ from pathlib import Path
 from backends.base import SharedBackend
 from shared_bottom.checkpoint.checkpoint import versions_of
 from shared_bottom.checkpoint.folder import CheckpointFolder
-from shared_bottom.checkpoint.identity import facts, identify
+from shared_bottom.checkpoint.identity import identify
 from shared_bottom.checkpoint.saver import CheckpointSaver, check_options
 from shared_bottom.run.alike import check_alike
 from shared_bottom.run.errors import check_timeout
@@ -16,6 +16,7 @@ from shared_bottom.run.plan import make_plan
 from shared_bottom.run.saver import Saver
 from shared_bottom.run.watcher import Watcher
 from spec.backend import FitRequest
+from spec.files import dotted
 from spec.machine import describe
 from spec.results import Fitted
 
@@ -46,5 +47,5 @@ def fit(backend: SharedBackend, request: FitRequest, watcher: Watcher | None = N
             "shared-bottom": describe(["shared-bottom"]).versions.get("shared-bottom", "not installed"),
             **versions_of(backend.libraries),
         }
-        check_alike(processes, lambda: facts(run) | besides, "at the beginning", code=2)
+        check_alike(processes, lambda: dotted(run) | besides, "at the beginning", code=2)
         return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run), watcher)

@@ -19,6 +19,7 @@ TensorBoard's file, which grow as the run goes on.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,11 +32,12 @@ from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, mak
 from shared_bottom.run.watcher import EVENTS, METRICS, STATUS
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.trained import Trained
+from shared_bottom.trained import Trained, choose_backend
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import check_params
 from spec.results import DivergenceError
+from spec.training import Device
 from spec.validation import one_line
 
 EXPERIMENT, GIVEN, START = "experiment.toml", "given.json", "start"
@@ -159,6 +161,24 @@ def read_trained(folder: str | Path) -> Trained:
                 if (wrong := ~np.isfinite(piece)).any():
                     raise ValueError(f"params[{name!r}]: expected finite numbers, got {piece[wrong][0]}")
     return Trained(columns=columns, model=model, params=params)
+
+
+def load(
+    folder: str | Path, backend: str | None = None, *, device: Device = "auto", threads: int | None = None
+) -> Trained:
+    """The trained network in the folder of a run, to predict, to look at and to train further.
+
+    backend: the backend that predicts, such as "jax"; None: the first that is installed.
+    device: where to predict.
+    threads: the processor's threads that predict, as for `spec.Backend.fit`.
+
+    Raises ValueError and OSError as `read_trained` does, ValueError if there is no such backend, device or number of
+    threads, and ImportError if the backend's framework is not installed.
+    """
+    chosen = choose_backend(backend)
+    chosen.resolve_device(device)
+    chosen.check_threads(threads)
+    return replace(read_trained(folder), backend=chosen.name, device=device, threads=threads)
 
 
 def _check_files(path: Path) -> None:

@@ -1,12 +1,14 @@
 """Training that starts from an earlier run: the same in both backends, resumed, and with encoded rows that are kept."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from shared_bottom.folder import write_trained
+from shared_bottom.table_training import fit_table
 from shared_bottom.tables.training import read_table
-from shared_bottom.trained import fit_table
 from spec import Adam, LabelColumn, TaskSpec
 from tests.helpers.row_cache import assert_same, names, no_reading
 from tests.helpers.runs import quickest
@@ -65,8 +67,12 @@ def trained_otherwise(earlier):
     return replace(earlier, params={name: value + 1 for name, value in earlier.params.items()})
 
 
-def test_a_network_that_a_start_led_to_can_be_started_from(curves):
-    again = fit_table(tomorrow("torch"), MONDAY, backend="torch", start_from=curves["torch"])
+@pytest.mark.parametrize("folder", [str, Path, None])
+def test_a_network_that_a_start_led_to_can_be_started_from(curves, tmp_path, folder):
+    """As an object, or from the folder of its run."""
+    write_trained(tmp_path / "run", curves["torch"])
+    start_from = folder(tmp_path / "run") if folder else curves["torch"]
+    again = fit_table(tomorrow("torch"), MONDAY, backend="torch", start_from=start_from)
     assert again.columns.vocabularies == curves["torch"].columns.vocabularies
     assert again.columns.numeric == curves["torch"].columns.numeric
 

@@ -68,12 +68,11 @@ class FitFlags(CacheFolder):
 class Fit(FitFlags):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
-    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
+    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning_rate 0.01,
     --model.tasks.0.weight 2. Another kind of sharing, loss, optimizer or balancing starts from its defaults:
     --model.sharing.kind mmoe --model.sharing.experts 4, --model.tasks.0.loss.kind huber. `fit FILE.toml --help` lists
-    the flags of the kinds that are chosen; a kind that is none is answered by a list of all. Exit code 1 if the loss is
-    not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run
-    first.
+    all kinds, and the flags of those that are chosen. Exit code 1 if the loss is not finite, or if the end of the run
+    could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
@@ -194,6 +193,23 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Common):
+    """Print what became of several runs side by side, the metrics of their validation rows, and in which fields their
+    experiments differ.
+
+    A run in progress, or one that was stopped, is shown as far as it is. Losses and metrics are in the units that the
+    network learns.
+    """
+
+    folders: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR")]]
+    """What `fit` wrote, or is writing."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg|.html")] = None
+    """Draw the losses and the metrics of all runs by epoch; as .html, a page with the tables, too."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the epochs and the fields of each run to this file, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

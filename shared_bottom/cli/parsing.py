@@ -5,21 +5,19 @@ file is the flag's default. Therefore the file is looked for among the arguments
 all arguments with the experiment as the default.
 """
 
-import contextlib
-import io
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
-from rich.text import Text
 
+from shared_bottom.cli.asking import ask
 from shared_bottom.cli.kinds import with_kinds
 from shared_bottom.cli.options import (
     Cache,
     Common,
+    Compare,
     Describe,
     Evaluate,
     Export,
@@ -30,9 +28,8 @@ from shared_bottom.cli.options import (
     Predict,
 )
 from shared_bottom.tables.paths import absolute_name
-from spec.classes import SpecError
 from spec.table import TableExperiment
-from spec.validation import one_line
+from spec.validation import did_you_mean
 
 PROG = "python -m shared_bottom"
 
@@ -45,9 +42,13 @@ def parse(arguments: Sequence[str]) -> Common:
         "predict": Predict,
         "export": Export,
         "describe": Describe,
+        "compare": Compare,
         "cache": Cache,
         "launch": Launch,
     }
+    if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
+        expected = f"expected one of {', '.join(commands)}, got {arguments[0]!r}"
+        raise ValueError(f"command: {expected}{did_you_mean(arguments[0], commands)}")
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
     launched: Sequence[str] = ()
     if arguments[:1] == ["launch"]:  # what follows the name of a command is that command's
@@ -126,19 +127,6 @@ def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:
     return flags, others
 
 
-def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
-    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            config = (tyro.conf.AvoidSubcommands, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
-            return tyro.cli(cls, args=list(arguments), config=config, **options)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ValueError(usage(said.getvalue(), stop)) from None
-
-
 def read(file: Path) -> TableExperiment:
     """The experiment in a file, with absolute paths.
 
@@ -173,21 +161,3 @@ def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
         ),
     )
     return replace(experiment, data=data)
-
-
-def usage(printed: str, stop: BaseException) -> str:
-    """An error of tyro in one line.
-
-    printed: what tyro printed, which is a box drawn by lines or by ASCII characters. The result is its first paragraph.
-    stop: the exception that tyro raised. If a class of the spec rejected a value, the result is the spec's message.
-    """
-    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(printed).plain.splitlines()[1:]]
-    lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
-    line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
-    cause: BaseException | None = stop
-    while cause is not None and not isinstance(cause, SpecError):
-        cause = cause.__context__
-    if cause is None:
-        return line
-    field = line.split(": ")[0].split("experiment.")[-1]
-    return f"{field}: {one_line(cause)}"
