@@ -14,14 +14,19 @@ from shared_bottom.run.join import joined
 from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
 from shared_bottom.run.saver import Saver
+from shared_bottom.run.watcher import Watcher
 from spec.backend import FitRequest
 from spec.files import dotted
 from spec.machine import describe
 from spec.results import Fitted
 
 
-def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
-    """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained."""
+def fit(backend: SharedBackend, request: FitRequest, watcher: Watcher | None = None) -> Fitted:
+    """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained.
+
+    watcher: told in process 0 how far the run is.
+    """
+    watcher = watcher or Watcher()
     check_timeout(request.timeout)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(backend, request.timeout, request.threads))
@@ -31,7 +36,7 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
         if request.checkpoint is not None and processes.is_first:
             folder = stack.enter_context(CheckpointFolder(Path(request.checkpoint), request.keep))
         if request.checkpoint is None and processes.size == 1:
-            return run_loop(plan, Saver())
+            return run_loop(plan, Saver(), watcher)
         run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
         besides = {
             "backend": backend.name,
@@ -43,4 +48,4 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
             **versions_of(backend.libraries),
         }
         check_alike(processes, lambda: dotted(run) | besides, "at the beginning", code=2)
-        return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run))
+        return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run), watcher)

@@ -49,10 +49,13 @@ class FitFlags(CacheFolder):
     rows: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """For a first try: read the first N rows only; short for --data.rows N."""
     resume: bool = False
-    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
+    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none. FILE.toml and the
+    flags of its fields may be left out, as DIR has the experiment; and so may --backend."""
     start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
     grow, and its scales are taken over. What starts anew is printed."""
+    freeze: Annotated[str | None, tyro.conf.arg(metavar="NAME,NAME")] = None
+    """Parameters that training does not move: trunk,embeddings is short for --train.frozen trunk embeddings."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
     no_cache: bool = False

@@ -56,6 +56,8 @@ def parse(arguments: Sequence[str]) -> Common:
         length = next((i for i, word in enumerate(arguments) if word in commands and i), len(arguments))
         arguments, launched = arguments[:length], arguments[length:]
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
+    if arguments[:1] == ["fit"] and file is None and (file := resumed_file(arguments[1:])) is not None:
+        arguments = ["fit", file, *arguments[1:]]
     if file is not None:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(Path(file)), arguments)
@@ -76,7 +78,18 @@ def parse(arguments: Sequence[str]) -> Common:
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
         return command
-    return replace(command, experiment=limited(absolute(command.experiment, Path()), command.rows))
+    experiment = limited(absolute(command.experiment, Path()), command.rows)
+    if command.freeze is not None:
+        experiment = replace(experiment, train=replace(experiment.train, frozen=names_in(command.freeze)))
+    return replace(command, experiment=experiment)
+
+
+def names_in(freeze: str) -> tuple[str, ...]:
+    """What --freeze names. Raises ValueError if a name is empty."""
+    names = tuple(name.strip() for name in freeze.split(","))
+    if not all(names):
+        raise ValueError(f"--freeze: expected names of parameters with commas between them, got {freeze!r}")
+    return names
 
 
 def experiment_file(arguments: Sequence[str]) -> str | None:
@@ -90,6 +103,21 @@ def experiment_file(arguments: Sequence[str]) -> str | None:
     if len(files) > 1:
         raise ValueError(f"fit: expected one FILE.toml, got {files[0]!r} and {files[1]!r}")
     return files[0] if files else None
+
+
+def resumed_file(arguments: Sequence[str]) -> str | None:
+    """The experiment that the folder of a run has, for arguments of `fit` that name no file and resume that run; None
+    if they resume none. Raises ValueError if there is no run in the folder.
+    """
+    from shared_bottom.folder import EXPERIMENT
+
+    flags, _ = flags_of_fit(arguments)
+    if not flags.resume or flags.out == Path():
+        return None
+    if not (flags.out / EXPERIMENT).is_file():
+        expected = "expected the folder of a run to resume, or a FILE.toml besides"
+        raise ValueError(f"--out: {expected}, got {str(flags.out)!r}, with no {EXPERIMENT}")
+    return str(flags.out / EXPERIMENT)
 
 
 def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:

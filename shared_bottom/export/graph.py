@@ -54,9 +54,9 @@ class Graph:
         """A column (rows,) of a matrix (rows, columns)."""
         return self("Gather", matrix, np.array(place), axis=1, output=output)
 
-    def to(self, kind: type[np.generic] | np.dtype, value: Value, output: Value | None = None) -> Value:
+    def to(self, kind: type[np.generic] | np.dtype, value: Value) -> Value:
         """A tensor as numbers of another type."""
-        return self("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)), output=output)
+        return self("Cast", value, to=helper.np_dtype_to_tensor_dtype(np.dtype(kind)))
 
     def proto(self, inputs: Sequence[ValueInfoProto], outputs: Sequence[ValueInfoProto]) -> GraphProto:
         """The graph with these inputs and outputs."""

@@ -40,6 +40,8 @@ class Input:
     """Whether a row has a list of values: (rows, values) instead of (rows,)."""
     buckets: int | None = None
     """Of a hashed column: how many."""
+    missing: tuple[str, ...] = ()
+    """Of a hashed column: the texts, besides the empty one, that stand for a missing value."""
     above: float | None = None
     """What its numbers have to be above."""
 
@@ -83,7 +85,11 @@ def _columns(columns: FittedColumns) -> Iterator[tuple[Kind, str, dict[str, Any]
     for number in columns.data.numeric:
         yield "number", number.name, {"above": -1.0 if number.transform == "log1p" else None}
     for category in columns.data.categorical:
-        fields = {"several": category.length > 1, "buckets": category.buckets}
-        yield "text" if category.buckets is None else "bucket", category.name, fields
+        several = category.length > 1
+        if category.buckets is None:
+            yield "text", category.name, {"several": several}
+        else:
+            missing = columns.data.missing if category.missing is None else category.missing
+            yield "bucket", category.name, {"several": several, "buckets": category.buckets, "missing": missing}
     for time in columns.data.time:
         yield "time", time.name, {}

@@ -27,6 +27,17 @@ ACTIVATIONS: dict[Activation, Callable[[Graph, Value, np.dtype], Value]] = {
 }
 
 
+def _layer_norm(graph: Graph, x: Value, scale: np.ndarray, bias: np.ndarray) -> Value:
+    """Layer norm; ONNX's operator knows its eps in float32 alone."""
+    if scale.dtype == np.float32:
+        return graph("LayerNormalization", x, scale, bias, axis=-1, epsilon=LAYER_NORM_EPS)
+    axis = np.array([-1])
+    x = graph("Sub", x, graph("ReduceMean", x, axis))
+    variance = graph("ReduceMean", graph("Mul", x, x), axis)
+    x = graph("Div", x, graph("Sqrt", graph("Add", variance, np.float64(LAYER_NORM_EPS))))
+    return graph("Add", graph("Mul", x, scale), bias)
+
+
 def dense(
     graph: Graph, model: ModelSpec, params: Params, layer: Layer, x: Value, places: Sequence[int] | None = None
 ) -> Value:
@@ -44,6 +55,5 @@ def dense(
     if not layer.hidden:
         return x
     if model.normalization == "layer":
-        scale, bias = params[f"{layer.name}.norm.scale"], params[f"{layer.name}.norm.bias"]
-        x = graph("LayerNormalization", x, scale, bias, axis=-1, epsilon=LAYER_NORM_EPS)
+        x = _layer_norm(graph, x, params[f"{layer.name}.norm.scale"], params[f"{layer.name}.norm.bias"])
     return ACTIVATIONS[model.activation](graph, x, kernel.dtype)

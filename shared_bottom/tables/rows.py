@@ -27,6 +27,7 @@ from spec.validation import one_line
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
+    from shared_bottom.tables.encoding import Encoder
 
 Subset = Literal["all", "training", "validation"]
 """Which rows of the training files: all, those to train on, or those that `validation_fraction` sets aside."""
@@ -110,7 +111,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(_encoded(columns, _source(rows, paths), subset, labels, tally))
+    return joined(stream_rows(columns, rows, paths, labels, tally, subset))
 
 
 def stream_rows(
@@ -128,7 +129,22 @@ def stream_rows(
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, _source(rows, paths), subset, labels, tally)
+    from shared_bottom.tables.encoding import Encoder
+
+    source = source_of(rows) if paths is None else source_of(paths, rows)
+    return encoded_batches(Encoder(columns), source, labels=labels, tally=tally, subset=subset)
+
+
+def encoded_batches(
+    encode: "Encoder", source: Source, *, labels: bool, tally: Tally | None, subset: Subset = "all"
+) -> Iterator[Dataset]:
+    """What `stream_rows` returns, with an encoder that was made before."""
+    from shared_bottom.tables.encoding import column_names
+
+    columns = encode.columns
+    names = column_names(columns.data, labels=labels)
+    for block in _blocks(columns.data, source, names, columns.seed, subset):
+        yield encode(block, labels=labels, tally=tally)
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
@@ -185,27 +201,12 @@ def check_some(source: Source, subset: Subset, rows: int) -> None:
         raise ValueError(f"{source.name}: expected {expected}, got none")
 
 
-def _source(rows: Rows, paths: Rows | None) -> Source:
-    return source_of(rows) if paths is None else source_of(paths, rows)
-
-
-def _encoded(
-    columns: FittedColumns, source: Source, subset: Subset, labels: bool, tally: Tally | None
-) -> Iterator[Dataset]:
-    from shared_bottom.tables.encoding import Encoder, column_names
-
-    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
-    if subset != "all":
-        source = replace(source, most=columns.data.rows)
-    for block in _blocks(columns.data, source, names, columns.seed, subset):
-        yield encode(block)
-
-
 def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, subset: Subset) -> Iterator["Block"]:
     """The columns `names` of the rows, in blocks that are not empty. Raises ValueError if there are no such rows."""
     if subset == "validation" and not data.validation_fraction:
         raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
-    blocks, rows_read = source.blocks(data, names), 0
+    rows_read = 0
+    blocks = (source if subset == "all" else replace(source, most=data.rows)).blocks(data, names)
     if subset != "all":
         blocks = (parts[subset == "validation"] for parts in divided(data, seed, blocks))
     for block in blocks:
