@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from backends.gather import gather
-from backends.layout import Layout
+from backends.layout import Layout, layout_of
 from backends.lazy import touch
 from backends.stacks import TiedStack
 from spec.data import PIECE_ROWS, Dataset, label_present, label_shape
+from spec.model import ModelSpec
 from spec.tasks import TaskSpec
 from spec.training import Precision
 
@@ -28,7 +29,7 @@ Batches = dict[str, np.ndarray]
   shares.<i> (steps, tasks…, rows), for head i of the layout, tasks… being its leading axis;
   touched.<table> int32 (steps, length): with lazy embedding updates, see `backends.lazy`;
   learning_rate (steps,), debias (steps, 2) and, with dropout, dropout_key (steps,): what a step's number decides.
-What a step computes with stands in the dict of one step besides: the layout's frozen tensors, by name."""
+What a step computes with stands in the dict of one step besides: `constants`."""
 
 MAX_CALL_BYTES = 64 * 2**20
 """Most bytes of batches that are gathered at once, and that one call hands to the device."""
@@ -113,6 +114,15 @@ class BatchSource:
         return shares
 
 
+def constants(layout: Layout, params: Mapping[str, np.ndarray], numbers: Mapping[str, float] | None = None) -> Batches:
+    """What is the same in all steps of a run, new arrays in the type of its parameters: the layout's frozen tensors by
+    name; task_weights (tasks,), in the layout's order; and each of the `numbers` (), which are `TrainSpec.numbers`.
+    """
+    dtype = next(iter(params.values())).dtype
+    given = {"task_weights": [task.weight for task in layout.tasks], **(numbers or {})}
+    return layout.frozen_tensors(params) | {name: np.array(value, dtype) for name, value in given.items()}
+
+
 def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batches:
     """The model's input columns in the types that a backend takes: numeric and int32 categorical (rows, columns)."""
     inputs: Batches = {}
@@ -125,14 +135,30 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
     return inputs
 
 
-def chunks_of_rows(data: Dataset, size: int) -> Iterator[Dataset]:
-    """Copies of the rows in pieces of `size`; a last, shorter one repeats rows, so that all have one shape.
+def example_inputs(model: ModelSpec, precision: Precision) -> Batches:
+    """Two rows of a model's inputs, as `encode_inputs` gives them, for what has to see some."""
+    ids = sum(feature.length for feature in model.categorical)
+    rows = Dataset(numeric=np.zeros((2, model.numeric)), categorical=np.zeros((2, ids), np.int32))
+    return encode_inputs(layout_of(model), rows, precision)
 
-    A backend may compile for each number of rows that it meets. Therefore a single piece is as long as a power of two.
+
+def padded_inputs(layout: Layout, data: Dataset, precision: Precision, most: int) -> Iterator[Batches]:
+    """The rows' inputs as `encode_inputs` makes them, at most so many rows at a time, in arrays that can be written to.
+
+    A last, shorter piece repeats rows, so that all have one shape. A backend may compile for each number of rows that
+    it meets. Therefore a single piece is as long as a power of two.
     """
-    size = min(size, 1 << (data.rows - 1).bit_length())
-    for rows in data.pieces(size):
-        yield rows.take(np.resize(np.arange(rows.rows), size))
+    size = min(most, 1 << (data.rows - 1).bit_length())
+    inputs = Dataset(numeric=data.numeric, categorical=data.categorical)
+    for rows in [inputs] if data.rows <= size else inputs.pieces(size):
+        yield {name: _filled(array, size) for name, array in encode_inputs(layout, rows, precision).items()}
+
+
+def _filled(array: np.ndarray, rows: int) -> np.ndarray:
+    """As many rows: those of the array, again and again if it has fewer. One that can be written to."""
+    if len(array) < rows:
+        return np.resize(array, (rows, *array.shape[1:]))
+    return array if array.flags.writeable else array.copy()
 
 
 def _weight_range(task: TaskSpec, data: Dataset) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from spec.backend import Backend
 from spec.balancing import Balancing
 from spec.losses import Loss
 from spec.model import ModelSpec
+from spec.params import Params
 from spec.sharing import WAYS
 from spec.training import WHOLE, Device, EmbeddingUpdates, Optimizer, Part, TrainSpec
 
@@ -35,6 +36,11 @@ class Capabilities(Backend):
     losses: ClassVar[Collection[str]] = tuple(loss().kind for loss in get_args(Loss))
     """The kinds of loss that the backend has."""
 
+    export_format: ClassVar[str] = ""
+    """How `export` writes a network, in the words of the command line; empty where it writes none."""
+    export_suffix: ClassVar[str] = ""
+    """How the names of such files end."""
+
     alone: ClassVar[Collection[str]] = ()
     """The executions in which devices cannot share a batch."""
 
@@ -45,6 +51,16 @@ class Capabilities(Backend):
     def missing(self, device: str) -> str | None:
         """What a compiled execution needs on this device (cpu or gpu) and this machine lacks, in words."""
         return None
+
+    def export(self, model: ModelSpec, params: Params) -> bytes:
+        """A network as the content of a file that the framework alone reads.
+
+        It takes the arrays `numeric` (rows, columns), in the precision of the parameters, and `categorical` (rows,
+        columns), int32, as far as the network has them, and returns what `spec.Backend.predict` does.
+
+        Raises UnsupportedError if the backend writes no such files, and ValueError for params that do not fit.
+        """
+        raise UnsupportedError(f"export: expected a backend that writes networks to files, got {self.name!r}")
 
     def part(self, device: str) -> Part:
         """The rows of each batch that this process computes on the device, cpu or gpu."""

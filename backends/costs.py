@@ -12,6 +12,10 @@ MANY_FLOPS = 2e9
 """From so many floating-point operations a step on, more threads are worth their cost. They wait for each other in each
 of a step's operations, and for milliseconds where other programs use the processor too.
 """
+FEW_FLOPS = 2**18
+"""Below so many floating-point operations a call, no operation is divided among threads, however many there may be: the
+libraries themselves compute matrix products of this size with one.
+"""
 LOCK_STEPS = 320
 """Steps of a typical run in lock step with another backend: those of the tutorial."""
 
@@ -38,7 +42,10 @@ class Cost(NamedTuple):
 
 def soonest(costs: Mapping[str, Cost], model: ModelSpec, train: TrainSpec, steps: int) -> str:
     """The execution that ends a run of so many steps first, compiling included."""
-    flops, rows = step_flops(model, train.batch_size), layout_of(model, train.step_spec.lazy_batch).lazy_rows
+    flops, rows = (
+        step_flops(model, train.batch_size),
+        layout_of(model, train.step_spec.lazy_batch, train.frozen).lazy_rows,
+    )
 
     def seconds(cost: Cost) -> float:
         return cost.first + steps * (cost.step + flops / cost.flops + rows * cost.row)

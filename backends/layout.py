@@ -4,7 +4,9 @@ Parameters and optimizer slots are one vector each, so that an optimizer is a ha
 together (see `backends.stacks`) is concatenated in memory and nothing more. So the vector is all of the spec's
 parameters laid end to end, in the order that `Layout.tensors` gives, and a native tensor is a slice of it with a shape.
 
-Only what training moves is in the vector. A frozen tensor has no place there, so that no step passes over it.
+Only what training moves is in the vector. A frozen parameter has no place there, so that no step passes over it. Of
+tensors that tie both together, the vector has a tensor of those members that move, and the network takes one that is
+joined of these and of the frozen ones.
 
 With lazy embedding updates the tables stay outside of the vector too: at each step the rows that its batch names are
 copied to the vector's front, moved there like everything else, and copied back. To the step they are tables of so many
@@ -19,11 +21,18 @@ from typing import Any
 
 import numpy as np
 
-from backends.places import PlacedTensor, Tensor, pieces_of, places_among, places_of, span
+from backends.places import PlacedTensor, Tensor, divided, pieces_of, places_among, places_of, span
 from backends.stacks import EmbeddingTable, TiedLevel, TiedStack, alike, tie, tie_level, tie_tables
 from spec.model import ModelSpec
 from spec.network import heads, levels
-from spec.params import Params, check_params, last_shared_parameters, parameter_shapes, shared_parameters
+from spec.params import (
+    Params,
+    check_params,
+    frozen_parameters,
+    last_shared_parameters,
+    parameter_shapes,
+    shared_parameters,
+)
 from spec.tasks import TaskSpec, given_first
 
 
@@ -39,10 +48,14 @@ class Layout:
     levels: tuple[TiedLevel, ...]
     """The levels of experts, where they are."""
     heads: tuple[TiedStack, ...]
+    native: Mapping[str, Tensor]
+    """All tensors in the network's order."""
     tensors: Mapping[str, PlacedTensor]
     """What training moves, in the vector's order."""
     frozen: Mapping[str, Tensor]
     """What it does not."""
+    whole_tables: tuple[EmbeddingTable, ...]
+    """`tables` with all of their rows."""
     lazy: Mapping[str, Tensor]
     """The whole tables, of which `tensors` has only as many rows as a batch names; none if updates are dense."""
     pieces: tuple[tuple[slice, bool], ...]
@@ -54,13 +67,17 @@ class Layout:
     chains: tuple[tuple[str, str], ...]
     """The tasks that are given another, each after the one that it is given; and which that is."""
 
-    @property
-    def native(self) -> dict[str, Tensor]:
-        """All tensors in the network's order."""
-        tensors: dict[str, Tensor] = {**self.tensors, **self.frozen}
-        trunk = (self.trunk,) if self.trunk else ()
-        tied: tuple[EmbeddingTable | TiedLevel | TiedStack, ...] = (*self.tables, *trunk, *self.levels, *self.heads)
-        return {name: tensors[name] for part in tied for name, *_ in part.tensors}
+    @functools.cached_property
+    def joined(self) -> dict[str, list[int]]:
+        """The tensors of which training moves some members and not the others: where each member is among those that
+        it moves and then the others."""
+        return {
+            name: [
+                (*self.tensors[name].parts, *self.frozen[name].parts).index(part) for part in self.native[name].parts
+            ]
+            for name in self.native
+            if name in self.tensors and name in self.frozen
+        }
 
     @property
     def size(self) -> int:
@@ -180,12 +197,14 @@ def _join(placed: Mapping[str, Tensor], params: Mapping[str, np.ndarray]) -> dic
 
 
 @functools.lru_cache(maxsize=64)
-def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
+def layout_of(model: ModelSpec, lazy_batch: int | None = None, frozen: tuple[str, ...] = ()) -> Layout:
     """The layout of a model.
 
     lazy_batch: with lazy embedding updates, the rows of a batch; None without.
+    frozen: see `TrainSpec.frozen`; a layout that does not serve a training run needs none.
     """
-    whole = tie_tables(model)
+    still = frozenset(frozen_parameters(model, frozen))
+    whole = tie_tables(model, still)
     trunk, tied_levels = None, tuple[TiedLevel, ...]()
     if model.sharing.gated:
         tied_levels = tuple(tie_level(f"levels.{i}", level, model) for i, level in enumerate(levels(model)))
@@ -199,26 +218,21 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None) -> Layout:
         for name, shape, parts in table.tensors
     }
     tied_heads = tuple(tie(f"heads.{i}", members, model) for i, members in enumerate(alike(heads(model))))
-    moved: tuple[EmbeddingTable | TiedLevel | TiedStack, ...]
-    moved = (*(table for table in tables if table.trainable), *((trunk,) if trunk else ()), *tied_levels, *tied_heads)
-    tensors: dict[str, PlacedTensor] = {}
-    start = 0
-    for tied in moved:
-        for name, shape, parts in tied.tensors:
-            stop = start + math.prod(shape)
-            tensors[name] = PlacedTensor(shape, parts, start, stop)
-            start = stop
-    frozen_tables = (table for table in tables if not table.trainable)
-    frozen = {name: Tensor(shape, parts) for table in frozen_tables for name, shape, parts in table.tensors}
-    places, last_shared = list(places_of(model, tensors, lazy)), set(last_shared_parameters(model))
+    tied: tuple[EmbeddingTable | TiedLevel | TiedStack, ...]
+    tied = (*tables, *((trunk,) if trunk else ()), *tied_levels, *tied_heads)
+    native = {name: Tensor(shape, parts) for part in tied for name, shape, parts in part.tensors}
+    tensors, frozen_tensors = divided(native, still)
+    places, last_shared = list(places_of(model, tensors, lazy)), set(last_shared_parameters(model, frozen))
     return Layout(
         model=model,
         tables=tables,
         trunk=trunk,
         levels=tied_levels,
         heads=tied_heads,
+        native=native,
         tensors=tensors,
-        frozen=frozen,
+        frozen=frozen_tensors,
+        whole_tables=whole,
         lazy=lazy,
         pieces=pieces_of(places, set(shared_parameters(model))),
         last_shared=span(place for name, place in places if name in last_shared),

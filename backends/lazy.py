@@ -6,7 +6,7 @@ the gathering of the batch, and their number is filled up to one length, so that
 
 import numpy as np
 
-from backends.layout import Layout, layout_of
+from backends.layout import Layout
 from backends.stacks import EmbeddingTable
 
 PARAMS = "params"
@@ -27,7 +27,7 @@ def touch(layout: Layout, categorical: np.ndarray) -> dict[str, np.ndarray]:
     if not layout.lazy:
         return {"categorical": categorical}
     arrays = {"categorical": categorical.copy()}
-    for whole, table in zip(layout_of(layout.model).tables, layout.tables, strict=True):
+    for whole, table in zip(layout.whole_tables, layout.tables, strict=True):
         for name, *_ in table.tensors:
             if name in layout.lazy:
                 columns = list(table.columns)

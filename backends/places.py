@@ -26,6 +26,26 @@ class PlacedTensor(Tensor):
     stop: int
 
 
+def divided(native: Mapping[str, Tensor], frozen: Collection[str]) -> tuple[dict[str, PlacedTensor], dict[str, Tensor]]:
+    """What training moves of these tensors, one after the other, and what it does not. A tensor of which it moves some
+    members is in both, with these and with the others.
+
+    frozen: the spec's parameters that it does not move.
+    """
+    placed: dict[str, PlacedTensor] = {}
+    others: dict[str, Tensor] = {}
+    start = 0
+    for name, tensor in native.items():
+        moved, unmoved = (tuple(p for p in tensor.parts if (p in frozen) is still) for still in (False, True))
+        if moved:
+            shape = (len(moved), *tensor.shape[1:]) if unmoved else tensor.shape
+            placed[name] = PlacedTensor(shape, moved, start, start + math.prod(shape))
+            start = placed[name].stop
+        if unmoved:
+            others[name] = Tensor((len(unmoved), *tensor.shape[1:]) if moved else tensor.shape, unmoved)
+    return placed, others
+
+
 def places_of(
     model: ModelSpec, tensors: Mapping[str, PlacedTensor], lazy: Mapping[str, Tensor]
 ) -> Iterator[tuple[str, slice]]:

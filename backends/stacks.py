@@ -6,7 +6,7 @@ Time and compile time grow with the number of arrays, so what has one shape beco
   - stacks that agree in all that a step computes by stand behind each other, and one batched product serves them all.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -192,14 +192,16 @@ def tie(name: str, members: Sequence[Stack], model: ModelSpec, *, axis: tuple[in
     return TiedStack(name, tuple(members), tuple(layers), task.objective if task else None)
 
 
-def tie_tables(model: ModelSpec) -> tuple[EmbeddingTable, ...]:
+def tie_tables(model: ModelSpec, frozen: Collection[str]) -> tuple[EmbeddingTable, ...]:
     """The embedding tables, those of one dimension as one if training moves both or neither.
+
+    frozen: the parameters that training does not move.
 
     Raises ValueError if one would have too many rows.
     """
     members: dict[tuple[int, bool], list[int]] = {}
     for place, feature in enumerate(model.categorical):
-        members.setdefault((feature.dimension, feature.trainable), []).append(place)
+        members.setdefault((feature.dimension, feature.parameter not in frozen), []).append(place)
     return tuple(
         _tie_table(f"tables.{i}", dimension, trainable, places, model)
         for i, ((dimension, trainable), places) in enumerate(members.items())

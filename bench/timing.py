@@ -72,7 +72,7 @@ class BackendRunner:
 
     def __init__(self, backend: SharedBackend, case: Case, execution: str, device: str) -> None:
         train = case.train
-        layout = layout_of(case.model, train.step_spec.lazy_batch)
+        layout = layout_of(case.model, train.step_spec.lazy_batch, train.frozen)
         self.steps = min(SLOW_STEPS, case.steps) if backend.costs[execution].step > SLOW else case.steps
         params = initial_params(case.model, seed=train.seed, precision=train.precision)
         self._case, self._source = case, Portions(layout, case.read(), train.batch_size, train.precision)

@@ -15,10 +15,13 @@ import numpy as np
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
-from spec.results import Fitted
+from spec.predictor import Predictor
+from spec.results import Epoch, Fitted
 from spec.training import Device, TrainSpec
 
 ProgressMode = Literal["auto", "lines", "none"]
+OnEpoch = Callable[[Epoch], object]
+"""Takes the record of an epoch that has ended; True ends the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,7 @@ class FitRequest:
     threads: int | None
     timeout: float
     progress: ProgressMode
+    on_epoch: OnEpoch | None
 
 
 class Backend(abc.ABC):
@@ -67,6 +71,7 @@ class Backend(abc.ABC):
         threads: int | None = None,
         timeout: float = 300.0,
         progress: ProgressMode = "auto",
+        on_epoch: OnEpoch | None = None,
     ) -> Fitted:
         """Train from `params`, or from the initial ones of train.seed, in train.precision.
 
@@ -90,6 +95,11 @@ class Backend(abc.ABC):
         timeout: seconds after which a process that shares the batches, and gives no sign of life, counts as dead.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
+        on_epoch: a function that is called after each epoch with a copy of its record, the last of `history.epochs`,
+        once the epoch is saved. If it returns True, the run ends as if this epoch had been the last: with the weights
+        of the best epoch if there is early stopping. Whatever else it returns, the run goes on. An exception that it
+        raises ends the run, and reaches the caller as it is. Only process 0 calls it, and a resumed run calls it for
+        the epochs that are left.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.
@@ -107,10 +117,26 @@ class Backend(abc.ABC):
             threads=threads,
             timeout=timeout,
             progress=progress,
+            on_epoch=on_epoch,
         )
         return self._loop(self, request)
 
     @abc.abstractmethod
+    def predictor(
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> Predictor:
+        """The network, checked and built once, to predict any number of rows as often as they come.
+
+        A backend may compile for each number of rows that it meets. Rows are therefore padded to powers of two, of
+        which there are few; and what is compiled serves all predictors of equal models.
+        threads: as for `fit`, whenever it predicts. A few rows are computed by one, since there is nothing to divide.
+        """
+
     def predict(
         self,
         model: ModelSpec,
@@ -120,16 +146,9 @@ class Backend(abc.ABC):
         device: Device = "auto",
         threads: int | None = None,
     ) -> Params:
-        """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities.
+        """The predictions by task: see `Predictor.predict`. To predict again and again, keep a `predictor`."""
+        return self.predictor(model, params, device=device, threads=threads).predict(data)
 
-        For a regression task with quantiles (N, levels); with loss poisson or zero_inflated_lognormal, the mean. A task
-        that is given another has the probability of both, and that of itself given the other beside it, under
-        <task>_given_<other>; zero_inflated_lognormal has <task>_probability, <task>_location and <task>_scale beside
-        the mean: the p, μ and σ of its docstring, (N,) each.
-        threads: as for `fit`.
-        """
-
-    @abc.abstractmethod
     def gates(
         self,
         model: ModelSpec,
@@ -139,10 +158,8 @@ class Backend(abc.ABC):
         device: Device = "auto",
         threads: int | None = None,
     ) -> Params:
-        """The weights that each gate gives to its experts: (N, experts), by the name of its kernel without .kernel.
-
-        Those of a row add up to 1. Empty if the way of sharing has no gates. threads: as for `fit`.
-        """
+        """The weights that each gate gives to its experts: see `Predictor.gates`."""
+        return self.predictor(model, params, device=device, threads=threads).gates(data)
 
     @abc.abstractmethod
     def gradients(
@@ -165,6 +182,13 @@ class Backend(abc.ABC):
         """The native object (torch.nn.Module, flax.nnx.Module) with these parameters.
 
         Call it with (numeric, categorical) for a dict of logits (rows, outputs) by task.
+        """
+
+    @abc.abstractmethod
+    def params_of(self, model: ModelSpec, network: Any) -> Params:
+        """The inverse of `build`: the parameters that a native object of this model has now, by the spec's names.
+
+        Raises ValueError for an object of another kind or another network.
         """
 
 

@@ -6,15 +6,14 @@ step has no part in that step. The history says by which factor each task's loss
 
 from typing import ClassVar, Literal
 
-from pydantic.dataclasses import dataclass
-
-from spec.validation import STRICT, Finite, NonNegative, Positive
+from spec.classes import spec_class
+from spec.validation import Finite, NonNegative, Positive
 
 GRADNORM_FLOOR = 1e-3
 """Least factor of a task by GradNorm, before the scaling: the descent may step below 0, which the paper leaves open."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Fixed:
     """The total loss is Σ_t w_t·L_t."""
 
@@ -27,7 +26,7 @@ class Fixed:
     """Numbers, one a task, that are kept from step to step besides."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class UncertaintyWeighting:
     """Each task's noise σ_t is learned with the network  (Kendall, Gal & Cipolla, CVPR 2018, eq. 7 and 10).
 
@@ -48,7 +47,7 @@ class UncertaintyWeighting:
     state: ClassVar[tuple[str, ...]] = ()
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class DynamicWeightAverage:
     """A task whose loss falls more slowly counts for more  (Liu, Johns & Davison, CVPR 2019, eq. 7).
 
@@ -65,7 +64,7 @@ class DynamicWeightAverage:
     state: ClassVar[tuple[str, ...]] = ("sum", "last", "older")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class GradNorm:
     """Gradients of like size, larger for tasks that lag behind  (Chen et al., ICML 2018, eq. 1 and 2, algorithm 1).
 
@@ -88,7 +87,7 @@ class GradNorm:
     state: ClassVar[tuple[str, ...]] = ("factor", "first_loss")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class PCGrad:
     """Conflicting gradients are projected onto each other's normal plane  (Yu et al., NeurIPS 2020, algorithm 1).
 

@@ -3,11 +3,11 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic.dataclasses import dataclass
 
+from spec.classes import spec_class
 from spec.losses import Loss
 from spec.model import Pooling
-from spec.validation import STRICT, Flag, Many, Name, Some, Width, unique
+from spec.validation import Flag, Many, Name, Some, Width, unique
 
 Transform = Literal["none", "log1p", "quantile"]
 TimePart = Literal["year", "month", "day", "weekday", "hour", "minute", "elapsed_days"]
@@ -24,7 +24,7 @@ TIME_PARTS: dict[TimePart, int | None] = {
 """How many values a part of a time can have; None: it is a number."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class NumericColumn:
     """A column of numbers. Where the training rows have one missing, it is filled with their mean, and one more input
     of 0 and 1 says where.
@@ -59,7 +59,7 @@ class NumericColumn:
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TimeColumn:
     """A column of timestamps, of dates, or of texts in ISO 8601 such as 2024-01-05 or 2024-01-05T17:30:00+01:00.
 
@@ -93,7 +93,7 @@ class TimeColumn:
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class CategoricalColumn:
     """A column of values that are looked up in an embedding table. Id 0 is for unknown and missing values.
 
@@ -168,7 +168,7 @@ class CategoricalColumn:
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class LabelColumn:
     """Which column, or columns, a task's label is. An empty value is a missing label."""
 

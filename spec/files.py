@@ -4,21 +4,22 @@ And the folder where the project keeps what it can make again.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass
 
+from spec.classes import in_one_line, spec_class
 from spec.model import ModelSpec, NetworkSpec
 from spec.reading import parse_json, parse_toml, read_text
 from spec.training import TrainSpec
-from spec.validation import STRICT, one_line
+from spec.validation import one_line
 
 Spec = TypeVar("Spec")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Experiment:
     """A file's content: the tables [model] and [train]."""
 
@@ -34,9 +35,10 @@ def to_json(spec: Any) -> str:
 def from_json(cls: type[Spec], text: str) -> Spec:
     """The spec of class `cls` that `text` describes.
 
-    Raises ValueError, which is pydantic.ValidationError with the field, or says which name occurs twice.
+    Raises ValueError, in one line: a SpecError with the field, or which name occurs twice.
     """
-    spec = TypeAdapter(cls).validate_json(text)
+    with in_one_line():
+        spec = TypeAdapter(cls).validate_json(text)
     parse_json(text)  # pydantic takes the last of two equal names
     return spec
 
@@ -51,9 +53,10 @@ def to_toml(spec: Any) -> str:
 def from_toml(cls: type[Spec], text: str) -> Spec:
     """The spec of class `cls` that `text` describes.
 
-    Raises ValueError: tomllib.TOMLDecodeError with line and column, or pydantic.ValidationError with the field.
+    Raises ValueError, in one line: tomllib.TOMLDecodeError with line and column, or a SpecError with the field.
     """
-    return TypeAdapter(cls).validate_python(parse_toml(text))
+    with in_one_line():
+        return TypeAdapter(cls).validate_python(parse_toml(text))
 
 
 def json_schema(cls: type[Any]) -> dict[str, Any]:
@@ -64,6 +67,21 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
             for name, field in TypeAdapter(NetworkSpec).json_schema()["properties"].items():
                 definition["properties"][name] = field | definition["properties"][name]
     return schema
+
+
+def dotted(spec: Any) -> dict[str, Any]:
+    """Each value of a spec by its dotted name, such as model.tasks.0.weight. A list of plain values is one value."""
+    return dict(_leaves("", TypeAdapter(type(spec)).dump_python(spec, mode="json")))
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    items: Any = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
+    elif not isinstance(value, dict):
+        yield name, value
+    for key, item in items:
+        yield from _leaves(f"{name}.{key}" if name else str(key), item)
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -8,9 +8,9 @@ in each backend's `losses.py`.
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import model_validator
-from pydantic.dataclasses import dataclass
 
-from spec.validation import STRICT, ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
+from spec.classes import spec_class
+from spec.validation import ByKind, Fraction, Level, Many, NonNegative, Positive, Some, ascending
 
 Link = Literal["identity", "sigmoid", "softmax", "exponential", "zero_inflated_lognormal"]
 """How a head's outputs become a prediction: the outputs themselves, a probability, the classes' probabilities, a
@@ -59,7 +59,7 @@ class LossTraits:
         return True
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class LogLoss(LossTraits):
     """ℓ = -(w·y'·(1-p)^γ·log p + (1-y')·p^γ·log(1-p)), with p = 1/(1+e^-z) and y' = y·(1-s) + s/2.
 
@@ -87,7 +87,7 @@ class LogLoss(LossTraits):
         return "log_loss" if self.plain else "loss"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class CrossEntropy(LossTraits):
     """ℓ = -(1-s)·w_y·log p_y - s/C·Σ_c w_c·log p_c, with p the softmax of z over C classes  (as in PyTorch, without its
     division by the weights' sum).
@@ -119,7 +119,7 @@ class CrossEntropy(LossTraits):
         return "log_loss" if self.plain else "loss"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Squared(LossTraits):
     """ℓ = (z-y)²."""
 
@@ -133,7 +133,7 @@ class Squared(LossTraits):
         return "rmse"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Absolute(LossTraits):
     """ℓ = |z-y|, so that the median is learned. Its slope at 0 is 0."""
 
@@ -145,7 +145,7 @@ class Absolute(LossTraits):
         return "mae"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Huber(LossTraits):
     """ℓ = d²/2 where |d| ≤ δ, and δ·(|d| - δ/2) beyond, with d = z-y  (Huber, Annals of Mathematical Statistics, 1964).
 
@@ -157,7 +157,7 @@ class Huber(LossTraits):
     """δ, in the unit that the network learns."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Poisson(LossTraits):
     """ℓ = e^z - y·z, the negative log-likelihood of a Poisson distribution of mean e^z, but for log y!  (Nelder &
     Wedderburn, "Generalized Linear Models", JRSS A, 1972). The prediction is the mean. Labels are 0 or more.
@@ -168,7 +168,7 @@ class Poisson(LossTraits):
     non_negative: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Quantile(LossTraits):
     """ℓ = mean over the levels τ of max(τ·(y-z_τ), (τ-1)·(y-z_τ))  (Koenker & Bassett, "Regression Quantiles",
     Econometrica, 1978). The head has an output for each level, and the prediction is these: nothing keeps
@@ -206,7 +206,7 @@ class Quantile(LossTraits):
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class ZeroInflatedLognormal(LossTraits):
     """ℓ = log loss of [y>0] with p, and where y > 0 besides log(y·σ·√(2π)) + (log y - μ)²/(2σ²)  (Wang, Liu & Miao,
     "A Deep Probabilistic Model for Customer Lifetime Value Prediction", 2019), for amounts of which many are 0 and few

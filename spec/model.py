@@ -13,11 +13,11 @@ from itertools import accumulate
 from typing import Literal, Self
 
 from pydantic import model_validator
-from pydantic.dataclasses import dataclass
 
+from spec.classes import spec_class
 from spec.sharing import SharedBottom, Sharing
 from spec.tasks import TaskSpec
-from spec.validation import STRICT, Count, Flag, Fraction, Identifier, Many, Some, Width, unique
+from spec.validation import Count, Flag, Fraction, Identifier, Many, Some, Width, unique
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 Normalization = Literal["none", "layer"]
@@ -28,7 +28,7 @@ LAYER_NORM_EPS = 1e-5
 """Added to the variance inside the root. PyTorch's default; Flax's is 1e-6."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class CategoricalFeature:
     """An id in [0, vocabulary), or several, looked up in an embedding table of (vocabulary, dimension)."""
 
@@ -53,7 +53,7 @@ class CategoricalFeature:
         return f"embeddings.{self.table or self.name}"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class NetworkSpec:
     """The network but for its inputs: where the rows come from a table, its columns say what they are."""
 
@@ -106,7 +106,7 @@ class NetworkSpec:
         return self
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class ModelSpec(NetworkSpec):
     """The network: its inputs, its trunk, its tasks."""
 

@@ -126,7 +126,9 @@ def own_layers(model: ModelSpec) -> dict[str, TaskSpec]:
     return {name: task for name, task in own.items() if task is not None and task.name not in given}
 
 
-def last_shared_layers(model: ModelSpec) -> list[str]:
-    """The layers whose kernels are GradNorm's W: see `spec.sharing`. None: the embeddings are."""
-    *_, last = levels(model)
-    return [stack.layers[-1].name for stack in last.experts if stack.task is None]
+def shared_layers(model: ModelSpec) -> Iterator[list[str]]:
+    """The layers of the shared experts, from the last to the first; those side by side together."""
+    for level in reversed(levels(model)):
+        experts = [stack.layers for stack in level.experts if stack.task is None]
+        for layers_beside in reversed(list(zip(*experts, strict=True))):
+            yield [layer.name for layer in layers_beside]

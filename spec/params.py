@@ -5,12 +5,14 @@ the parameters lie in another way, which nobody outside of it sees: see `backend
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 
 import numpy as np
 
 from spec.model import ModelSpec
-from spec.network import Layer, last_shared_layers, layers, own_layers
+from spec.network import Layer, layers, own_layers, shared_layers
 from spec.training import Precision
 
 Params = dict[str, np.ndarray]
@@ -41,9 +43,29 @@ def parameter_shapes(model: ModelSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def frozen_parameters(model: ModelSpec) -> list[str]:
-    """The names of the parameters that training does not move, in network order."""
-    return list(dict.fromkeys(feature.parameter for feature in model.categorical if not feature.trainable))
+def frozen_parameters(model: ModelSpec, patterns: Sequence[str] = ()) -> list[str]:
+    """The names of the parameters that training does not move, in network order: the tables of features that are not
+    trainable, and what the patterns of `TrainSpec.frozen` name.
+
+    A pattern is one of the shell, in which * stands for any characters, ? for one and [abc] for one of these. It names
+    the parameters that are called so, and those whose names go on with a dot: "trunk" names trunk.0.kernel.
+
+    Raises ValueError for a pattern that names none, and if nothing is left to train.
+    """
+    names = list(parameter_shapes(model))
+    frozen = {feature.parameter for feature in model.categorical if not feature.trainable}
+    for pattern in patterns:
+        named = [name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")]
+        if not named:
+            parts = dict.fromkeys(name.rsplit(".", i)[0] for name in names for i in range(name.count(".") + 1))
+            near = get_close_matches(pattern, parts, 1) or names[:1]
+            raise ValueError(
+                f"train.frozen: expected a pattern of parameters' names such as {near[0]!r}, got {pattern!r}"
+            )
+        frozen.update(named)
+    if len(frozen) == len(names):
+        raise ValueError(f"train.frozen: expected patterns that leave a parameter to train, got {', '.join(patterns)}")
+    return [name for name in names if name in frozen]
 
 
 def frozen_zeros(model: ModelSpec, others: Mapping[str, np.ndarray]) -> Params:
@@ -63,10 +85,17 @@ def shared_parameters(model: ModelSpec) -> list[str]:
     return [name for name in parameter_shapes(model) if name not in of_one]
 
 
-def last_shared_parameters(model: ModelSpec) -> list[str]:
-    """Those on which GradNorm compares the tasks: see `spec.sharing`. None if training moves none of them."""
-    kernels = [f"{layer}.kernel" for layer in last_shared_layers(model)]
-    return kernels or list(dict.fromkeys(feature.parameter for feature in model.categorical if feature.trainable))
+def last_shared_parameters(model: ModelSpec, patterns: Sequence[str] = ()) -> list[str]:
+    """Those on which GradNorm compares the tasks: of the last shared layer of which training moves a kernel, the
+    kernels that it moves; else the embedding tables that it moves. See `spec.sharing`. Empty if there are none.
+
+    patterns: see `frozen_parameters`.
+    """
+    frozen = frozen_parameters(model, patterns)
+    kernels = ([f"{layer}.kernel" for layer in beside] for beside in shared_layers(model))
+    tables = list(dict.fromkeys(feature.parameter for feature in model.categorical))
+    moved = ([name for name in names if name not in frozen] for names in (*kernels, tables))
+    return next(filter(None, moved), [])
 
 
 def parameter_count(model: ModelSpec) -> int:

@@ -12,9 +12,8 @@ Without gates each task takes the output of the one expert that it has, or that 
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic.dataclasses import dataclass
-
-from spec.validation import STRICT, ByKind, Width
+from spec.classes import spec_class
+from spec.validation import ByKind, Width
 
 
 class SharingTraits:
@@ -49,7 +48,7 @@ class SharingTraits:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class SharedBottom(SharingTraits):
     """One trunk for all tasks  (Caruana, "Multitask Learning", Machine Learning 28, 1997).
 
@@ -68,7 +67,7 @@ class SharedBottom(SharingTraits):
         return "trunk"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Separate(SharingTraits):
     """A trunk for each task, on embeddings that all tasks share: the baseline that shares as little as it can.
 
@@ -87,7 +86,7 @@ class Separate(SharingTraits):
         return f"tasks.{task}.trunk"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class MMoE(SharingTraits):
     """Multi-gate mixture of experts  (Ma et al., "Modeling Task Relationships in Multi-task Learning with Multi-gate
     Mixture-of-Experts", KDD 2018, eq. 6 to 8).
@@ -115,7 +114,7 @@ class MMoE(SharingTraits):
         return f"gates.{task}"
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class PLE(SharingTraits):
     """Progressive layered extraction  (Tang et al., "Progressive Layered Extraction (PLE): A Novel Multi-Task Learning
     Model for Personalized Recommendations", RecSys 2020, eq. 1 to 7). With one level it is their CGC.

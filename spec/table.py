@@ -3,18 +3,18 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
-from pydantic.dataclasses import dataclass
 
+from spec.classes import spec_class
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.model import NetworkSpec
 from spec.training import TrainSpec
-from spec.validation import STRICT, Fraction, Identifier, Many, Name, Width, unique
+from spec.validation import Fraction, Identifier, Many, Name, Width, unique
 
 MISSING = ("", "NA", "N/A", "n/a", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None")
 """What stands for a missing value if a table does not say otherwise."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TableSpec:
     """The files and their columns. Paths are relative to the folder of the TOML file that names them."""
 
@@ -104,7 +104,7 @@ class TableSpec:
         return tuple(dict.fromkeys(column.name for column in columns))
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TableExperiment:
     """A file's content: the tables [model], [train] and [data]. The model's inputs are the data's columns."""
 

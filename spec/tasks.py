@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import model_validator
-from pydantic.dataclasses import dataclass
 
+from spec.classes import spec_class
 from spec.losses import (
     Absolute,
     AnyLoss,
@@ -25,7 +25,7 @@ from spec.losses import (
     ZeroInflatedLognormal,
 )
 from spec.metrics import GROUPED, split_metric
-from spec.validation import STRICT, Identifier, Many, NonNegative, Width
+from spec.validation import Identifier, Many, NonNegative, Width
 
 TaskKind = Literal["binary", "regression", "multiclass"]
 
@@ -83,7 +83,7 @@ TASK_KINDS: dict[TaskKind, TaskTraits] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TaskSpec:
     """A target and the head that predicts it."""
 

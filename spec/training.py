@@ -6,14 +6,15 @@ added as L2 unless `decoupled_decay`), p the parameter and lr the learning rate 
 """
 
 import math
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from pydantic import model_validator
-from pydantic.dataclasses import dataclass
 
 from spec.balancing import Balancing, Fixed
-from spec.validation import STRICT, ByKind, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Width
+from spec.classes import spec_class
+from spec.validation import ByKind, Count, Flag, Fraction, Many, NonNegative, Positive, Seed, Share, Width
 
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -25,7 +26,7 @@ CLIP_EPS = 1e-6
 """Added to the gradient's norm before dividing by it, as torch.nn.utils.clip_grad_norm_ does."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class SGD:
     """b = momentum·b + g;  p -= lr·b, or lr·(g + momentum·b) with nesterov (Sutskever et al., ICML 2013).
 
@@ -51,7 +52,7 @@ class SGD:
         return ("trace",) if self.momentum else ()
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Adam:
     """m = beta1·m + (1-beta1)·g;  v = beta2·v + (1-beta2)·g²;  p -= lr·m̂ / (√v̂ + eps)  (Kingma & Ba, ICLR 2015).
 
@@ -68,7 +69,7 @@ class Adam:
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class AdamW:
     """Adam with decoupled decay, p -= lr·weight_decay·p besides  (Loshchilov & Hutter, ICLR 2019, alg. 2)."""
 
@@ -82,7 +83,7 @@ class AdamW:
     slots: ClassVar[tuple[str, ...]] = ("mu", "nu")
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Adagrad:
     """s += g²;  p -= lr·g / (√s + eps), s from initial_accumulator  (Duchi et al., JMLR 2011). weight_decay is L2."""
 
@@ -95,7 +96,7 @@ class Adagrad:
     slots: ClassVar[tuple[str, ...]] = ("sum_of_squares",)
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class RMSprop:
     """v = decay·v + (1-decay)·g²;  u = g / (√v + eps);  p -= lr·u  (Tieleman & Hinton, lecture 6.5, 2012).
 
@@ -119,7 +120,7 @@ class RMSprop:
 Optimizer = SGD | Adam | AdamW | Adagrad | RMSprop
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class Schedule:
     """The learning rate over the steps, as a factor of the optimizer's: see `learning_rates`."""
 
@@ -130,7 +131,7 @@ class Schedule:
     """The factor that a decay ends at, one step after the last."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class EarlyStopping:
     """Stop when the validation rows say so, and return the best epoch's weights, whether or not the stop fired.
 
@@ -162,18 +163,24 @@ WHOLE = Part()
 
 
 class StepSpec(NamedTuple):
-    """What of the training a step's arithmetic depends on, apart from what comes with its batch."""
+    """What of the training a step is compiled for. The numbers that it takes as inputs are none of that, so that runs
+    which differ in nothing else share compiled code: the learning rate, the weight decay and the norm that clips.
+    """
 
     optimizer: Optimizer
-    clip_norm: float | None
+    """With 1 as its learning rate, and without weight decay."""
+    inputs: tuple[str, ...]
+    """Which of `TrainSpec.numbers` there are."""
     balancing: Balancing
     lazy_batch: int | None = None
     """With lazy embedding updates, the rows of a batch; None without."""
+    frozen: tuple[str, ...] = ()
+    """See `TrainSpec.frozen`."""
     part: Part = WHOLE
     """Of several parts, losses and gradients are sums over all of them."""
 
 
-@dataclass(frozen=True, kw_only=True, config=STRICT)
+@spec_class
 class TrainSpec:
     """The training run. What a step does depends on nothing else."""
 
@@ -198,6 +205,10 @@ class TrainSpec:
     clip_norm is that of the whole gradient, to which other rows add nothing. For SGD without momentum and for Adagrad,
     both without weight_decay, lazy and dense are the same arithmetic. (torch.optim.SparseAdam moves the same rows by
     the same t; its eps stands elsewhere.)"""
+    frozen: Many[str] = ()
+    """Patterns of the names of parameters that training does not move, such as "trunk", "embeddings" or
+    "tasks.*.0.bias": see `spec.params.frozen_parameters`. Such a parameter has no gradient, no optimizer slots and no
+    weight decay, and neither clipping nor balancing sees it."""
     batch_size: Width = 32
     """Rows a step. A last, shorter batch is kept: its loss is that of the rows that are there."""
     epochs: Width = 10
@@ -220,8 +231,15 @@ class TrainSpec:
     @property
     def step_spec(self) -> StepSpec:
         """What a step is compiled for."""
+        optimizer = replace(self.optimizer, learning_rate=1.0, weight_decay=0.0)
         lazy_batch = self.batch_size if self.embedding_updates == "lazy" else None
-        return StepSpec(self.optimizer, self.clip_norm, self.balancing, lazy_batch)
+        return StepSpec(optimizer, tuple(self.numbers), self.balancing, lazy_batch, self.frozen)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the run, if it has them, that each step takes as inputs: weight_decay and clip_norm."""
+        numbers = {"weight_decay": self.optimizer.weight_decay} if self.optimizer.weight_decay else {}
+        return numbers | ({} if self.clip_norm is None else {"clip_norm": self.clip_norm})
 
     def steps_per_epoch(self, rows: int) -> int:
         """Optimizer steps in one pass over `rows` rows."""

@@ -4,8 +4,9 @@ Every number in a spec is checked by its type, so that the classes read as plain
 and True are no widths), and NumPy's scalars pass, since `X.shape[1]` and `ids.max() + 1` are where widths come from.
 """
 
+import difflib
 import keyword
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+"""Of a class that files are read into."""
 
 
 def _python_scalar(value: Any) -> Any:
@@ -63,6 +65,29 @@ def ascending(field: str, numbers: Iterable[float]) -> None:
         raise ValueError(f"{field}: expected numbers that ascend, got {listed}")
 
 
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """What an error adds where a name is close to one that there is: "; did you mean 'optimizer'?", or nothing.
+
+    alike: the least ratio of `difflib.SequenceMatcher` at which it is close.
+    """
+    near = difflib.get_close_matches(name, known, 1, alike)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def kinds_with(name: str, classes: Mapping[str, Any]) -> list[str]:
+    """The kinds that have a field of this name. classes: those of all kinds, by kind."""
+    return [kind for kind, cls in classes.items() if name in cls.__dataclass_fields__]
+
+
+def error_at(field: str, value: Any, message: str) -> ValidationError:
+    """An error that pydantic places at the field of what it is validating.
+
+    value: what came there.
+    """
+    detail: Any = {"type": "value_error", "loc": (field,), "input": value, "ctx": {"error": ValueError(message)}}
+    return ValidationError.from_exception_data(field, [detail])
+
+
 class ByKind:
     """Of a field that holds one of several classes, which `kind` chooses: the kind alone stands for the class with its
     defaults. Errors name the field and what is wrong in it, and no class as pydantic's do.
@@ -82,9 +107,12 @@ class ByKind:
                 )
             if fields.get("kind") not in [*classes]:  # a list, since the kind may be anything, hashable or not
                 got = f"{fields['kind']!r:.200}" if "kind" in fields else "none"
-                error = ValueError(f"expected one of {', '.join(classes)}, got {got}")
-                of_kind: Any = {"type": "value_error", "loc": ("kind",), "input": fields, "ctx": {"error": error}}
-                raise ValidationError.from_exception_data("kind", [of_kind])
+                raise error_at("kind", fields, f"expected one of {', '.join(classes)}, got {got}")
+            for name, given in fields.items():
+                kinds = kinds_with(name, classes)
+                if kinds and fields["kind"] not in kinds:
+                    unexpected = f"unexpected field of kind {fields['kind']}, got {given!r:.200}"
+                    raise error_at(name, given, f"{unexpected}; it belongs to kind {' and '.join(kinds)}")
             return TypeAdapter(classes[fields["kind"]]).validate_python(fields)
 
         either = Literal[tuple(classes)] | source
@@ -115,6 +143,20 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(text.split()))
 
 
+WORDS = (
+    ("Input should be greater", "expected a number greater"),
+    ("Input should be less", "expected a number less"),
+    ("Input should be a valid integer", "expected an integer"),
+    ("Input should be a valid ", "expected a "),
+    ("Input should be ", "expected "),
+    ("String should have ", "expected a string of "),
+    ("Field required", "expected a value, got none"),
+    ("Unexpected keyword argument", "unexpected field"),
+    ("Value error, ", ""),
+)
+"""How pydantic's messages begin, and what they begin with here; the first that fits."""
+
+
 def one_line(error: Exception) -> str:
     """The error as one line: field, what was expected, what came; or the file. Further errors of a spec are counted."""
     if isinstance(error, OSError) and error.filename is not None:
@@ -123,13 +165,13 @@ def one_line(error: Exception) -> str:
         return plain(str(error))
     first, *others = error.errors(include_url=False)
     field = ".".join(str(part) for part in first["loc"]) or error.title
-    message = first["msg"].removeprefix("Value error, ")
-    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r:.200}"
+    message = first["msg"]
     if first["type"] == "dataclass_type":
         message = f"expected the fields of {first['ctx']['class_name']}"
-    elif first["type"] == "missing":  # a field that is there instead may be the same one, misspelt
-        beside = [detail["loc"] for detail in others if detail["type"] == "unexpected_keyword_argument"]
-        instead = [repr(place[-1]) for place in beside if place[:-1] == first["loc"][:-1]]
-        received = f", got {', '.join(instead):.200}" if instead else ""
+    for theirs, ours in WORDS:
+        if message.startswith(theirs):
+            message = ours + message.removeprefix(theirs)
+            break
+    received = "" if first["type"] in ("value_error", "missing") else f", got {first['input']!r:.200}"
     more = f" (and {len(others)} more)" if others else ""
     return plain(f"{field}: {message}{received}{more}")

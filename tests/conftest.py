@@ -245,3 +245,13 @@ def history(model, data, predictions):
     from tests.helpers.histories import history_of
 
     return history_of(model, metrics=evaluate(model, predictions, data), best_epoch=1)
+
+
+@pytest.fixture(scope="session")
+def onnxruntime(tmp_path_factory):
+    """A process that reads ONNX files, and has nothing of the project."""
+    from tests.helpers.exported import Reader
+
+    reader = Reader("onnxruntime", tmp_path_factory.mktemp("reader"))
+    yield reader
+    reader.close()

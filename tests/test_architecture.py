@@ -14,9 +14,11 @@ from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
     "__init__": ["Backend.missing"],
-    "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward"],
+    "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward", "is_functional"],
     "lazy": ["scan_few_steps", "few_steps", "steps_of_scan", "distinct_rows", "take", "put"],
     "settings": [
+        "inference_scope",
+        "no_autocast",
         "set_thread_count",
         "use_full_precision",
         "open_compile_cache",
@@ -34,6 +36,7 @@ ONLY_JAX = {
     "optimizers": ["transformation", "AdamState", "AdagradState"],
     "processes": ["mesh_of", "over_devices", "place", "everywhere"],
     "settings": ["start", "has_started"],
+    "steps": ["make_forward"],
     "training": ["as_arguments"],
 }
 """By file: what only JAX needs."""
@@ -80,9 +83,10 @@ def files_that_name(*names):
 @pytest.mark.parametrize(
     "loss", [cls for cls in get_args(Loss) if cls not in {type(traits.losses[0]) for traits in TASK_KINDS.values()}]
 )
-def test_a_loss_is_named_in_five_files_and_in_one_more_for_its_link_or_its_mean(loss):
+def test_a_loss_is_named_in_five_files_and_in_others_for_its_link_or_its_mean(loss):
     backends = {f"backends.{name}.losses" for name in ("torch", "jax")}
-    of_link = {"backends.links"} if loss().kind == loss.link else set()
+    links = {"backends.links", "backends.torch.export", "backends.jax.export", "shared_bottom.export.links"}
+    of_link = links if loss().kind == loss.link else set()
     of_metric = {"shared_bottom.run.metrics.loss_formulas"} if loss().metric == "loss" else set()
     names = {loss.__name__, loss().kind} - {"absolute", "quantile"}  # words that files and columns have a use for
     named = set(files_that_name(*names)) - {"shared_bottom.tables.columns"}  # whose Quantile transforms a column
@@ -104,8 +108,9 @@ def test_an_optimizer_is_named_in_four_files_at_most(optimizer):
 
 
 @pytest.mark.parametrize("activation", get_args(Activation))
-def test_an_activation_is_named_in_four_files_at_most(activation):
-    assert set(files_that_name(activation)) == {"spec.model", "backends.torch.layers", "backends.jax.layers"}
+def test_an_activation_is_named_in_four_files(activation):
+    backends = {f"backends.{name}.layers" for name in ("torch", "jax")}
+    assert set(files_that_name(activation)) == {"spec.model", *backends, "shared_bottom.export.layers"}
 
 
 def test_no_file_compares_a_task_with_the_name_of_a_kind():

@@ -102,7 +102,9 @@ class TestCases:
     def test_a_toml_with_an_error_names_file_and_field(self, tmp_path):
         path = tmp_path / "net.toml"
         path.write_text("[model]\nnumeric = 2\ntrunk = [0]\ntasks = [{name = 'a', kind = 'binary'}]\n")
-        assert rejection(load_cases, str(path), None) == f"{path}: model.trunk.0: Input should be greater than 0, got 0"
+        assert (
+            rejection(load_cases, str(path), None) == f"{path}: model.trunk.0: expected a number greater than 0, got 0"
+        )
 
     def test_a_toml_with_a_table_gives_its_first_rows(self, file, monkeypatch):
         (case,) = load_cases(str(file), None)

@@ -130,7 +130,7 @@ def test_it_is_named_and_set_aside_and_the_one_before_is_used(alone, folder, dam
         ("an older version's number", r"checkpoint\.json: expected the fields of format version 1, got KeyError"),
         ("a pickle", r"tensors\.safetensors: expected the safetensors format, got "),
         ("a pickle as JSON", r"checkpoint\.json: expected JSON with a field format, got \d+ other bytes"),
-        ("a field more", r"checkpoint\.json: colour: Unexpected keyword argument, got 'red'"),
+        ("a field more", r"checkpoint\.json: colour: unexpected field, got 'red'"),
         ("renamed", r"checkpoint\.json: step: expected 10, as the folder is named, got 8"),
         ("a step more", r"checkpoint\.json: step: expected at most 10, the run's steps, got 11"),
     ],

@@ -194,7 +194,7 @@ def test_validation_rows_need_the_labels_that_are_watched(tmp_path, capsys):
     assert error(capsys, "describe", file) == said
 
 
-@pytest.mark.parametrize(("text", "said"), [("data = 3", "model: Field required"), ("x", "Expected '='")])
+@pytest.mark.parametrize(("text", "said"), [("data = 3", "model: expected a value, got none"), ("x", "Expected '='")])
 def test_a_file_that_is_no_experiment_is_named(tmp_path, capsys, text, said):
     path = tmp_path / "bad.toml"
     path.write_text(text)

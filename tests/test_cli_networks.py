@@ -16,10 +16,15 @@ REFUSED_FLAGS = {
         "--model.sharing.kind: expected one of shared_bottom, separate, mmoe, ple, got 'mixture'"
     ),
     "--model.sharing.kind mmoe --model.sharing.experts 0": (
-        "model.sharing: experts: Input should be greater than 0, got 0"
+        "model.sharing: experts: expected a number greater than 0, got 0"
     ),
-    "--model.sharing.kind ple --model.sharing.levels 0": "model.sharing: levels: Input should be greater than 0, got 0",
-    "--model.sharing.experts 3": "Unrecognized options: --model.sharing.experts, 3",
+    "--model.sharing.kind ple --model.sharing.levels 0": (
+        "model.sharing: levels: expected a number greater than 0, got 0"
+    ),
+    "--model.sharing.experts 3": (
+        "--model.sharing.experts: unexpected field of kind shared_bottom; it belongs to kind mmoe, which "
+        "--model.sharing.kind chooses"
+    ),
     "--model.sharing.kind ple --model.tasks.0.name shared": (
         "model: NetworkSpec: tasks: expected a task to be called otherwise with sharing ple, got 'shared'"
     ),
@@ -28,15 +33,15 @@ REFUSED_FLAGS = {
         "model.tasks.0: TaskSpec: loss: expected one of log_loss for the binary task 'click', got huber"
     ),
     "--model.tasks.1.loss.kind huber --model.tasks.1.loss.delta 0": (
-        "model.tasks.1.loss: delta: Input should be greater than 0, got 0.0"
+        "model.tasks.1.loss: delta: expected a number greater than 0, got 0.0"
     ),
     "--model.tasks.0.loss.focal-gamma -1": (
-        "model.tasks.0.loss: focal_gamma: Input should be greater than or equal to 0, got -1.0"
+        "model.tasks.0.loss: focal_gamma: expected a number greater than or equal to 0, got -1.0"
     ),
     "--model.tasks.0.loss.label-smoothing 1": (
-        "model.tasks.0.loss: label_smoothing: Input should be less than 1, got 1.0"
+        "model.tasks.0.loss: label_smoothing: expected a number less than 1, got 1.0"
     ),
-    f"{LEVELS} 0.5 1.5": "model.tasks.1.loss: levels.1: Input should be less than 1, got 1.5",
+    f"{LEVELS} 0.5 1.5": "model.tasks.1.loss: levels.1: expected a number less than 1, got 1.5",
     f"{LEVELS} 0.5 0.1": "model.tasks.1.loss: Quantile: levels: expected numbers that ascend, got (0.5, 0.1)",
     "--model.tasks.2.loss.class-weights 1 2": "TaskSpec: loss.class_weights: expected 3 for the task 'region', got 2",
     "--model.tasks.1.given click": (
@@ -82,11 +87,15 @@ REFUSED_FILES = {
         "mixture",
         "sharing.kind: expected one of shared_bottom, separate, mmoe, ple, got 'mix",
     ),
-    "no experts": ("sharing", {"kind": "mmoe", "experts": 0}, "sharing.experts: Input should be greater than 0, got 0"),
+    "no experts": (
+        "sharing",
+        {"kind": "mmoe", "experts": 0},
+        "sharing.experts: expected a number greater than 0, got 0",
+    ),
     "another way's option": (
         "sharing",
         {"kind": "mmoe", "levels": 2},
-        "sharing.levels: Unexpected keyword argument, got 2",
+        "sharing.levels: unexpected field of kind mmoe, got 2; it belongs to kind ple",
     ),
     "an unknown loss": ("loss", "hubber", f"tasks.1.loss.kind: expected one of {LOSSES}, got 'hubber'"),
     "another kind's loss": (
@@ -96,11 +105,11 @@ REFUSED_FILES = {
         "regression task 'price', got log_loss",
     ),
     "no kind but an option": ("loss", {"delta": 2}, f"tasks.1.loss.kind: expected one of {LOSSES}, got none"),
-    "a delta": ("loss", {"kind": "huber", "delta": 0}, "tasks.1.loss.delta: Input should be greater than 0, got 0"),
+    "a delta": ("loss", {"kind": "huber", "delta": 0}, "tasks.1.loss.delta: expected a number greater than 0, got 0"),
     "a level": (
         "loss",
         {"kind": "quantile", "levels": [0, 0.5]},
-        "tasks.1.loss.levels.0: Input should be greater than 0, got 0",
+        "tasks.1.loss.levels.0: expected a number greater than 0, got 0",
     ),
     "levels": (
         "loss",

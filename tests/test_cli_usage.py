@@ -16,15 +16,44 @@ from tests.helpers.cli import error, run, table, write
 
 ROOT = Path(__file__).parents[1]
 
+COMMANDS = "fit, evaluate, predict, export, describe, compare, cache, launch"
 USAGE = {
-    (): "Expected one of {fit, evaluate, predict, describe, cache, launch}",
-    ("train",): "Unrecognized options: train",
+    (): f"Expected one of {{{COMMANDS}}}",
+    ("train",): f"command: expected one of {COMMANDS}, got 'train'",
+    ("evalute",): f"command: expected one of {COMMANDS}, got 'evalute'; did you mean 'evaluate'?",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
-    ("fit", "FILE", "--out", "run", "--train.epoch", "3"): "Unrecognized options: --train.epoch",
+    ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (
+        "Unrecognized options: --train.epoch, 3; did you mean '--train.epochs'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimiser.learning-rate=1"): (
+        "Unrecognized options: --train.optimiser.learning_rate=1; did you mean '--train.optimizer.learning_rate'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--data.memori_mb", "1"): (
+        "Unrecognized options: --data.memori_mb, 1; did you mean '--data.memory_mb'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--save-evry", "3"): (
+        "Unrecognized options: --save-evry, 3; did you mean '--save-every'?"
+    ),
+    ("predict", "none", "rows.csv", "--out", "p.csv", "--kep", "x"): (
+        "Unrecognized options: --kep, x; did you mean '--keep'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--model.sharing.experts", "4"): (
+        "--model.sharing.experts: unexpected field of kind shared_bottom; it belongs to kind mmoe, which "
+        "--model.sharing.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimizer.beta1=0.9", "--train.optimizer.kind", "sgd"): (
+        "--train.optimizer.beta1=0.9: unexpected field of kind sgd; it belongs to kind adam and adamw, which "
+        "--train.optimizer.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--model.tasks.1.loss.delta", "2"): (
+        "--model.tasks.1.loss.delta: unexpected field of kind squared; it belongs to kind huber, which "
+        "--model.tasks.1.loss.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: no type matching",
     ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
-    ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: Input should be greater than 0, got 0",
-    ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: Input should be greater",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: expected a number greater than 0, got 0",
+    ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: expected a number greater",
     ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
         "model.tasks.0: TaskSpec: outputs: expected 1 for the binary task 'click', got 3"
     ),
@@ -39,7 +68,7 @@ USAGE = {
         "run",
         "--train.epochs",
         "1" + "0" * 400,
-    ): "train: epochs: Input should be less than 2147483",
+    ): "train: epochs: expected a number less than 2147483",
     (
         "fit",
         "FILE",
@@ -52,7 +81,7 @@ USAGE = {
     ): "memory: expected enough for all arrays, got",
     ("fit", "rows.csv", "--out", "run"): "fit: expected a FILE.toml, got 'rows.csv'",
     ("fit", "none.toml", "--out", "run"): "none.toml: No such file or directory",
-    ("fit", "BAD", "--out", "run"): "BAD: model.trunk: Field required",
+    ("fit", "BAD", "--out", "run"): "BAD: model.trunks: unexpected field, got [6]; did you mean 'trunk'?",
     ("fit", "FILE", "--out", "run", "--timeout", "0"): "timeout: expected a number of seconds above 0, got 0.0",
     ("fit", "FILE", "--out", "run", "--timeout", "inf"): "timeout: expected a number of seconds above 0, got inf",
     ("evaluate",): "Missing from python -m shared_bottom evaluate: DIR",
@@ -77,6 +106,11 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(file, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["bad.toml"]
 
 
+def test_a_flag_that_is_like_no_other_is_answered_with_none(file, capsys):
+    said = error(capsys, "fit", file, "--out", "run", "--train.colour", "3")
+    assert said == "Unrecognized options: --train.colour, 3"
+
+
 def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
@@ -87,7 +121,7 @@ def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
 
 MODEL_ERRORS = {
     "model.json": ("{", "model.json: ModelSpec: Invalid JSON"),
-    "columns.json": ("{}", "columns.json: data: Field required"),
+    "columns.json": ("{}", "columns.json: data: expected a value, got none"),
     "params.safetensors": ("no tensors", "params.safetensors: "),
 }
 

@@ -76,14 +76,17 @@ def test_a_file_may_leave_out_what_has_a_default():
 def test_an_unknown_key_in_a_file_is_rejected(form, spec):
     write, read = FORMATS[form]
     text = "widht = 3\n" + write(spec) if form == "toml" else json.dumps(json.loads(write(spec)) | {"widht": 3})
-    assert rejection(read, type(spec), text) == "widht: Unexpected keyword argument, got 3"
+    assert rejection(read, type(spec), text) in (
+        "widht: unexpected field, got 3",
+        "widht: unexpected field, got 3; did you mean 'weight'?",
+    )
 
 
 @pytest.mark.parametrize(
     ("tasks", "said"),
     [
-        ('[{ nane = "a", kind = "binary" }]', "0.name: Field required, got 'nane' (and 1 more)"),
-        ("[{ hidden = [2] }]", "0.name: Field required (and 1 more)"),
+        ('[{ nane = "a", kind = "binary" }]', "0.nane: unexpected field, got 'a'; did you mean 'name'?"),
+        ("[{ hidden = [2] }]", "0.name: expected a value, got none (and 1 more)"),
         ('["a"]', "0: expected the fields of TaskSpec, got 'a'"),
     ],
 )
@@ -140,7 +143,7 @@ def test_an_experiment_is_read_from_a_file(tmp_path):
         (b"[model]", b"[model]\nnumeric = = 2", ["line 2"]),
         (b"beta1 = 0.9", b"momentum = 0.9", ["train.optimizer.momentum: ", "got 0.9"]),
         (b"outputs = 1", b"outputs = 0", ["model.tasks.0.outputs: ", "got 0"]),
-        (b"[model]", b"[modle]", ["model.trunk: ", "required"]),
+        (b"[model]", b"[modle]", ["modle: ", "did you mean 'model'?"]),
         (b'"a"', b'"\xff"', ["utf-8"]),
     ],
 )

@@ -11,7 +11,7 @@ import torch
 
 from backends.jax import optimizers as jax_optimizers
 from backends.torch import optimizers as torch_optimizers
-from spec import SGD, Adagrad, Adam, AdamW, RMSprop
+from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec
 from spec.training import debias
 from tests.helpers.parity import compare_params
 
@@ -52,15 +52,22 @@ def by_step(trajectory):
     return {f"step {step} {name}": array[step] for step in range(STEPS) for name, array in trajectory.items()}
 
 
+def numbers(optimizer, clip_norm):
+    """What of a run's numbers a step takes, beside its learning rate and the bias correction."""
+    return TrainSpec(optimizer=optimizer, clip_norm=clip_norm).numbers
+
+
 def torch_trajectory(optimizer, clip_norm, rates=RATES):
     """The parameters and slots after every step, through the backend."""
     params = torch.tensor(START)
     slots = torch_optimizers.init(optimizer, params)
     taken = []
     for step in range(STEPS):
-        gradient, rate = torch.tensor(GRADIENTS[step]), torch.tensor(rates[step])
-        scales = torch.tensor(debias(optimizer, np.array([step + 1]))[0])
-        params, slots = torch_optimizers.update(optimizer, clip_norm, gradient, slots, scales, params, rate)
+        inputs = {"learning_rate": rates[step], "debias": debias(optimizer, np.array([step + 1]))[0]}
+        inputs = {
+            name: torch.tensor(x, dtype=torch.float64) for name, x in (inputs | numbers(optimizer, clip_norm)).items()
+        }
+        params, slots = torch_optimizers.update(optimizer, torch.tensor(GRADIENTS[step]), slots, params, inputs)
         taken.append({"params": params.numpy().copy()} | {name: slot.numpy().copy() for name, slot in slots.items()})
     assert taken[0].keys() == {"params", *optimizer.slots}
     return {name: np.stack([step[name] for step in taken]) for name in taken[0]}
@@ -69,9 +76,8 @@ def torch_trajectory(optimizer, clip_norm, rates=RATES):
 def jax_trajectory(optimizer, clip_norm, rates=RATES):
     def step(carry, batch):
         params, state = carry
-        params, state = jax_optimizers.update(
-            optimizer, clip_norm, batch["gradient"], state, batch["debias"], params, batch["rate"]
-        )
+        inputs = batch | numbers(optimizer, clip_norm)
+        params, state = jax_optimizers.update(optimizer, batch["gradient"], state, params, inputs)
         slots = {name: optax.tree_utils.tree_get(state, name) for name in optimizer.slots}
         return (params, state), {"params": params} | slots
 
@@ -80,7 +86,7 @@ def jax_trajectory(optimizer, clip_norm, rates=RATES):
         start = jnp.array(START)
         carry = (start, jax_optimizers.init(optimizer, start))
         _, taken = jax.jit(lambda carry, batches: jax.lax.scan(step, carry, batches))(
-            carry, {"gradient": jnp.array(GRADIENTS), "rate": jnp.array(rates), "debias": scales}
+            carry, {"gradient": jnp.array(GRADIENTS), "learning_rate": jnp.array(rates), "debias": scales}
         )
         return {name: np.asarray(taken[name]) for name in ("params", *optimizer.slots)}
 

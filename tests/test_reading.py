@@ -122,7 +122,7 @@ def test_as_many_levels_as_are_allowed_can_be_read_and_refused():
     while content:
         depth, content = depth + 1, content["a"]
     assert depth == DEEPEST**2
-    assert rejection(from_toml, TrainSpec, text).startswith("a: Unexpected keyword argument, got {'a': ")
+    assert rejection(from_toml, TrainSpec, text).startswith("a: unexpected field, got {'a': ")
 
 
 def test_a_deep_json_is_refused_at_once():

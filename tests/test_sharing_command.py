@@ -146,7 +146,7 @@ def test_a_bad_option_is_one_line_and_exit_code_2(command, capsys, arguments, sa
             "model.tasks: expected two tasks or more to share a trunk",
         ),
         ({"data": 'test = ["gone.csv"]'}, "gone.csv"),
-        ({"data": 'test = ["test.csv"]', "seed": 2**32 - 1}, "seed: Input should be less than 4294967296"),
+        ({"data": 'test = ["test.csv"]', "seed": 2**32 - 1}, "seed: expected a number less than 4294967296"),
     ],
 )
 def test_a_table_that_cannot_tell_is_one_line_and_exit_code_2(table, command, capsys, fields, said):

@@ -13,7 +13,7 @@ from backends.jax.model import Network
 from backends.jax.processes import summed
 
 Batch = Mapping[str, Array]
-"""The arrays of a step, and the layout's frozen tensors by name."""
+"""The arrays of a step, and what is the same in all steps: see `backends.batches`."""
 Losses = Float[Array, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
@@ -23,15 +23,20 @@ def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Array]], Fl
     inputs = {name: batch[name] for name in ("numeric", "categorical", "dropout_key") if name in batch}
 
     def losses(tensors: dict[str, Array]) -> Float[Array, " tasks"]:
-        bound = network.bind({**tensors, **frozen(network, batch)})
+        bound = network.bind(whole(network, tensors, batch))
         return task_losses(network.layout, bound.stacked_logits(**inputs), batch)
 
     return losses
 
 
-def frozen(network: Network, batch: Batch) -> Batch:
-    """The network's frozen tensors out of a batch."""
-    return {name: batch[name] for name in network.layout.frozen}
+def whole(network: Network, moved: dict[str, Array], batch: Batch) -> dict[str, Array]:
+    """All of the network's tensors: those that move, the frozen ones out of a batch, and those that join both."""
+    frozen = {name: batch[name] for name in network.layout.frozen}
+    joined = {
+        name: jnp.concatenate([moved[name], frozen[name]])[jnp.array(members)]
+        for name, members in network.layout.joined.items()
+    }
+    return {**moved, **frozen, **joined}
 
 
 def loss_and_gradient(

@@ -17,9 +17,15 @@ from spec.training import WHOLE, Part
 class Network(nnx.Module):
     """Embed, trunk or levels of experts, heads. The parameters are the layout's tensors."""
 
-    def __init__(self, model: ModelSpec, lazy_batch: int | None = None, part: Part = WHOLE) -> None:
-        """lazy_batch, part: see `spec.training.StepSpec`."""
-        self.layout, self.part = layout.layout_of(model, lazy_batch), part
+    def __init__(
+        self,
+        model: ModelSpec,
+        lazy_batch: int | None = None,
+        frozen: tuple[str, ...] = (),
+        part: Part = WHOLE,
+    ) -> None:
+        """lazy_batch, frozen, part: see `spec.training.StepSpec`."""
+        self.layout, self.part = layout.layout_of(model, lazy_batch, frozen), part
 
         def stack(tied: stacks.TiedStack) -> nnx.List[Dense]:
             return nnx.List([Dense(dense, model, part) for dense in tied.layers])
@@ -72,6 +78,17 @@ class Network(nnx.Module):
             return [of_tasks] * len(self.heads)
         inputs = [of_tasks[jnp.array(p) if isinstance(p, list) else p] for p in self.layout.head_places]
         return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
+
+    def trunk_outputs(
+        self,
+        numeric: Float[Array, "rows columns"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
+    ) -> dict[str, Float[Array, "rows width"]]:
+        """What the head of each task takes, by task; the same for all where they share a trunk."""
+        outputs: dict[str, Array] = {}
+        for head, x in zip(self.layout.heads, self.head_inputs(self.embed(numeric, categorical), None), strict=True):
+            outputs |= {task.name: x if x.ndim == 2 else x[i] for i, task in enumerate(head.tasks)}
+        return {task.name: outputs[task.name] for task in self.layout.model.tasks}
 
     def gates(
         self,

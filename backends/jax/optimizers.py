@@ -4,7 +4,7 @@ Each is a chain of optax's transformations. Only what optax has in another form 
 clipping and Adagrad, both for the place of eps, and Adam, whose debiasing optax computes in the parameters' precision.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -22,31 +22,33 @@ def init(optimizer: Optimizer, params: Float[Array, " parameters"]) -> optax.Opt
 
 def update(
     optimizer: Optimizer,
-    clip_norm: float | None,
     gradient: Float[Array, " parameters"],
     state: optax.OptState,
-    debias: Float[Array, "2"],
     params: Float[Array, " parameters"],
-    learning_rate: Float[Array, ""],
+    inputs: Mapping[str, Array],
 ) -> tuple[Float[Array, " parameters"], optax.OptState]:
     """One step: clip the gradient, decay the weights, move the parameters. Returns new ones.
 
-    debias: see `spec.training.debias`.
+    inputs: the numbers that the step takes: learning_rate (), debias (2,) as `spec.training.debias` says, and, where
+    the run has them, clip_norm () and weight_decay (). That of the optimizer is not looked at.
     """
-    if clip_norm is not None:
-        gradient = clip_by_norm(gradient, clip_norm)
-    direction, state = transformation(optimizer).update(gradient, state, params, debias=debias)
-    return params - learning_rate * direction, state
+    if "clip_norm" in inputs:
+        gradient = clip_by_norm(gradient, inputs["clip_norm"])
+    chain = transformation(optimizer, inputs.get("weight_decay"))
+    direction, state = chain.update(gradient, state, params, debias=inputs["debias"])
+    return params - inputs["learning_rate"] * direction, state
 
 
-def clip_by_norm(gradient: Float[Array, " parameters"], clip_norm: float) -> Float[Array, " parameters"]:
+def clip_by_norm(gradient: Float[Array, " parameters"], clip_norm: Float[Array, ""]) -> Float[Array, " parameters"]:
     """Scale by clip_norm / (norm + eps) where that is below 1."""
     return gradient * jnp.minimum(clip_norm / (jnp.linalg.norm(gradient) + CLIP_EPS), 1.0)
 
 
-def transformation(optimizer: Optimizer) -> optax.GradientTransformationExtraArgs:
+def transformation(
+    optimizer: Optimizer, weight_decay: Float[Array, ""] | None = None
+) -> optax.GradientTransformationExtraArgs:
     """From the clipped gradient to the direction of the step, to be scaled by the learning rate."""
-    decay = optax.add_decayed_weights(optimizer.weight_decay) if optimizer.weight_decay else optax.identity()
+    decay = optax.identity() if weight_decay is None else optax.add_decayed_weights(weight_decay)
     direction = DIRECTIONS[optimizer.kind](optimizer)
     steps = (direction, decay) if optimizer.decoupled_decay else (decay, direction)
     return optax.with_extra_args_support(optax.chain(*steps))

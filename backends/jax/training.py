@@ -33,24 +33,24 @@ class Trainer:
         slots: Mapping[str, np.ndarray],
         tables: Mapping[str, Mapping[str, np.ndarray]],
         balance: Mapping[str, np.ndarray],
-        frozen: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray],
     ) -> None:
         self.device, self.dtype, self.part = device, params.dtype, step_spec.part
-        self.layout, mesh = layout_of(model, step_spec.lazy_batch), mesh_of(device, step_spec.part)
-        self._run = make_run(model, step_spec, params.dtype, execution, mesh)
+        self.layout, mesh = layout_of(model, step_spec.lazy_batch, step_spec.frozen), mesh_of(device, step_spec.part)
+        self._run = make_run(model, step_spec, execution, mesh)
         with scope(self.dtype, device):
             vector = jax.device_put(params, device)
             optimizer_state = optimizers.init(step_spec.optimizer, vector)
             optimizer_state = optax.tree_utils.tree_set(optimizer_state, **slots)
             kept, whole = jax.device_put((dict(balance), start_tables(step_spec.optimizer, tables)), device)
             state = TrainState(vector, jax.device_put(optimizer_state, device), kept, whole)
-            self.state, self.frozen = everywhere((state, jax.device_put(dict(frozen), device)), mesh)
+            self.state, self.constants = everywhere((state, jax.device_put(dict(constants), device)), mesh)
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         with scope(self.dtype, self.device):
             arguments = as_arguments(part_of(self.layout, batches, self.part))
-            self.state, losses = self._run(self.state, arguments, self.frozen)
+            self.state, losses = self._run(self.state, arguments, self.constants)
             return np.asarray(losses, dtype=np.float64)
 
     def params(self) -> np.ndarray:

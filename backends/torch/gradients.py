@@ -12,7 +12,7 @@ from backends.torch.model import Network
 from backends.torch.processes import summed
 
 Batch = Mapping[str, Tensor]
-"""The arrays of a step, and the layout's frozen tensors by name."""
+"""The arrays of a step, and what is the same in all steps: see `backends.batches`."""
 Losses = Float[Tensor, " 1+tasks"]
 """The total loss, then each task's in the layout's order."""
 
@@ -35,22 +35,31 @@ def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Tensor]], F
     module = TaskLosses(network)
 
     def losses(tensors: dict[str, Tensor]) -> Float[Tensor, " tasks"]:
-        prefixed = {f"network.{name}": tensor for name, tensor in {**tensors, **frozen(network, batch)}.items()}
+        prefixed = {f"network.{name}": tensor for name, tensor in whole(network, tensors, batch).items()}
         return functional_call(module, prefixed, (batch,), tie_weights=False)
 
     return losses
 
 
-def frozen(network: Network, batch: Batch) -> Batch:
-    """The network's frozen tensors out of a batch."""
-    return {name: batch[name] for name in network.layout.frozen}
+def whole(network: Network, moved: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """All of the network's tensors: those that move, the frozen ones out of a batch, and those that join both."""
+    frozen = {name: batch[name] for name in network.layout.frozen}
+    joined = {name: torch.cat([moved[name], frozen[name]])[members] for name, members in network.layout.joined.items()}
+    return {**moved, **frozen, **joined}
+
+
+def is_functional(network: Network) -> bool:
+    """Whether the network's tensors are arguments of a function, and not parameters of the module. Without a compiler
+    torch.func takes twice the time of the module and torch.autograd, which cannot have tensors that join others.
+    """
+    return torch.compiler.is_dynamo_compiling() or bool(network.layout.joined)
 
 
 def loss_and_gradient(
     network: Network, weights: Float[Tensor, " tasks"], params: Float[Tensor, " parameters"], batch: Batch
 ) -> tuple[Losses, Float[Tensor, " parameters"]]:
     """The losses of one batch, and the gradient of their total: sums over the rows of all devices."""
-    if torch.compiler.is_dynamo_compiling():
+    if is_functional(network):
         losses_at = losses_of(network, batch)
 
         def loss(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -60,8 +69,8 @@ def loss_and_gradient(
         tensors = network.layout.to_tensors(params)
         by_name, (total, losses) = grad_and_value(loss, has_aux=True)(tensors)
         gradients = [by_name[name] for name in tensors]
-    else:  # without a compiler, torch.func takes twice the time of the module's parameters and torch.autograd
-        parameters = network.bind(params, frozen(network, batch))
+    else:
+        parameters = network.bind(params, batch)
         losses = TaskLosses(network)(batch)
         total = total_loss(losses, weights)
         gradients = list(torch.autograd.grad(total, parameters))
@@ -74,13 +83,13 @@ def task_gradients(
 ) -> tuple[Float[Tensor, " tasks"], Float[Tensor, "tasks parameters"]]:
     """The losses of one batch, and each one's gradient: sums over the rows of all devices."""
     one_hot = torch.eye(len(network.layout.tasks), dtype=params.dtype, device=params.device)
-    if torch.compiler.is_dynamo_compiling():
+    if is_functional(network):
         tensors = network.layout.to_tensors(params)
         losses, pullback = vjp(losses_of(network, batch), tensors)  # type: ignore[misc]  # three only with has_aux
         (by_name,) = vmap(pullback)(one_hot)
         gradients = [by_name[name] for name in tensors]
     else:
-        parameters = network.bind(params, frozen(network, batch))
+        parameters = network.bind(params, batch)
         losses = TaskLosses(network)(batch)
         gradients = list(torch.autograd.grad(losses, parameters, one_hot, is_grads_batched=True))
     matrix = torch.cat([array.flatten(1) for array in gradients], dim=1)

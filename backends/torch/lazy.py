@@ -50,7 +50,7 @@ def scatter(
 
 
 def scan_few_steps(
-    layout: Layout, scan: Run, state: TrainState, batches: Batch, frozen: Batch
+    layout: Layout, scan: Run, state: TrainState, batches: Batch, constants: Batch
 ) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """All steps of a call, in several scans. A scan copies what it carries at each step: of the tables, these are only
     the rows that a few steps name.
@@ -59,7 +59,7 @@ def scan_few_steps(
     for few in few_steps(layout, batches):
         rows, renumbered = distinct_rows(layout, few)
         small = {name: take(layout, tables, rows) for name, tables in state.tables.items()}
-        moved, loss = scan(state._replace(tables=small), renumbered, frozen)
+        moved, loss = scan(state._replace(tables=small), renumbered, constants)
         for name, tables in moved.tables.items():
             put(state.tables[name], rows, tables)
         state = moved._replace(tables=state.tables)

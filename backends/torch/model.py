@@ -18,11 +18,16 @@ class Network(nn.Module):
     """Embed, trunk or levels of experts, heads. The parameters are the layout's tensors."""
 
     def __init__(
-        self, model: ModelSpec, device: torch.device, lazy_batch: int | None = None, part: Part = WHOLE
+        self,
+        model: ModelSpec,
+        device: torch.device,
+        lazy_batch: int | None = None,
+        frozen: tuple[str, ...] = (),
+        part: Part = WHOLE,
     ) -> None:
-        """lazy_batch, part: see `spec.training.StepSpec`."""
+        """lazy_batch, frozen, part: see `spec.training.StepSpec`."""
         super().__init__()
-        self.layout, self.part = layout.layout_of(model, lazy_batch), part
+        self.layout, self.part = layout.layout_of(model, lazy_batch, frozen), part
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
 
         def stack(tied: stacks.TiedStack) -> nn.ModuleList:
@@ -78,6 +83,17 @@ class Network(nn.Module):
         inputs = [of_tasks[places] for places in self.layout.head_places]
         return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
 
+    def trunk_outputs(
+        self,
+        numeric: Float[Tensor, "rows columns"] | None = None,
+        categorical: Int[Tensor, "rows columns"] | None = None,
+    ) -> dict[str, Float[Tensor, "rows width"]]:
+        """What the head of each task takes, by task; the same for all where they share a trunk."""
+        outputs: dict[str, Tensor] = {}
+        for head, x in zip(self.layout.heads, self.head_inputs(self.embed(numeric, categorical), None), strict=True):
+            outputs |= {task.name: x if x.ndim == 2 else x[i] for i, task in enumerate(head.tasks)}
+        return {task.name: outputs[task.name] for task in self.layout.model.tasks}
+
     def gates(
         self,
         numeric: Float[Tensor, "rows columns"] | None = None,
@@ -95,13 +111,14 @@ class Network(nn.Module):
             of_tasks, shared = level(of_tasks, shared, None)
         return weights
 
-    def bind(self, params: Float[Tensor, " parameters"], frozen: Mapping[str, Tensor]) -> list[nn.Parameter]:
+    def bind(self, params: Float[Tensor, " parameters"], constants: Mapping[str, Tensor]) -> list[nn.Parameter]:
         """Make the network's parameters views of `params`, if they are not yet; returns them in the layout's order.
 
-        frozen: the layout's frozen tensors by name.
+        constants: has the layout's frozen tensors by name.
         """
         if self._bound is None or self._bound[0] is not params:
             views = {name: nn.Parameter(tensor) for name, tensor in self.layout.to_tensors(params).items()}
+            frozen = {name: nn.Parameter(constants[name], requires_grad=False) for name in self.layout.frozen}
             self.load_state_dict({**views, **frozen}, assign=True)
             self._bound = params, list(views.values())
         return self._bound[1]

@@ -3,7 +3,7 @@
 Written out rather than taken from torch.optim, because a pure update is what a compiled step and a scan need.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -23,28 +23,27 @@ def init(optimizer: Optimizer, params: Float[Tensor, " parameters"]) -> Slots:
 
 def update(
     optimizer: Optimizer,
-    clip_norm: float | None,
     gradient: Float[Tensor, " parameters"],
     slots: Slots,
-    debias: Float[Tensor, "2"],
     params: Float[Tensor, " parameters"],
-    learning_rate: Float[Tensor, ""],
+    inputs: Mapping[str, Tensor],
 ) -> tuple[Float[Tensor, " parameters"], Slots]:
     """One step: clip the gradient, decay the weights, move the parameters. Returns new ones.
 
-    debias: see `spec.training.debias`.
+    inputs: the numbers that the step takes: learning_rate (), debias (2,) as `spec.training.debias` says, and, where
+    the run has them, clip_norm () and weight_decay (). That of the optimizer is not looked at.
     """
-    if clip_norm is not None:
-        gradient = clip_by_norm(gradient, clip_norm)
-    if optimizer.weight_decay and not optimizer.decoupled_decay:
-        gradient = gradient + optimizer.weight_decay * params
-    direction, slots = DIRECTIONS[optimizer.kind](optimizer, gradient, slots, debias)
-    if optimizer.weight_decay and optimizer.decoupled_decay:
-        direction = direction + optimizer.weight_decay * params
-    return params - learning_rate * direction, slots
+    if "clip_norm" in inputs:
+        gradient = clip_by_norm(gradient, inputs["clip_norm"])
+    if "weight_decay" in inputs and not optimizer.decoupled_decay:
+        gradient = gradient + inputs["weight_decay"] * params
+    direction, slots = DIRECTIONS[optimizer.kind](optimizer, gradient, slots, inputs["debias"])
+    if "weight_decay" in inputs and optimizer.decoupled_decay:
+        direction = direction + inputs["weight_decay"] * params
+    return params - inputs["learning_rate"] * direction, slots
 
 
-def clip_by_norm(gradient: Float[Tensor, " parameters"], clip_norm: float) -> Float[Tensor, " parameters"]:
+def clip_by_norm(gradient: Float[Tensor, " parameters"], clip_norm: Float[Tensor, ""]) -> Float[Tensor, " parameters"]:
     """Scale by clip_norm / (norm + eps) where that is below 1."""
     return gradient * (clip_norm / (torch.linalg.vector_norm(gradient) + CLIP_EPS)).clamp(max=1.0)
 

@@ -35,35 +35,21 @@ another one compiles is taken for a call of the other's function, and both are c
 """
 
 
-def train_step(
-    network: Network,
-    weights: Float[Tensor, " tasks"],
-    step_spec: StepSpec,
-    state: TrainState,
-    batch: Batch,
-) -> tuple[TrainState, Losses]:
+def train_step(network: Network, step_spec: StepSpec, state: TrainState, batch: Batch) -> tuple[TrainState, Losses]:
     """One optimizer step on one batch."""
-    balanced = BALANCINGS[step_spec.balancing.kind]
+    balanced, weights = BALANCINGS[step_spec.balancing.kind], batch["task_weights"]
     losses, gradient, balance = balanced(step_spec.balancing, network, weights, state.params, state.balance, batch)
-    params, slots = optimizers.update(
-        step_spec.optimizer,
-        step_spec.clip_norm,
-        gradient,
-        state.slots,
-        batch["debias"],
-        state.params,
-        batch["learning_rate"],
-    )
+    params, slots = optimizers.update(step_spec.optimizer, gradient, state.slots, state.params, batch)
     return TrainState(params, slots, balance, state.tables), losses
 
 
 def make_run(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Run:
-    """A function (state, batches of steps, frozen tensors by name) -> (state, losses (steps, losses)).
+    """A function (state, batches of steps, constants) -> (state, losses (steps, losses)).
 
     Eager's is for one run alone: it binds its network to the state's parameters.
     """
     if execution == "eager":
-        return functools.partial(loop_steps, make_step(model, step_spec, dtype, device, execution))
+        return functools.partial(loop_steps, make_step(model, step_spec, device, execution))
     with COMPILER:  # of two threads that come with equal arguments, one makes the function
         open_compile_cache()
         return compiled_run(model, step_spec, dtype, device, execution, torch.get_num_threads())
@@ -75,25 +61,25 @@ def compiled_run(
 ) -> Run:
     """The function of `make_run` where it is compiled: once for equal arguments.
 
-    threads: what PyTorch compiles for, which is the number that the calling thread has. Called with another one, the
-    function would be compiled again, and PyTorch counts how often.
+    dtype, threads: what PyTorch compiles for, the latter being the number that the calling thread has. Called with
+    others, the function would be compiled again, and PyTorch counts how often.
     """
-    step = make_step(model, step_spec, dtype, device, execution)
+    step = make_step(model, step_spec, device, execution)
     if execution == "step":
         run: Run = functools.partial(loop_steps, compiled(step, device))
     else:
         run = compiled(functools.partial(scan_steps, step), device)
-        layout = layout_of(model, step_spec.lazy_batch)
+        layout = layout_of(model, step_spec.lazy_batch, step_spec.frozen)
         run = functools.partial(scan_few_steps, layout, run) if layout.lazy else run
     # Hyperparameters are constants. When a second network comes with other ones, PyTorch would otherwise compile them
     # as inputs, which rounds them: its float64 curve would be off by 1e-8.
     run = torch._dynamo.config.patch(specialize_float=True)(run)
 
-    def run_alone(state: TrainState, batches: Batch, frozen: Batch) -> tuple[TrainState, Losses]:
+    def run_alone(state: TrainState, batches: Batch, constants: Batch) -> tuple[TrainState, Losses]:
         with COMPILER:
             open_compile_cache()
             try:
-                return run(state, batches, frozen)
+                return run(state, batches, constants)
             except torch._dynamo.exc.BackendCompilerFailed as error:
                 reason = repr(error.inner_exception).partition("\\n")[0]
                 raise ValueError(f"execution: expected 'eager', or a compiler that works, got {reason:.200}") from error
@@ -101,32 +87,30 @@ def compiled_run(
     return run_alone
 
 
-def make_step(model: ModelSpec, step_spec: StepSpec, dtype: np.dtype, device: torch.device, execution: str) -> Step:
+def make_step(model: ModelSpec, step_spec: StepSpec, device: torch.device, execution: str) -> Step:
     """The step of one network."""
-    network = Network(model, device, step_spec.lazy_batch, step_spec.part)
-    step = functools.partial(train_step, network, task_weights(network, dtype, device), step_spec)
+    network = Network(model, device, step_spec.lazy_batch, step_spec.frozen, step_spec.part)
+    step = functools.partial(train_step, network, step_spec)
     step = functools.partial(in_place, step) if execution == "eager" else step
     if not network.layout.lazy:
         return step
     return functools.partial(lazy_step, network.layout, step, in_place=execution != "epoch")
 
 
-def make_gradient(
-    model: ModelSpec, dtype: np.dtype, device: torch.device
-) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
+def make_gradient(model: ModelSpec, device: torch.device) -> Callable[..., tuple[Losses, Float[Tensor, " parameters"]]]:
     """A function (params, batch) -> (losses, gradient), for one call of it: it binds its network to the parameters."""
     network = Network(model, device)
-    return functools.partial(loss_and_gradient, network, task_weights(network, dtype, device))
+    return lambda params, batch: loss_and_gradient(network, batch["task_weights"], params, batch)
 
 
 def loop_steps(
-    step: Step, state: TrainState, batches: Batch, frozen: Batch
+    step: Step, state: TrainState, batches: Batch, constants: Batch
 ) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """Call the step for each batch."""
     unstacked = {name: array.unbind() for name, array in batches.items()}
     losses = []
     for batch in zip(*unstacked.values(), strict=True):
-        state, loss = step(state, {**dict(zip(unstacked, batch, strict=True)), **frozen})
+        state, loss = step(state, {**dict(zip(unstacked, batch, strict=True)), **constants})
         losses.append(loss)
     return state, torch.stack(losses)
 
@@ -138,7 +122,7 @@ def in_place(step: Step, state: TrainState, batch: Batch) -> tuple[TrainState, L
 
 
 def scan_steps(
-    step: Step, state: TrainState, batches: Batch, frozen: Batch
+    step: Step, state: TrainState, batches: Batch, constants: Batch
 ) -> tuple[TrainState, Float[Tensor, "steps losses"]]:
     """The same loop as one operation. PyTorch's scan is a prototype in a private namespace: the version is pinned."""
     try:
@@ -147,16 +131,11 @@ def scan_steps(
         raise ImportError('execution "epoch" needs the scan operator of PyTorch 2.13; use execution "step"') from error
 
     def body(carry: tuple[Any, ...], batch: Batch) -> tuple[tuple[Any, ...], Losses]:  # it takes plain tuples
-        state, losses = step(TrainState(*carry), {**batch, **frozen})
+        state, losses = step(TrainState(*carry), {**batch, **constants})
         return tuple(state), losses
 
     carry, losses = scan(body, tuple(state), batches)
     return TrainState(*carry), losses
-
-
-def task_weights(network: Network, dtype: np.dtype, device: torch.device) -> Float[Tensor, " tasks"]:
-    """The tasks' weights in the layout's order."""
-    return torch.tensor([task.weight for task in network.layout.tasks], dtype=getattr(torch, dtype.name), device=device)
 
 
 def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:

@@ -29,10 +29,10 @@ class Trainer:
         slots: Mapping[str, np.ndarray],
         tables: Mapping[str, Mapping[str, np.ndarray]],
         balance: Mapping[str, np.ndarray],
-        frozen: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray],
     ) -> None:
         self.device, self.part = device, step_spec.part
-        self.layout = layout_of(model, step_spec.lazy_batch)
+        self.layout = layout_of(model, step_spec.lazy_batch, step_spec.frozen)
         with scope():
             self._run = make_run(model, step_spec, params.dtype, device, execution)
             vector = torch.tensor(params, device=device)
@@ -41,14 +41,14 @@ class Trainer:
             kept = {name: torch.tensor(numbers, device=device) for name, numbers in balance.items()}
             whole = start_tables(step_spec.optimizer, tables, self.layout, device)
             self.state = TrainState(vector, optimizer_slots, kept, whole)
-            self.frozen = {name: torch.tensor(array, device=device) for name, array in frozen.items()}
+            self.constants = {name: torch.tensor(array, device=device) for name, array in constants.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns when done, with the losses: float64 (steps, losses)."""
         rows = part_of(self.layout, batches, self.part)
         with scope():
             tensors = {name: torch.from_numpy(array).to(self.device) for name, array in rows.items()}
-            self.state, losses = self._run(self.state, tensors, self.frozen)
+            self.state, losses = self._run(self.state, tensors, self.constants)
         return losses.double().numpy(force=True)
 
     def params(self) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from backends.balancing import balance_of
 from backends.base import SharedBackend
-from backends.batches import Batches, BatchSource
+from backends.batches import Batches, BatchSource, constants
 from backends.layout import layout_of
 from backends.trainer import params_of
 from bench.case import Case
@@ -22,7 +22,8 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     The gradient is that of the total loss by the tasks' own weights; what balancing makes of it shows in the
     parameters, and what it learns and keeps is compared as well.
     """
-    layout, dense = layout_of(case.model, case.train.step_spec.lazy_batch), layout_of(case.model)
+    step_spec = case.train.step_spec
+    layout, dense = layout_of(case.model, step_spec.lazy_batch, step_spec.frozen), layout_of(case.model)
     dense_case = dataclasses.replace(case, train=dataclasses.replace(case.train, embedding_updates="dense"))
     params = initial_params(case.model, seed=case.train.seed, precision=case.train.precision)
     trainers = [backend.trainer(case.model, case.train, params, backend.lock_step, "cpu") for backend in backends]
@@ -30,7 +31,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
     before, names = [params, params], ["total", *(task.name for task in layout.tasks)]
     pairs = zip(single_steps(case, steps), single_steps(dense_case, steps), strict=True)
     for step, (batches, with_ids) in enumerate(pairs):
-        batch = {name: np.asarray(array[0]) for name, array in with_ids.items()} | dense.frozen_tensors(params)
+        batch = {name: np.asarray(array[0]) for name, array in with_ids.items()} | constants(dense, params)
         gradients = [
             dense.to_params(backend.loss_and_gradient(case.model, dense.to_vector(now), batch, "cpu")[1])
             for backend, now in zip(backends, before, strict=True)
@@ -50,7 +51,7 @@ def compare_backends(case: Case, backends: list[SharedBackend], steps: int, tole
 def single_steps(case: Case, steps: int) -> Iterator[Batches]:
     """The first `steps` steps of the case's run, one at a time; its epochs go on as long as it takes."""
     train = case.train
-    layout = layout_of(case.model, train.step_spec.lazy_batch)
+    layout = layout_of(case.model, train.step_spec.lazy_batch, train.frozen)
     source = BatchSource(layout, case.read(), train.batch_size, train.precision)
     per_epoch = train.steps_per_epoch(source.rows)
     train = dataclasses.replace(train, epochs=max(train.epochs, -(-steps // per_epoch)))

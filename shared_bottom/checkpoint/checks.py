@@ -33,8 +33,9 @@ def groups(manifest: Manifest) -> dict[str, str]:
 
 def parameter_names(manifest: Manifest, kind: str) -> list[str]:
     """The parameters that an entry of `groups` has: an optimizer has no slots for frozen ones."""
-    left_out = frozen_parameters(manifest.run.model) if kind in manifest.run.train.optimizer.slots else []
-    return [name for name in parameter_shapes(manifest.run.model) if name not in left_out]
+    model, train = manifest.run.model, manifest.run.train
+    left_out = frozen_parameters(model, train.frozen) if kind in train.optimizer.slots else []
+    return [name for name in parameter_shapes(model) if name not in left_out]
 
 
 def check_manifest(manifest: Manifest) -> None:

@@ -1,4 +1,4 @@
-"""The command line, with the commands fit, evaluate, predict, describe, cache and launch."""
+"""The command line, with the commands fit, evaluate, predict, export, describe, compare, cache and launch."""
 
 import importlib
 import signal
@@ -83,7 +83,9 @@ def function_of(command: "Common") -> Callable[[Any], None]:
         options.FitExperiment: "fit",
         options.Evaluate: "evaluate",
         options.Predict: "predict",
+        options.Export: "export",
         options.Describe: "describe",
+        options.Compare: "compare",
         options.Cache: "cache",
         options.Launch: "launch",
     }

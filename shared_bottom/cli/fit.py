@@ -1,39 +1,28 @@
 """The command fit: trains the network of an experiment on its table."""
 
-from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
-from pathlib import Path
-from typing import NamedTuple
 
-from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.saver import check_options
+from shared_bottom.cli.beginning import Beginning, backend_of, beginning_of, start_of
+from shared_bottom.cli.live import LiveFiles
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.outcome import Outcome
-from shared_bottom.folder import CHECKPOINTS, read_given, run_folder
+from shared_bottom.fit import fit as train
+from shared_bottom.folder import CHECKPOINTS, run_folder
 from shared_bottom.reports import check_events
 from shared_bottom.run.alike import check_alike
 from shared_bottom.run.errors import ProcessError, check_timeout
 from shared_bottom.run.join import joined
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.training import read_table
-from shared_bottom.trained import choose_backend
+from spec.backend import FitRequest
 from spec.data import Dataset
 from spec.machine import check_threads
 from spec.results import DivergenceError
 
-WORKING_FOLDER = Path()
-"""The folder that paths on the command line are relative to. Those of the experiment are absolute already."""
-
-
-class Start(NamedTuple):
-    """What a run starts from, as its folder has it."""
-
-    goes_on: bool
-    """Whether there are checkpoints: the run starts from parameters that are saved, and needs no file of embeddings."""
-    given: Mapping[str, Sequence[str]]
-    """The values of given embeddings, by the name of the embedding table."""
+KEPT = 3
+"""Checkpoints that stay, besides the best."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -44,43 +33,51 @@ def fit(options: FitExperiment) -> None:
     Raises DivergenceError if the loss is not finite, after the report of the run up to that step is written;
     ProcessError if another process is gone; SystemExit(1) if all is written but the checkpoint of the run's end.
     """
-    experiment, backend, checkpoints = options.experiment, choose_backend(options.backend), options.out / CHECKPOINTS
+    experiment, backend, checkpoints = options.experiment, backend_of(options), options.out / CHECKPOINTS
     check_timeout(options.timeout)
     check(options)
     with joined(backend, options.timeout, options.threads) as processes:
         check_alike(processes, lambda: {"--out": str(options.out.resolve())}, "at the beginning", code=2)
         with run_folder(options.out, resume=options.resume) if processes.is_first else nullcontext():
-            start = processes.first(lambda: start_of(options))
+            beginning = processes.first(lambda: beginning_of(options))
             # A process that waits for the rows which one that is gone was to encode must be ended from outside.
             with nullcontext() if processes.is_first else processes.computing():
-                columns, training, validation = rows_of(options, start)
+                columns, training, validation = rows_of(options, beginning)
             model = columns.model(experiment.model)
-            outcome = None
+            start = start_of(beginning, columns, model, experiment.train)
+            params = start.params if start else None
+            outcome, live = None, None
             if processes.is_first:
                 outcome = Outcome(options, backend, columns, model, training, validation)
-                outcome.begin({} if start.goes_on else start.given)
-            try:
-                fitted = backend.fit(
-                    model,
-                    experiment.train,
-                    training,
-                    validation,
-                    params=None if start.goes_on else starting_params(columns, model, experiment.train, WORKING_FOLDER),
-                    checkpoint=checkpoints,
-                    save_every=options.save_every,
-                    resume=options.resume,
-                    threads=options.threads,
-                    timeout=options.timeout,
-                    progress="none" if options.quiet else "lines",
-                )
-            except DivergenceError as error:
+                outcome.begin(beginning, start)
+                live = LiveFiles(options.out, backend.name, tensorboard=options.tensorboard)
+            del beginning, start  # an earlier run's parameters need no memory any more
+            request = FitRequest(
+                model=model,
+                train=experiment.train,
+                data=training,
+                validation=validation,
+                params=params,
+                checkpoint=checkpoints,
+                save_every=options.save_every,
+                keep=KEPT,
+                resume=options.resume,
+                threads=options.threads,
+                timeout=options.timeout,
+                progress="none" if options.quiet else "lines",
+                on_epoch=None,
+            )
+            with live or nullcontext():
+                try:
+                    fitted = train(backend, request, live)
+                except DivergenceError as error:
+                    if outcome:
+                        outcome.diverged(error)
+                    with suppress(ProcessError):  # who has started the processes may end all when the first has ended
+                        processes.gather(None)
+                    raise
                 if outcome:
-                    outcome.diverged(error)
-                with suppress(ProcessError):  # who has started the processes may end all when the first has ended
-                    processes.gather(None)
-                raise
-            if outcome:
-                outcome.end(fitted)
+                    outcome.end(fitted)
         saved = outcome.say(fitted) if outcome else None
         # What process 0 has written is complete whatever becomes of the others, who wait to know whether it is.
         with suppress(ProcessError) if processes.is_first else nullcontext():
@@ -104,14 +101,8 @@ def check(options: FitExperiment) -> None:
         check_events()
 
 
-def start_of(options: FitExperiment) -> Start:
-    """What the run starts from. Raises ValueError if a file of embeddings or the run's folder is damaged."""
-    goes_on = bool(checkpoint_paths(options.out / CHECKPOINTS))
-    known = read_given(options.out) if goes_on else {}
-    return Start(goes_on, given_values(options.experiment.data, WORKING_FOLDER, known=known))
-
-
-def rows_of(options: FitExperiment, start: Start) -> tuple[FittedColumns, Dataset, Dataset | None]:
+def rows_of(options: FitExperiment, beginning: Beginning) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """The columns, the training rows and the validation rows, which are kept unless the user says otherwise."""
     cache = None if options.no_cache else options.cache or default_folder()
-    return read_table(options.experiment, given=start.given, cache=cache)
+    earlier = beginning.earlier.columns if beginning.earlier else None
+    return read_table(options.experiment, given=beginning.given, cache=cache, earlier=earlier)

@@ -2,20 +2,22 @@
 
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from shared_bottom.checkpoint.files import checkpoint_path
+from shared_bottom.cli.beginning import Beginning, print_start
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
 from shared_bottom.disk import keeping, write_whole
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, write_given, write_trained
+from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_trained
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
 from shared_bottom.run.gates import mean_gates
 from shared_bottom.run.metrics import predicted
+from shared_bottom.start import Start
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.trained import Trained
@@ -56,6 +58,7 @@ class Outcome:
         self._facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
+            **({"Starts from": str(options.start_from)} if options.start_from else {}),
             "Training rows": f"{training.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
@@ -65,12 +68,14 @@ class Outcome:
         if any(label.transform != "none" or label.standardised(loss) for label, loss in labels):
             self._facts["Units"] = f"the columns' for the {self._evaluated_on}; the network's for the epochs"
 
-    def begin(self, given: Mapping[str, Sequence[str]]) -> None:
-        """Write what the run begins with, and print what is in the columns.
+    def begin(self, beginning: Beginning, start: Start | None) -> None:
+        """Write what the run begins with, and print what is in the columns and what is taken over of an earlier run.
 
-        given: the values of given embeddings, by the name of the embedding table, if they are not written yet.
+        start: the parameters that it starts from; None if it goes on.
         """
         out, experiment = self._options.out, self._options.experiment
+        if start and beginning.earlier and not (out / START).exists():  # before the file that makes it a run's folder
+            write_trained(out / START, beginning.earlier)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
             if epochs < epochs_at_start:  # most likely the flags of the first start were left out
@@ -78,11 +83,13 @@ class Outcome:
                 warnings.warn(message, UserWarning, stacklevel=2)
         else:
             self._write_experiment()
-        if given:
-            write_given(out, given)
+        if start and beginning.given:
+            write_given(out, beginning.given)
         if not self._options.quiet:
             with suppress(OutputError):  # where nobody reads, the run is not lost, and its end says so
                 print_columns(self._columns.summary)
+                if start and start.parts:
+                    print_start(self._options.start_from or out / START, start)
 
     def diverged(self, error: DivergenceError) -> None:
         """Write the report of the run up to the step whose loss is not finite."""

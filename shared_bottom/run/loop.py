@@ -1,8 +1,11 @@
 """The training loop: plan, batches, steps, record, save."""
 
+import copy
 import time
 import warnings
 from contextlib import ExitStack
+
+import numpy as np
 
 from backends.batches import BatchSource
 from backends.trainer import Trainer
@@ -13,16 +16,17 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record, Snapshot
 from shared_bottom.run.saver import Saver
+from shared_bottom.run.watcher import Watcher
 from spec.flops import step_flops
 from spec.params import frozen_parameters
 from spec.results import Epoch, Fitted
 
 
-def run_loop(plan: Plan, saver: Saver) -> Fitted:
+def run_loop(plan: Plan, saver: Saver, watcher: Watcher) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
     with ExitStack() as computing:
         trainer, record = begin(plan, saver.start(), computing)
-        return run_epochs(plan, saver, trainer, record)
+        return run_epochs(plan, saver, watcher, trainer, record)
 
 
 def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Trainer, Record]:
@@ -38,7 +42,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
         plan.layout,
         plan.train,
         trainer,
-        frozen={name: params[name].copy() for name in frozen_parameters(plan.model)},
+        frozen={name: params[name].copy() for name in frozen_parameters(plan.model, plan.train.frozen)},
         execution=execution,
         device=plan.device,
         threads=threads,
@@ -50,7 +54,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
     return trainer, record
 
 
-def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fitted:
+def run_epochs(plan: Plan, saver: Saver, watcher: Watcher, trainer: Trainer, record: Record) -> Fitted:
     """Train the epochs that are left."""
     train = plan.train
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
@@ -58,6 +62,7 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
     with saver:
         mode = plan.progress if plan.processes.is_first else "none"
         with Progress(mode, train, plan.layout, source.rows, record) as progress:
+            watcher.begin(record, progress)
             for epoch in range(len(record.epochs), train.epochs):
                 if patience_is_over(plan, record, epoch):
                     break
@@ -70,6 +75,7 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
                     if train.on_divergence == "stop":
                         record.check_finite(plan.learning_rates, saver.note())
                     saver.after_call(record)
+                    watcher.after_call()
                 entry = record.end_epoch(epoch, plan.steps_per_epoch)
                 if plan.validation is not None:
                     validate(plan, record, entry)
@@ -77,6 +83,9 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
+                watcher.after_epoch()
+                if caller_has_enough(plan, entry):
+                    break
         saver.end(record)
     params = record.best.params if record.best else record.params()
     return Fitted(params=params, history=record.history(), balance=record.balance())
@@ -86,6 +95,19 @@ def patience_is_over(plan: Plan, record: Record, epoch: int) -> bool:
     """Whether early stopping ends the run before `epoch` (from 0)."""
     best_epoch = record.best.epoch if record.best else 0
     return plan.monitor is not None and epoch - best_epoch >= plan.monitor.patience
+
+
+def caller_has_enough(plan: Plan, entry: Epoch) -> bool:
+    """Whether the caller's function, which process 0 alone calls, ends the run after this epoch.
+
+    Only True does, since a function that was made for something else may return anything: `file.write` a number.
+    """
+
+    def answer() -> bool:
+        returned = plan.on_epoch(copy.deepcopy(entry)) if plan.on_epoch else None
+        return isinstance(returned, bool | np.bool) and bool(returned)
+
+    return plan.processes.first(answer)
 
 
 def validate(plan: Plan, record: Record, entry: Epoch) -> None:

@@ -88,12 +88,14 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     """Check what is asked for, and plan it. Raises ValueError as `spec.Backend.fit` says, before any work is done."""
     model, train, data, validation = request.model, request.train, request.data, request.validation
     check_progress(request.progress)
+    check_on_epoch(request.on_epoch)
     backend.check_threads(request.threads)
     check_stopping(train, model.tasks, validation=validation is not None)
     device = backend.resolve_device(train.device)
     part = backend.part(device)
     backend.check_model(model)
     backend.check_training(train, train.execution, part)
+    layout = layout_of(model, train.step_spec.lazy_batch, train.frozen)  # raises ValueError for what cannot be frozen
     check_balancing(model, train)
     data.check(model, precision=train.precision)
     if min(train.batch_size, data.rows) < part.of:
@@ -111,7 +113,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
         **vars(request),
         backend=backend,
         monitor=monitor,
-        layout=layout_of(model, train.step_spec.lazy_batch),
+        layout=layout,
         processes=processes,
         part=part,
         device=device,
@@ -143,10 +145,10 @@ def rates_of(train: TrainSpec, steps: int) -> np.ndarray:
 
 def check_balancing(model: ModelSpec, train: TrainSpec) -> None:
     """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves."""
-    if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model):
+    if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model, train.frozen):
         raise ValueError(
-            f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no embeddings that "
-            "training moves, got gradnorm"
+            f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no shared kernels or "
+            "embeddings that training moves, got gradnorm"
         )
 
 
@@ -154,3 +156,9 @@ def check_progress(progress: Any) -> None:
     """Raises ValueError for what is no way to show progress."""
     if progress not in get_args(ProgressMode):
         raise ValueError(f"progress: expected one of {', '.join(get_args(ProgressMode))}, got {progress!r}")
+
+
+def check_on_epoch(on_epoch: Any) -> None:
+    """Raises ValueError for what cannot be called after an epoch."""
+    if on_epoch is not None and not callable(on_epoch):
+        raise ValueError(f"on_epoch: expected a function of an epoch's record, or None, got {on_epoch!r}")

@@ -18,6 +18,7 @@ from shared_bottom.tables.cache import (
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.encoding import Encoder, column_names
 from shared_bottom.tables.fitting import fit_blocks
+from shared_bottom.tables.inherited import Inherited
 from shared_bottom.tables.joined import Joined, Whole, joined
 from shared_bottom.tables.key import FileState, key_of, state_of
 from shared_bottom.tables.rows import check_some, divided, stream_rows
@@ -45,6 +46,7 @@ def encode_table(
     source: Source,
     aside: Source | None,
     given: Mapping[str, Sequence[str]],
+    inherited: Inherited,
     into: Callable[[Part], Whole] | None = None,
 ) -> Encoded:
     """Learn the columns of an experiment and encode its rows.
@@ -52,6 +54,7 @@ def encode_table(
     source: the training rows, of which `validation_fraction` sets some aside.
     aside: the validation rows, if they are no such share.
     given: the values of given embeddings, by the name of the embedding table.
+    inherited: what is taken over of an earlier run's columns.
     into: makes what the rows of a data set are put into; None: memory.
 
     Raises ValueError and warns as `shared_bottom.tables.training.read_table` does.
@@ -72,16 +75,14 @@ def encode_table(
     with Spool(text_columns(experiment)) as spool:
         blocks = source.blocks(data, column_names(data, labels=True))
         first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
-        columns, lines = fit_blocks(experiment, training_blocks(first), source.name, given)
+        columns, lines = fit_blocks(experiment, training_blocks(first), source.name, given, inherited)
         warn(lines)
-        encoders = [
-            Encoder(columns, labels=True, tally=tally if subset == "validation" else None) for subset in subsets
-        ]
+        encode, tallies = Encoder(columns), {"training": None, "validation": tally}
         wholes = [Joined(counts[subset]) if into is None else into(subset) for subset in subsets]
         for parts in divided(data, seed, again):
-            for whole, encode, part in zip(wholes, encoders, parts, strict=True):
+            for whole, subset, part in zip(wholes, subsets, parts, strict=True):
                 if part.rows:
-                    whole.add(encode(part))
+                    whole.add(encode(part, labels=True, tally=tallies[subset]))
     for subset in subsets:
         check_some(source, subset, counts[subset])
     training, *validation = (whole.dataset() for whole in wholes)
@@ -100,6 +101,7 @@ def read_cached(
     source: Source,
     aside: Source | None,
     given: Mapping[str, Sequence[str]],
+    inherited: Inherited,
     folder: Path,
 ) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """What `encode_table` returns, but for the warnings, from an entry in a folder, which is made if there is none.
@@ -110,7 +112,7 @@ def read_cached(
     Raises ValueError and OSError, and warns, as `shared_bottom.tables.training.read_table` does.
     """
     limit, states = limit_bytes(), _states(source, aside)
-    path = folder / key_of(experiment, states, given)
+    path = folder / key_of(experiment, states, given, inherited)
     if (kept := look_up(path)) is not None:
         return _read(experiment, kept)
     with ExitStack() as stack:
@@ -120,11 +122,11 @@ def read_cached(
         except OSError as error:
             message = f"cache of tables {folder}: {error.strerror}; the rows are read into memory"
             warnings.warn(message, RowCacheWarning, stacklevel=3)
-            return encode_table(experiment, source, aside, given)[:3]
+            return encode_table(experiment, source, aside, given, inherited)[:3]
         if (kept := look_up(path)) is not None:  # another process has made it meanwhile
             return _read(experiment, kept)
         with _errors_name(folder), StoredRows(unfinished) as stored:
-            encoded = encode_table(experiment, source, aside, given, stored.part)
+            encoded = encode_table(experiment, source, aside, given, inherited, stored.part)
             tables = [os.fsencode(name).decode("utf-8", "replace") for files in states for name, *_ in files]
             stored.finish(encoded.columns, tables, encoded.warnings)
         if _states(source, aside) == states:

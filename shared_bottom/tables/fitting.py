@@ -9,6 +9,7 @@ from shared_bottom.tables.blocks import Block
 from shared_bottom.tables.columns import ClassType, FittedColumns, Scale
 from shared_bottom.tables.doubts import doubts
 from shared_bottom.tables.embeddings import with_given_values
+from shared_bottom.tables.inherited import Inherited, grown
 from shared_bottom.tables.lists import column_values
 from shared_bottom.tables.numbers import Numbers, label_numbers, numeric_inputs
 from shared_bottom.tables.observed import ObservedColumns
@@ -23,7 +24,11 @@ WHOLE = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 
 
 def fit_blocks(
-    experiment: TableExperiment, blocks: Iterable[Block], source: str, given: Mapping[str, Sequence[str]]
+    experiment: TableExperiment,
+    blocks: Iterable[Block],
+    source: str,
+    given: Mapping[str, Sequence[str]],
+    inherited: Inherited,
 ) -> tuple[FittedColumns, list[str]]:
     """Learn all columns of an experiment from the training rows.
 
@@ -31,6 +36,7 @@ def fit_blocks(
     blocks: the training rows, with the columns of inputs and labels.
     source: what error messages call the training rows.
     given: by the name of the embedding table, the values of given embeddings, which are in its vocabulary too.
+    inherited: what is taken over of an earlier run's columns.
 
     Returns what is learnt, and a line for each column or task that is most likely not meant as it is. Raises ValueError
     if the rows do not suffice for a column: if it has no number or no label, if a value that the experiment names does
@@ -73,7 +79,11 @@ def fit_blocks(
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
         label_values[task.name] = _label_values(
-            where(label.columns[0]), task, label, seen.label_texts[task.name].counts
+            where(label.columns[0]),
+            task,
+            label,
+            seen.label_texts[task.name].counts,
+            inherited.classes.get(task.name, ()),
         )
     classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
     class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
@@ -97,21 +107,28 @@ def fit_blocks(
         class_types={name: class_type for name, class_type in class_types.items() if class_type != "text"},
         labels={task_name: label_scales(task_name) for task_name in seen.label_numbers},
     )
-    columns = with_given_values(columns, given)
+    learnt_here = with_given_values(columns, given)
+    columns = inherited.into(learnt_here)
     columns.prediction_columns()  # so that no network is trained whose predictions could not be written
-    lines = [f"training rows: {doubt}" for doubt in doubts(columns, seen)]
-    return replace(columns, summary=tuple(seen.summaries(columns))), lines
+    of_rows = replace(columns, numeric=learnt_here.numeric, labels=learnt_here.labels)
+    lines = [f"training rows: {doubt}" for doubt in doubts(of_rows, seen)]
+    return replace(columns, summary=tuple(seen.summaries(of_rows))), lines
 
 
-def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str]) -> tuple[str, ...]:
+def _label_values(
+    where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str], known: Sequence[str]
+) -> tuple[str, ...]:
     """The values of a label in order, which are the classes of a multiclass task; integers are sorted as numbers.
+
+    known: classes of an earlier run, which come before the others.
 
     Raises ValueError if the training rows do not have the values that the spec asks for.
     """
     if not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
     all_integers = all(map(WHOLE.fullmatch, counts))
-    values = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
+    in_order = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
+    values = grown(known, in_order)
     shown = listed(values)
     if label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
@@ -125,7 +142,7 @@ def _label_values(where: str, task: TaskSpec, label: LabelColumn, counts: Counte
         raise ValueError(f"{where}: expected {task.outputs} classes, the outputs of task {task.name!r}, got {got}")
     if task.traits.label == "class" and len(values) < task.traits.outputs[0]:
         raise ValueError(f"{where}: expected {task.traits.outputs[0]} or more classes, got {got}")
-    return tuple(values)
+    return values
 
 
 def _class_type(values: Sequence[str]) -> ClassType:

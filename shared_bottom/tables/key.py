@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from shared_bottom.tables.inherited import Inherited
 from spec.table import TableExperiment, TableSpec
 
 VERSION = 1
@@ -43,12 +44,16 @@ def state_of(path: Path) -> FileState:
 
 
 def key_of(
-    experiment: TableExperiment, files: Sequence[Sequence[FileState]], given: Mapping[str, Sequence[str]]
+    experiment: TableExperiment,
+    files: Sequence[Sequence[FileState]],
+    given: Mapping[str, Sequence[str]],
+    inherited: Inherited,
 ) -> str:
     """The name of the entry of an experiment's rows.
 
     files: those of the training rows, and those of the validation rows.
     given: the values of given embeddings by the name of the embedding table.
+    inherited: what is taken over of an earlier run's columns.
     """
     data, train = experiment.data, experiment.train
     described: dict[str, Any] = TypeAdapter(TableSpec).dump_python(data, mode="json")
@@ -63,5 +68,6 @@ def key_of(
         "seed": train.seed if data.validation_fraction else None,
         "files": files,
         "given": given,
+        "inherited": TypeAdapter(Inherited).dump_python(inherited, mode="json"),
     }
     return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()

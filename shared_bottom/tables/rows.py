@@ -26,6 +26,7 @@ from spec.validation import one_line
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
+    from shared_bottom.tables.encoding import Encoder
 
 Subset = Literal["all", "training", "validation"]
 """Which rows of the training files: all, those to train on, or those that `validation_fraction` sets aside."""
@@ -54,7 +55,10 @@ def has_table(path: Path) -> bool:
 
 
 def fit_columns(
-    experiment: TableExperiment, rows: Rows, given: Mapping[str, Sequence[str]] | None = None
+    experiment: TableExperiment,
+    rows: Rows,
+    given: Mapping[str, Sequence[str]] | None = None,
+    earlier: FittedColumns | None = None,
 ) -> FittedColumns:
     """Learn means, deviations, vocabularies and classes from the training rows of an experiment.
 
@@ -62,6 +66,8 @@ def fit_columns(
     rows: the folder that the names of the files, those of given embeddings too, are relative to; or, instead of the
     files that the experiment names, other files or a table in memory. See `shared_bottom.tables.sources.Rows`.
     given: by the name of the embedding table, the values of given embeddings; None: they are read from their files.
+    earlier: the columns of a run whose parameters this one starts from: see `shared_bottom.tables.inherited`, which
+    says what is taken over of them. None: all is learnt from the rows.
 
     The rows are read once, and only one block and the vocabularies are in memory at a time. The rows that
     `validation_fraction` sets aside are not used. Means and deviations count each row once, whatever its weight.
@@ -72,12 +78,13 @@ def fit_columns(
     from shared_bottom.tables.embeddings import given_values
     from shared_bottom.tables.encoding import column_names
     from shared_bottom.tables.fitting import fit_blocks
+    from shared_bottom.tables.inherited import inherited
 
     data, source = experiment.data, training_source(experiment.data, rows)
     if given is None:
         given = given_values(data, source.folder)
     blocks = _blocks(data, source, column_names(data, labels=True), experiment.train.seed, "training")
-    columns, lines = fit_blocks(experiment, blocks, source.name, given)
+    columns, lines = fit_blocks(experiment, blocks, source.name, given, inherited(experiment, earlier))
     warn(lines)
     return columns
 
@@ -102,7 +109,7 @@ def read_rows(
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(_encoded(columns, _source(rows, paths), subset, labels, tally))
+    return joined(stream_rows(columns, rows, paths, labels, tally, subset))
 
 
 def stream_rows(
@@ -120,7 +127,22 @@ def stream_rows(
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, _source(rows, paths), subset, labels, tally)
+    from shared_bottom.tables.encoding import Encoder
+
+    source = source_of(rows) if paths is None else source_of(paths, rows)
+    return encoded_batches(Encoder(columns), source, labels=labels, tally=tally, subset=subset)
+
+
+def encoded_batches(
+    encode: "Encoder", source: Source, *, labels: bool, tally: Tally | None, subset: Subset = "all"
+) -> Iterator[Dataset]:
+    """What `stream_rows` returns, with an encoder that was made before."""
+    from shared_bottom.tables.encoding import column_names
+
+    columns = encode.columns
+    names = column_names(columns.data, labels=labels)
+    for block in _blocks(columns.data, source, names, columns.seed, subset):
+        yield encode(block, labels=labels, tally=tally)
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
@@ -172,20 +194,6 @@ def check_some(source: Source, subset: Subset, rows: int) -> None:
     if not rows:
         expected = "rows" if subset == "all" else f"{subset} rows"
         raise ValueError(f"{source.name}: expected {expected}, got none")
-
-
-def _source(rows: Rows, paths: Rows | None) -> Source:
-    return source_of(rows) if paths is None else source_of(paths, rows)
-
-
-def _encoded(
-    columns: FittedColumns, source: Source, subset: Subset, labels: bool, tally: Tally | None
-) -> Iterator[Dataset]:
-    from shared_bottom.tables.encoding import Encoder, column_names
-
-    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
-    for block in _blocks(columns.data, source, names, columns.seed, subset):
-        yield encode(block)
 
 
 def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, subset: Subset) -> Iterator["Block"]:

@@ -8,6 +8,7 @@ from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values
 from shared_bottom.tables.encoded import encode_table, read_cached
+from shared_bottom.tables.inherited import inherited
 from shared_bottom.tables.joined import joined, outcomes
 from shared_bottom.tables.paths import Name, check_file
 from shared_bottom.tables.rows import (
@@ -31,6 +32,7 @@ def read_table(
     given: Mapping[str, Sequence[str]] | None = None,
     *,
     cache: Name | None = None,
+    earlier: FittedColumns | None = None,
 ) -> tuple[FittedColumns, Dataset, Dataset | None]:
     """What is learnt from the training rows of an experiment; these rows, encoded; and the validation rows or None.
 
@@ -42,6 +44,7 @@ def read_table(
     cache: a folder in which the encoded rows of files are kept, so that they need not be read again as long as neither
     the files nor what decides the encoding have changed. The arrays are then memory maps, and the rows need no memory.
     None: they are in memory, as are all rows of which some come from a table in memory.
+    earlier: as in `fit_columns`.
 
     The results are those of `fit_columns` and `read_rows`, but each file is parsed once. In the meantime its rows are
     in a temporary file: memory is needed for `data.memory_mb`, the vocabularies and, without a cache, the encoded rows.
@@ -57,9 +60,10 @@ def read_table(
     sources = training_source(experiment.data, rows), validation_source(experiment.data, rows, validation)
     if given is None:
         given = given_values(experiment.data, sources[0].folder)
+    taken_over = inherited(experiment, earlier)
     if cache is None or any(source is not None and source.table is not None for source in sources):
-        return encode_table(experiment, *sources, given)[:3]
-    return read_cached(experiment, *sources, given, Path(cache).absolute())
+        return encode_table(experiment, *sources, given, taken_over)[:3]
+    return read_cached(experiment, *sources, given, taken_over, Path(cache).absolute())
 
 
 def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:

@@ -81,6 +81,7 @@ FACTORS = {
         "linear after warm-up": Schedule(kind="linear", warmup_steps=5),
         "cosine after warm-up": Schedule(kind="cosine", warmup_steps=30, final=0.1),
     },
+    "frozen": {"all moved": (), "some frozen": ("embeddings.colour", "*.0.bias", "*[kn].0.kernel")},
 }
 EXECUTIONS = ("quickest", "lock step")
 """How the backends run a case: each by the execution that ends first, or by the one in which they go step by step."""
@@ -149,6 +150,7 @@ FEW = [
         activation="silu",
         labels="some labels",
         balancing="uncertainty",
+        frozen="some frozen",
     ),
     plain_but(
         optimizer="adagrad",
@@ -191,6 +193,7 @@ def problem(case: Case, **fields) -> tuple[ModelSpec, TrainSpec, Dataset]:
     tasks = with_losses(fields.pop("tasks", KINDS[drawn["kinds"]]), drawn["losses"])
     fields = {name: drawn[name] for name in ("sharing", "activation", "normalization", "dropout")} | fields
     model = example_model(tasks=tasks, **fields)
-    own = {name: drawn[name] for name in ("optimizer", "balancing", "embedding_updates", "clip_norm", "schedule")}
+    names = "optimizer", "balancing", "embedding_updates", "clip_norm", "schedule", "frozen"
+    own = {name: drawn[name] for name in names}
     train = TrainSpec(**own, batch_size=16, epochs=20, seed=3, precision="float64")
     return model, train, example_data(model, 250, **drawn["labels"])

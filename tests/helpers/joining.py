@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from backends.engines import ENGINES
-from spec import Fitted, load_backend
+from shared_bottom.run.errors import ProcessError
+from spec import Epoch, Fitted, load_backend
 from tests.helpers.shared_batches import CASES, QUICKEST
 
 PLACES = ("MASTER_ADDR", "MASTER_PORT", "JAX_COORDINATOR_ADDRESS")
@@ -49,3 +50,20 @@ def refused(backend: str, batch_size: int) -> str:
     with pytest.raises(ValueError, match="batch_size") as caught:
         load_backend(backend).fit(CASE.model, train, CASE.data)
     return str(caught.value)
+
+
+def ended_by_process_0(backend: str) -> tuple[int, Exception]:
+    """The epochs of a run that process 0 ends after the second, and the error of one in which its function raises."""
+    first = os.environ["RANK"] == "0"
+
+    def end(record: Epoch) -> bool:
+        assert first
+        return record["epoch"] == 2
+
+    def fail(record: Epoch) -> None:
+        raise LookupError("enough")
+
+    ended = CASE.fit(backend, QUICKEST[backend], on_epoch=end if first else None)
+    with pytest.raises((LookupError, ProcessError)) as caught:
+        CASE.fit(backend, QUICKEST[backend], on_epoch=fail)
+    return len(ended.history.epochs), caught.value

@@ -7,13 +7,12 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from backends import batches
+from backends import base, batches
 from backends.jax import optimizers as jax_optimizers
 from backends.layout import layout_of
 from backends.torch import layers as torch_layers
 from backends.torch import model as torch_model
 from backends.torch import optimizers as torch_optimizers
-from backends.torch import steps as torch_steps
 from shared_bottom.run import calls, plan
 from spec import initial_params
 from tests.helpers.faults import DATA, MODEL, TRAIN
@@ -68,12 +67,16 @@ def torch_rmsprop_eps_inside(patch):
     patch.setitem(torch_optimizers.DIRECTIONS, "rmsprop", direction)
 
 
+def without_decay(inputs):
+    return {name: value for name, value in inputs.items() if name != "weight_decay"}
+
+
 def torch_decay_before_clip(patch):
     original = torch_optimizers.update
 
-    def update(optimizer, clip_norm, gradient, slots, debias, params, learning_rate):
-        decayed, plain = gradient + optimizer.weight_decay * params, replace(optimizer, weight_decay=0.0)
-        return original(plain, clip_norm, decayed, slots, debias, params, learning_rate)
+    def update(optimizer, gradient, slots, params, inputs):
+        decayed = gradient + inputs["weight_decay"] * params
+        return original(optimizer, decayed, slots, params, without_decay(inputs))
 
     patch.setattr(torch_optimizers, "update", update)
 
@@ -84,10 +87,11 @@ def torch_biases_not_decayed(patch):
         [torch.full((t.stop - t.start,), name.endswith(".bias")) for name, t in layout_of(MODEL).tensors.items()]
     )
 
-    def update(optimizer, *arguments):
-        decayed, slots = original(optimizer, *arguments)
-        plain, _ = original(replace(optimizer, weight_decay=0.0), *arguments)
-        return torch.where(biases, plain, decayed), slots
+    def update(optimizer, gradient, slots, params, inputs):
+        arguments = optimizer, gradient, slots, params
+        decayed, moved = original(*arguments, inputs)
+        plain, _ = original(*arguments, without_decay(inputs))
+        return torch.where(biases, plain, decayed), moved
 
     patch.setattr(torch_optimizers, "update", update)
 
@@ -140,14 +144,23 @@ def classes_shifted(patch):
     return {"data": replace(DATA, labels={**DATA.labels, "region": np.where(region < 0, -1, (region + 1) % 4)})}
 
 
-def task_weights_ignored(patch):
-    original = torch_steps.task_weights
-    patch.setattr(torch_steps, "task_weights", lambda *arguments: torch.ones_like(original(*arguments)))
+def task_weights(change):
+    """A backend is given other weights of the tasks."""
+
+    def plant(patch):
+        original = base.constants
+
+        def constants(*arguments):
+            right = original(*arguments)
+            return right | {"task_weights": change(right["task_weights"])}
+
+        patch.setattr(base, "constants", constants)
+
+    return plant
 
 
-def task_weights_in_the_specs_order(patch):
-    weights = np.array([task.weight for task in MODEL.tasks])
-    patch.setattr(torch_steps, "task_weights", lambda *_: torch.tensor(weights))
+def in_the_specs_order(weights):
+    return np.array([task.weight for task in MODEL.tasks], weights.dtype)
 
 
 def other_layout(network, change):

@@ -53,8 +53,8 @@ def a_column_dropped(table):
 def torch_decays_frozen_tables(patch):
     original = torch_steps.train_step
 
-    def step(network, weights, step_spec, state, batch):
-        result = original(network, weights, step_spec, state, batch)
+    def step(network, step_spec, state, batch):
+        result = original(network, step_spec, state, batch)
         for name in network.layout.frozen:
             batch[name].mul_(1.0 - 1e-3)
         return result

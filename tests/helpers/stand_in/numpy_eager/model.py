@@ -5,25 +5,34 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from backends import layout, stacks
+from backends import stacks
+from backends.layout import Layout
 from backends.numpy_eager.layers import Array, Dense, Tensors, look_up, through
-from spec.model import ModelSpec
 
 
 class Network:
     """Embed, shared part, heads. The parameters are the layout's tensors: views of one vector, which it copies."""
 
-    def __init__(self, model: ModelSpec, params: Float[Array, " parameters"], frozen: Mapping[str, Array]) -> None:
-        self.layout = layout.layout_of(model)
-        self.params = params.copy()
-        self.tensors: Tensors = {**self.layout.to_tensors(self.params), **frozen}
+    def __init__(self, layout: Layout, params: Float[Array, " parameters"], constants: Mapping[str, Array]) -> None:
+        """constants: has the layout's frozen tensors by name."""
+        self.layout, self.params = layout, params.copy()
+        self.frozen = {name: constants[name] for name in layout.frozen}
 
         def stack(tied: stacks.TiedStack) -> list[Dense]:
-            return [Dense(f"{tied.name}.{i}", dense, model) for i, dense in enumerate(tied.layers)]
+            return [Dense(f"{tied.name}.{i}", dense, layout.model) for i, dense in enumerate(tied.layers)]
 
         assert self.layout.trunk is not None  # networks with gates are refused
         self.trunk = stack(self.layout.trunk)
         self.heads = [stack(head) for head in self.layout.heads]
+
+    @property
+    def tensors(self) -> Tensors:
+        """The layout's tensors by name."""
+        moved, frozen = self.layout.to_tensors(self.params), self.frozen
+        joined = {
+            name: np.concatenate([moved[name], frozen[name]])[members] for name, members in self.layout.joined.items()
+        }
+        return {**moved, **frozen, **joined}
 
     def __call__(
         self,
@@ -33,6 +42,16 @@ class Network:
         """Logits by task, everything kept."""
         logits, _ = self.stacked_logits(numeric, categorical)
         return self.layout.by_task(logits)
+
+    def trunk_outputs(
+        self,
+        numeric: Float[Array, "rows columns"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
+    ) -> dict[str, Float[Array, "rows width"]]:
+        """What the head of each task takes, by task: the same for all."""
+        x, _ = self.embed(numeric, categorical)
+        shared, _ = through(self.trunk, self.tensors, x, None)
+        return {task.name: shared for task in self.layout.model.tasks}
 
     def stacked_logits(
         self,

@@ -1,5 +1,7 @@
 """SGD, on one flat vector of parameters: the formula stands in `spec.training`."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Float
 
@@ -17,18 +19,21 @@ def init(optimizer: SGD, params: Float[Array, " parameters"]) -> Slots:
 
 def update(
     optimizer: SGD,
-    clip_norm: float | None,
     gradient: Float[Array, " parameters"],
     slots: Slots,
     params: Float[Array, " parameters"],
-    learning_rate: Float[Array, ""],
+    inputs: Mapping[str, Array],
 ) -> tuple[Float[Array, " parameters"], Slots]:
-    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones."""
-    if clip_norm is not None:
-        gradient = gradient * np.minimum(clip_norm / (np.linalg.norm(gradient) + CLIP_EPS), 1.0)
-    gradient = gradient + optimizer.weight_decay * params
+    """One step: clip the gradient, decay the weights, move the parameters. Returns new ones.
+
+    inputs: has learning_rate (), and clip_norm () and weight_decay () where the run has them.
+    """
+    if "clip_norm" in inputs:
+        gradient = gradient * np.minimum(inputs["clip_norm"] / (np.linalg.norm(gradient) + CLIP_EPS), 1.0)
+    if "weight_decay" in inputs:
+        gradient = gradient + inputs["weight_decay"] * params
     if not optimizer.momentum:
-        return params - learning_rate * gradient, {}
+        return params - inputs["learning_rate"] * gradient, {}
     trace = optimizer.momentum * slots["trace"] + gradient
     direction = gradient + optimizer.momentum * trace if optimizer.nesterov else trace
-    return params - learning_rate * direction, {"trace": trace}
+    return params - inputs["learning_rate"] * direction, {"trace": trace}

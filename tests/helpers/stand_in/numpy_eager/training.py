@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from backends.batches import Batches
+from backends.layout import layout_of
 from backends.lazy import PARAMS
 from backends.numpy_eager import optimizers
-from backends.numpy_eager.gradients import Batch, loss_and_gradient, task_weights
+from backends.numpy_eager.gradients import Batch, loss_and_gradient
 from backends.numpy_eager.layers import Array
 from backends.numpy_eager.model import Network
 from spec.model import ModelSpec
@@ -27,28 +28,25 @@ class Trainer:
         slots: Mapping[str, np.ndarray],
         tables: Mapping[str, Mapping[str, np.ndarray]],
         balance: Mapping[str, np.ndarray],
-        frozen: Mapping[str, np.ndarray],
+        constants: Mapping[str, np.ndarray],
     ) -> None:
         assert isinstance(step_spec.optimizer, SGD)
         assert not balance
-        self.optimizer, self.clip_norm = step_spec.optimizer, step_spec.clip_norm
-        self.network = Network(model, params, frozen)
-        self.weights = task_weights(self.network)
+        self.optimizer, self.constants = step_spec.optimizer, constants
+        self.network = Network(layout_of(model, frozen=step_spec.frozen), params, constants)
         self._slots = optimizers.init(self.optimizer, self.network.params)
         self._slots |= {name: slot.copy() for name, slot in slots.items()}
 
     def run(self, batches: Batches) -> np.ndarray:
         """Train on all steps of `batches`; returns the losses: float64 (steps, losses)."""
         steps = len(batches["learning_rate"])
-        losses = [self.step({name: array[i] for name, array in batches.items()}) for i in range(steps)]
+        losses = [self.step({name: array[i] for name, array in batches.items()} | self.constants) for i in range(steps)]
         return np.array(losses, np.float64)
 
     def step(self, batch: Batch) -> Array:
         """One optimizer step on one batch; returns the losses before it (1+tasks,)."""
-        losses, gradient = loss_and_gradient(self.network, self.weights, batch)
-        moved, self._slots = optimizers.update(
-            self.optimizer, self.clip_norm, gradient, self._slots, self.network.params, batch["learning_rate"]
-        )
+        losses, gradient = loss_and_gradient(self.network, batch)
+        moved, self._slots = optimizers.update(self.optimizer, gradient, self._slots, self.network.params, batch)
         self.network.params[:] = moved  # in place: the network's tensors are views of it
         return losses
 

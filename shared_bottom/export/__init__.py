@@ -1,0 +1,28 @@
+"""Trained networks as ONNX files, which take raw columns and give predictions in the units of the labels.
+
+The graph is written from the columns, the spec and the parameters alone. No framework takes part in it.
+"""
+
+from pathlib import Path
+
+from shared_bottom.trained import Trained
+
+
+def export_onnx(trained: Trained, path: str | Path) -> None:
+    """Write a trained network with its columns into an ONNX file, whole or not at all.
+
+    trained: the network.
+    path: the file. One that is there is replaced.
+
+    The file's graph has an input for each column (see `shared_bottom.export.inputs`), an output for each column that
+    `Trained.predict` gives, and describes both in its metadata. Raises ImportError if onnx is not installed, ValueError
+    if the parameters are more than an ONNX file can hold, and OSError if the file cannot be written.
+    """
+    try:
+        from shared_bottom.export.file import write
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "onnx":
+            raise
+        command = "pip install -e '.[onnx]'"
+        raise ImportError(f"export needs onnx, which is not installed: {command}", name="onnx") from error
+    write(Path(path), trained.columns, trained.model, trained.params)

@@ -1,0 +1,24 @@
+"""What the network's input is put together from."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from shared_bottom.export.graph import Graph, Value
+
+
+class Piece(NamedTuple):
+    """Some columns of the network's input. They need not be adjacent, so that what is alike is computed together."""
+
+    value: Value
+    """(rows, columns), in the precision of the parameters."""
+    places: Sequence[int]
+    """Where each column belongs in the network's input."""
+
+
+def joined(graph: Graph, pieces: Iterable[Piece]) -> Piece:
+    """All pieces side by side."""
+    values, places = zip(*pieces, strict=True)
+    value = graph("Concat", *values, axis=1) if len(values) > 1 else values[0]
+    return Piece(value, np.concatenate(places).astype(int).tolist())

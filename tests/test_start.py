@@ -1,0 +1,259 @@
+"""A run that starts from an earlier one: what the earlier network has learnt means the same, wherever it stands now."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from shared_bottom.start import take_over
+from spec import (
+    PLE,
+    LabelColumn,
+    MMoE,
+    NumericColumn,
+    Poisson,
+    Quantile,
+    SharedBottom,
+    TaskSpec,
+    TimeColumn,
+)
+from tests.helpers.tomorrow import (
+    BEFORE,
+    CITY,
+    DATA,
+    EXPERIMENT,
+    LABELS,
+    MONDAY,
+    TASKS,
+    TUESDAY,
+    changed,
+    logits,
+    started,
+    untrained,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
+WAYS = [SharedBottom(), MMoE(experts=2), PLE(levels=2, shared_experts=1, task_experts=1)]
+BUY = TaskSpec(name="buy", kind="binary")
+
+
+def state(start, name):
+    (part,) = (part for part in start.parts if part.name == name)
+    return part.state, dict(part.taken), dict(part.new), dict(part.left_out)
+
+
+@pytest.mark.parametrize("sharing", WAYS, ids=lambda way: way.kind)
+def test_old_rows_are_predicted_as_before_whatever_the_new_rows_have(sharing):
+    """Values that are new, other scales, and columns in another order."""
+    earlier = untrained(changed(model={"sharing": sharing}))
+    data = {"numeric": DATA.numeric[::-1], "categorical": DATA.categorical[::-1]}
+    tomorrow = changed(data=data, model={"sharing": sharing}, train={"seed": 7})
+    now, _, start = started(earlier, tomorrow, TUESDAY | {"z": MONDAY["z"]})
+    before = logits(earlier)
+    for task, output in logits(now).items():
+        np.testing.assert_allclose(output, before[task], atol=1e-6)
+    assert {part.state for part in start.parts} == {"taken over", "grown"}
+    assert start.new_inputs == start.left_out_inputs == ()
+
+
+@pytest.mark.parametrize("sharing", WAYS, ids=lambda way: way.kind)
+def test_a_task_more_and_a_task_less_leave_the_others_as_they_were(sharing):
+    earlier = untrained(changed(model={"sharing": sharing}))
+    tasks, labels = (BUY, TASKS[2], TASKS[0]), {**LABELS, "buy": LabelColumn(columns=("click",))}
+    del labels["spend"]
+    now, fresh, start = started(earlier, changed(data={"labels": labels}, model={"tasks": tasks, "sharing": sharing}))
+    if sharing.kind == "shared_bottom":  # elsewhere, the experts and gates of a task are part of what others take
+        before, after = logits(earlier), logits(now)
+        for task in ("plan", "click"):
+            np.testing.assert_allclose(after[task], before[task], atol=1e-6)
+    np.testing.assert_array_equal(now.params["tasks.buy.0.kernel"], fresh["tasks.buy.0.kernel"])
+    np.testing.assert_array_equal(now.params["tasks.click.0.kernel"], earlier.params["tasks.click.0.kernel"])
+    assert state(start, "tasks.buy.0") == ("started anew", {}, {"outputs": 1}, {})
+    assert state(start, "tasks.spend.0") == ("left out", {}, {}, {"outputs": 1})
+    if sharing.kind == "ple":  # a gate of the lowest level looks at every task's experts
+        taken, new, left_out = ({"inputs": 18, "experts": 3}, {"inputs": 1, "experts": 1}, {"inputs": 0, "experts": 1})
+        assert state(start, "levels.0.gates.shared") == ("grown", taken, new, left_out)
+
+
+def test_vocabularies_grow_at_their_end():
+    earlier = untrained(EXPERIMENT)
+    now, fresh, start = started(earlier, changed(data={"categorical": (replace(CITY, minimum_count=2), BEFORE)}))
+    assert earlier.columns.vocabularies == {"city": ("Bern", "Oslo", "Rome"), "item": ("cup", "hat", "pen")}
+    assert now.columns.vocabularies["city"] == ("Bern", "Oslo", "Rome", "Aarhus"), "Zug is rare; Bern is not forgotten"
+    assert now.columns.vocabularies["item"] == ("cup", "hat", "pen", "bag", "ink")
+    for table, known in (("city", 4), ("item", 4)):
+        name = f"embeddings.{table}"
+        np.testing.assert_array_equal(now.params[name][:known], earlier.params[name])
+        np.testing.assert_array_equal(now.params[name][known:], fresh[name][known:])
+    assert state(start, "embeddings.city") == ("grown", {"values": 4}, {"values": 1}, {"values": 0})
+    summary = {column.name: column for column in now.columns.summary}["city"]
+    assert (summary.distinct, summary.kept, summary.unknown) == (3, 4, 1 / 6)
+
+
+def test_scales_quantiles_and_edges_are_taken_over_and_indicators_are_added():
+    earlier = untrained(EXPERIMENT)
+    now, fresh, start = started(earlier, EXPERIMENT)
+    assert now.columns.numeric == earlier.columns.numeric
+    assert now.columns.quantiles == earlier.columns.quantiles
+    assert now.columns.bins == earlier.columns.bins
+    assert now.columns.labels == earlier.columns.labels
+    assert (earlier.columns.indicators, now.columns.indicators) == (("y",), ("y", "z"))
+    numbers = {column.name: column.mean for column in now.columns.summary if column.name in ("x", "spend")}
+    assert numbers == {"x": np.mean(TUESDAY["x"]), "spend": np.mean(TUESDAY["spend"])}, "of the rows, for a reader"
+    assert state(start, "trunk.0") == ("grown", {"inputs": 18}, {"inputs": 1}, {"inputs": 0})
+    assert start.new_inputs == ("z",)
+    place = now.columns.numeric_width - 1
+    np.testing.assert_array_equal(now.params["trunk.0.kernel"][place], fresh["trunk.0.kernel"][place])
+    rest = np.delete(now.params["trunk.0.kernel"], place, axis=0)
+    np.testing.assert_array_equal(rest, earlier.params["trunk.0.kernel"])
+
+
+def test_columns_are_added_and_left_out_by_their_name():
+    earlier = untrained(EXPERIMENT)
+    numeric = (NumericColumn(name="w", transform="log1p"), *DATA.numeric[:2])
+    now, fresh, start = started(earlier, changed(data={"numeric": numeric, "categorical": DATA.categorical[1:]}))
+    assert start.new_inputs == ("w",)
+    assert start.left_out_inputs == ("z", "city")
+    assert state(start, "trunk.0") == ("grown", {"inputs": 14}, {"inputs": 1}, {"inputs": 4})
+    assert state(start, "embeddings.city") == ("left out", {}, {}, {"values": 4})
+    kernel, old = now.params["trunk.0.kernel"], earlier.params["trunk.0.kernel"]
+    np.testing.assert_array_equal(kernel[0], fresh["trunk.0.kernel"][0])
+    np.testing.assert_array_equal(kernel[1:3], old[:2])
+    np.testing.assert_array_equal(kernel[-2:], old[-2:])
+    np.testing.assert_array_equal(now.params["trunk.0.bias"], earlier.params["trunk.0.bias"])
+
+
+def of_x(**fields):
+    return {"data": {"numeric": (NumericColumn(name="x", **fields), *DATA.numeric[1:])}}
+
+
+def of_categorical(place, **fields):
+    columns = [*DATA.categorical]
+    columns[place] = replace(columns[place], **fields)
+    return {"data": {"categorical": tuple(columns)}}
+
+
+OTHERWISE = {
+    "a transform": (of_x(transform="quantile"), ("x",)),
+    "not standardised": (of_x(standardise=False), ("x",)),
+    "bins": (of_x(bins=2), ("x",)),
+    "a dimension": (of_categorical(0, dimension=3), ("city",)),
+    "hashed": (of_categorical(0, encoding="hash", buckets=3), ("city",)),
+    "other buckets": (of_categorical(3, buckets=5), ("campaign",)),
+    "a pooling": (of_categorical(2, pooling="mean"), ("before",)),
+    "a part of a time": (
+        {"data": {"time": (TimeColumn(name="seen", parts=("elapsed_days", "hour")),)}},
+        ("seen_hour",),
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "columns"), OTHERWISE.values(), ids=OTHERWISE)
+def test_a_column_that_is_encoded_otherwise_enters_anew(changes, columns):
+    _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
+    assert start.new_inputs == columns
+    assert state(start, "trunk.0")[0] == "grown"
+    for name in ("city", "campaign"):
+        if name in columns:
+            assert state(start, f"embeddings.{name}")[0] == "started anew"
+            np.testing.assert_array_equal(start.params[f"embeddings.{name}"], fresh[f"embeddings.{name}"])
+
+
+def of_task(place, **fields):
+    tasks = [*TASKS]
+    tasks[place] = replace(tasks[place], **fields)
+    return {"model": {"tasks": tuple(tasks)}}
+
+
+def of_label(name, **fields):
+    return {"data": {"labels": LABELS | {name: replace(LABELS[name], **fields)}}}
+
+
+OUTPUTS = {
+    "another link": (of_task(1, loss=Poisson()), "tasks.spend.0"),
+    "quantiles": (of_task(1, loss=Quantile(levels=(0.5,))), "tasks.spend.0"),
+    "a transform": (of_label("spend", transform="log1p"), "tasks.spend.0"),
+    "not standardised": (of_label("spend", standardise=False), "tasks.spend.0"),
+    "what is positive": (of_label("click", positive="0"), "tasks.click.1"),
+    "hidden units": (of_task(0, hidden=(6,)), "tasks.click.1"),
+    "a trunk of another width": ({"model": {"trunk": (5, 3)}}, "trunk.1"),
+    "another way of sharing": ({"model": {"sharing": MMoE(experts=2)}}, "experts.0.0"),
+}
+
+
+@pytest.mark.parametrize(("changes", "layer"), OUTPUTS.values(), ids=OUTPUTS)
+def test_a_layer_that_gives_something_else_starts_anew(changes, layer):
+    _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
+    assert state(start, layer)[0] == "started anew"
+    for part in ("kernel", "bias"):
+        np.testing.assert_array_equal(start.params[f"{layer}.{part}"], fresh[f"{layer}.{part}"])
+    np.testing.assert_array_equal(start.params["embeddings.item"], untrained(EXPERIMENT).params["embeddings.item"])
+
+
+CLASSES = {
+    "new ones come last": ({}, ("a", "b", "c", "Z")),
+    "listed ones are in their order": (of_label("plan", classes=("Z", "c", "a")), ("Z", "c", "a")),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), CLASSES.values(), ids=CLASSES)
+def test_classes_grow_and_their_outputs_follow_them(changes, expected):
+    """The new rows have no a, and a Z."""
+    earlier = untrained(EXPERIMENT)
+    rows = TUESDAY | {"plan": ["b", "Z", "c", "c", "b", "c"]}
+    now, fresh, start = started(earlier, changed(**changes), rows)
+    assert now.columns.classes["plan"] == expected
+    for place, value in enumerate(expected):
+        known = earlier.columns.classes["plan"]
+        column = fresh["tasks.plan.0.kernel"][:, place]
+        if value in known:
+            column = earlier.params["tasks.plan.0.kernel"][:, known.index(value)]
+        np.testing.assert_array_equal(now.params["tasks.plan.0.kernel"][:, place], column)
+    assert state(start, "tasks.plan.0")[0] == "grown"
+
+
+def test_levels_are_outputs_by_their_number():
+    earlier = untrained(changed(**of_task(1, loss=Quantile(levels=(0.1, 0.5)))))
+    now, fresh, start = started(earlier, changed(**of_task(1, loss=Quantile(levels=(0.5, 0.9)))))
+    kernel = now.params["tasks.spend.0.kernel"]
+    np.testing.assert_array_equal(kernel[:, 0], earlier.params["tasks.spend.0.kernel"][:, 1])
+    np.testing.assert_array_equal(kernel[:, 1], fresh["tasks.spend.0.kernel"][:, 1])
+    assert state(start, "tasks.spend.0") == ("grown", {"outputs": 1}, {"outputs": 1}, {"outputs": 1})
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_given_embeddings_are_those_of_their_file(tmp_path, trainable):
+    vectors = {"Oslo": [1.0, 2.0], "Zug": [3.0, 4.0]}
+    parquet.write_table(pa.table({"value": [*vectors], "vector": [*vectors.values()]}), tmp_path / "v.parquet")
+    column = replace(CITY, embeddings=str(tmp_path / "v.parquet"), trainable=trainable)
+    earlier = untrained(EXPERIMENT)
+    now, fresh, start = started(earlier, changed(data={"categorical": (column, *DATA.categorical[1:])}))
+    table, values = now.params["embeddings.city"], now.columns.vocabularies["city"]
+    assert values == (("Bern", "Oslo", "Rome", "Aarhus", "Zug") if trainable else ("Oslo", "Zug"))
+    for value, vector in vectors.items():
+        np.testing.assert_array_equal(table[1 + values.index(value)], np.float32(vector))
+    if trainable:
+        np.testing.assert_array_equal(table[[0, 1, 3]], earlier.params["embeddings.city"][[0, 1, 3]])
+        assert state(start, "embeddings.city") == ("grown", {"values": 3}, {"values": 3}, {"values": 0})
+    else:
+        np.testing.assert_array_equal(table, fresh["embeddings.city"])
+        assert state(start, "embeddings.city")[0] == "given"
+
+
+def test_parameters_are_rounded_to_the_precision_of_the_new_run():
+    earlier = untrained(EXPERIMENT)
+    wide = {name: value.astype(np.float64) / 3 for name, value in earlier.params.items()}
+    now, _, _ = started(replace(earlier, params=wide), EXPERIMENT)
+    assert {value.dtype for value in now.params.values()} == {np.dtype(np.float32)}
+    np.testing.assert_array_equal(now.params["trunk.1.kernel"], np.float32(wide["trunk.1.kernel"]))
+
+
+def test_columns_that_were_learnt_without_the_earlier_run_are_not_taken_for_its():
+    """Their inputs have other scales, and their vocabularies another order."""
+    earlier, other = untrained(EXPERIMENT), untrained(EXPERIMENT, TUESDAY, seed=1)
+    start = take_over(earlier, other.columns, other.model, dict(other.params), {})
+    assert start.new_inputs == ("x", "z")
+    oslo = 1 + other.columns.vocabularies["city"].index("Oslo")
+    np.testing.assert_array_equal(start.params["embeddings.city"][oslo], earlier.params["embeddings.city"][2])
