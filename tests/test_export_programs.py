@@ -17,7 +17,10 @@ FEATURES = (
 )
 CASES = {
     "experts, and numbers alone": (model_of("mmoe", "options", categorical=()), "float32"),
-    "a trunk, and ids alone": (model_of("shared bottom", "conditional", numeric=0, categorical=FEATURES[:1]), "float32"),
+    "a trunk, and ids alone": (
+        model_of("shared bottom", "conditional", numeric=0, categorical=FEATURES[:1]),
+        "float32",
+    ),
     "levels": (model_of("ple of 3 levels", "amounts", categorical=FEATURES, normalization="layer"), "float64"),
 }
 
