@@ -4,28 +4,27 @@ import abc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from backends.balancing import initial_balance, to_vectors
-from backends.batches import MAX_CALL_BYTES, Batches, BatchSource, chunks_of_rows, constants, encode_inputs
+from backends.batches import Batches, BatchSource, constants
 from backends.capabilities import Capabilities
 from backends.capabilities import UnsupportedError as UnsupportedError
 from backends.layout import layout_of
 from backends.lazy import PARAMS
-from backends.links import predictions
 from backends.parts import Joined
+from backends.predictor import Forward, SharedPredictor
 from backends.trainer import Trainer
 from spec.data import Dataset
-from spec.flops import prediction_flops, step_flops
+from spec.flops import step_flops
 from spec.machine import check_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params, frozen_zeros
+from spec.predictor import Predictor
 from spec.training import WHOLE, Device, Part, TrainSpec
-
-PREDICT_ROWS = 8192
-"""Most rows that one call of the network predicts."""
 
 
 class SharedBackend(Capabilities):
@@ -49,15 +48,11 @@ class SharedBackend(Capabilities):
         """
 
     @abc.abstractmethod
-    def logits(self, network: Any, inputs: Batches) -> Params:
-        """The native module's outputs for the rows of `inputs`, by task (rows, outputs)."""
+    def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
+        """The forward pass of a network with these parameters, which are on the device from now on.
 
-    def gate_weights(self, network: Any, inputs: Batches) -> Params:
-        """The native module's weights of experts for the rows of `inputs`, by gate (rows, experts).
-
-        A backend without gated ways of sharing need not say so.
+        A network without gates is not asked for theirs.
         """
-        return {}
 
     @abc.abstractmethod
     def loss_and_gradient(
@@ -131,52 +126,20 @@ class SharedBackend(Capabilities):
         alike = replace(model, tasks=tuple(replace(task, weight=1.0) for task in model.tasks))  # one compiled step
         return self.trainer_type(alike, step_spec, vector, native, execution, vectors, tables, balance, given)
 
-    def predict(
+    def predictor(
         self,
         model: ModelSpec,
         params: Mapping[str, np.ndarray],
-        data: Dataset,
         *,
         device: Device = "auto",
         threads: int | None = None,
-    ) -> Params:
-        """Predict: see `spec.Backend.predict`."""
-        return predictions(model, self._of_rows(self.logits, model, params, data, device, threads))
-
-    def gates(
-        self,
-        model: ModelSpec,
-        params: Mapping[str, np.ndarray],
-        data: Dataset,
-        *,
-        device: Device = "auto",
-        threads: int | None = None,
-    ) -> Params:
-        """The gates' weights: see `spec.Backend.gates`."""
-        forward = self.gate_weights if model.sharing.gated else lambda network, inputs: {}
-        return self._of_rows(forward, model, params, data, device, threads)
-
-    def _of_rows(
-        self,
-        forward: Callable[[Any, Batches], Params],
-        model: ModelSpec,
-        params: Mapping[str, np.ndarray],
-        data: Dataset,
-        device: Device,
-        threads: int | None,
-    ) -> Params:
-        """What a forward pass gives for each row, by name. forward: from the network and some rows' inputs."""
+    ) -> Predictor:
+        """The network, built once: see `spec.Backend.predictor`."""
         self.check_model(model)
         self.check_threads(threads)
         precision = check_params(model, params)
-        data.check(model, labels=False, precision=precision)
-        network = self.build(model, params, device=device)
-        layout, inputs = layout_of(model), Dataset(numeric=data.numeric, categorical=data.categorical)
-        row_bytes = sum(array.nbytes for array in encode_inputs(layout, inputs.take(slice(1)), precision).values())
-        size = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // row_bytes))
-        with self.computing(threads, prediction_flops(model, min(size, data.rows))):
-            chunks = [forward(network, encode_inputs(layout, rows, precision)) for rows in chunks_of_rows(inputs, size)]
-        return {name: np.concatenate([chunk[name] for chunk in chunks])[: data.rows] for name in chunks[0]}
+        forward = self.forward(model, params, device)
+        return SharedPredictor(model, precision, forward, partial(self.computing, threads))
 
     def gradients(
         self,

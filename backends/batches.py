@@ -142,14 +142,23 @@ def example_inputs(model: ModelSpec, precision: Precision) -> Batches:
     return encode_inputs(layout_of(model), rows, precision)
 
 
-def chunks_of_rows(data: Dataset, size: int) -> Iterator[Dataset]:
-    """Copies of the rows in pieces of `size`; a last, shorter one repeats rows, so that all have one shape.
+def padded_inputs(layout: Layout, data: Dataset, precision: Precision, most: int) -> Iterator[Batches]:
+    """The rows' inputs as `encode_inputs` makes them, at most so many rows at a time, in arrays that can be written to.
 
-    A backend may compile for each number of rows that it meets. Therefore a single piece is as long as a power of two.
+    A last, shorter piece repeats rows, so that all have one shape. A backend may compile for each number of rows that
+    it meets. Therefore a single piece is as long as a power of two.
     """
-    size = min(size, 1 << (data.rows - 1).bit_length())
-    for rows in data.pieces(size):
-        yield rows.take(np.resize(np.arange(rows.rows), size))
+    size = min(most, 1 << (data.rows - 1).bit_length())
+    inputs = Dataset(numeric=data.numeric, categorical=data.categorical)
+    for rows in [inputs] if data.rows <= size else inputs.pieces(size):
+        yield {name: _filled(array, size) for name, array in encode_inputs(layout, rows, precision).items()}
+
+
+def _filled(array: np.ndarray, rows: int) -> np.ndarray:
+    """As many rows: those of the array, again and again if it has fewer. One that can be written to."""
+    if len(array) < rows:
+        return np.resize(array, (rows, *array.shape[1:]))
+    return array if array.flags.writeable else array.copy()
 
 
 def _weight_range(task: TaskSpec, data: Dataset) -> tuple[float, float]:

@@ -86,7 +86,7 @@ def process_counts(text: str | None) -> list[int]:
 
 def parse(options: type[Parsed], prog: str) -> Parsed:
     """The options that the command line gives. Help exits with code 0, and what is wrong in one line with code 2."""
-    from shared_bottom.cli.parsing import ask
+    from shared_bottom.cli.asking import ask
 
     try:
         parsed: Parsed = ask(options, sys.argv[1:], prog=prog)

@@ -25,13 +25,15 @@ class UnflushedError(OSError):
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, flushed: bool = True) -> Iterator[BinaryIO]:
     """A file for the block to write, beside `path`; at the block's end it becomes the file `path`.
 
     Its name is a new one each time, so that of two processes that write one file each writes its own, and the later
     one stays. After an error in the block it is removed, and an earlier file `path` is as it was. Raises OSError, which
     names `path`, if it cannot be written, flushed or renamed, with the same effect; UnflushedError if it is in its
     place and only the folder is not flushed.
+
+    flushed: whether it is to be on the disk then. One that is soon replaced need not wait for that.
     """
     partial = path.with_name(f".{path.name[:50]}.{secrets.token_hex(4)}{_PARTIAL}")  # a name may have 255 bytes
     with _named(path, partial):
@@ -40,17 +42,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             with file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                if flushed:
+                    os.fsync(file.fileno())
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        _sync_name(path)
+        if flushed:
+            _sync_name(path)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, flushed: bool = True) -> None:
     """Writes a file as `whole_file` does."""
-    with whole_file(path) as file:
+    with whole_file(path, flushed=flushed) as file:
         file.write(content)
 
 

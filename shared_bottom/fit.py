@@ -6,7 +6,7 @@ from pathlib import Path
 from backends.base import SharedBackend
 from shared_bottom.checkpoint.checkpoint import versions_of
 from shared_bottom.checkpoint.folder import CheckpointFolder
-from shared_bottom.checkpoint.identity import facts, identify
+from shared_bottom.checkpoint.identity import identify
 from shared_bottom.checkpoint.saver import CheckpointSaver, check_options
 from shared_bottom.run.alike import check_alike
 from shared_bottom.run.errors import check_timeout
@@ -14,13 +14,19 @@ from shared_bottom.run.join import joined
 from shared_bottom.run.loop import run_loop
 from shared_bottom.run.plan import make_plan
 from shared_bottom.run.saver import Saver
+from shared_bottom.run.watcher import Watcher
 from spec.backend import FitRequest
+from spec.files import dotted
 from spec.machine import describe
 from spec.results import Fitted
 
 
-def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
-    """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained."""
+def fit(backend: SharedBackend, request: FitRequest, watcher: Watcher | None = None) -> Fitted:
+    """Train as `request` asks: see `spec.Backend.fit`, where every argument is explained.
+
+    watcher: told in process 0 how far the run is.
+    """
+    watcher = watcher or Watcher()
     check_timeout(request.timeout)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(backend, request.timeout, request.threads))
@@ -30,7 +36,7 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
         if request.checkpoint is not None and processes.is_first:
             folder = stack.enter_context(CheckpointFolder(Path(request.checkpoint), request.keep))
         if request.checkpoint is None and processes.size == 1:
-            return run_loop(plan, Saver())
+            return run_loop(plan, Saver(), watcher)
         run = identify(plan.model, plan.train, plan.data, plan.validation, plan.initial)
         besides = {
             "backend": backend.name,
@@ -41,5 +47,5 @@ def fit(backend: SharedBackend, request: FitRequest) -> Fitted:
             "shared-bottom": describe(["shared-bottom"]).versions.get("shared-bottom", "not installed"),
             **versions_of(backend.libraries),
         }
-        check_alike(processes, lambda: facts(run) | besides, "at the beginning", code=2)
-        return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run))
+        check_alike(processes, lambda: dotted(run) | besides, "at the beginning", code=2)
+        return run_loop(plan, Saver() if request.checkpoint is None else CheckpointSaver(folder, plan, run), watcher)

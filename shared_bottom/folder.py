@@ -6,15 +6,20 @@
     checkpoints/      see docs/checkpoints.md
     model/            columns.json, model.json and params.safetensors: all that a backend needs to predict; their
                       checksums are in model.sha256
-    report.html, plots/, metrics.jsonl
+    status.json       how far the run is, or how it ended: see shared_bottom/cli/live.py
+    metrics.jsonl     a line for each epoch that has ended
+    events.out.…      TensorBoard's file, if it is asked for
+    report.html, plots/
     .lock             as long as a run uses the folder
 
-Each file, and the folder model/ as a whole, is either complete or does not exist.
+Each file, and the folder model/ as a whole, is either complete or does not exist, except for metrics.jsonl and
+TensorBoard's file, which grow as the run goes on.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +29,15 @@ from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import readable_folder, whole_folder, write_flushed, write_whole
 from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, make_folder
+from shared_bottom.run.watcher import EVENTS, METRICS, STATUS
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.trained import Trained
+from shared_bottom.trained import Trained, choose_backend
 from spec.files import Spec, from_json, to_json
 from spec.model import ModelSpec
 from spec.params import check_params
 from spec.results import DivergenceError
+from spec.training import Device
 from spec.validation import one_line
 
 EXPERIMENT, GIVEN, START = "experiment.toml", "given.json", "start"
@@ -89,7 +96,7 @@ def _remove_beginnings(path: Path, made: Sequence[Path]) -> None:
     """Removes what a run writes before its first checkpoint, and then the folders that it made."""
     with suppress(OSError):  # the folder is not empty if the user has put something there in the meantime
         kept = [f"{START}/{MODEL}/{name}" for name in (COLUMNS, NETWORK, PARAMS, CHECKSUMS)]
-        for name in (EXPERIMENT, GIVEN, *kept, f"{CHECKPOINTS}/{LOCK}", LOCK):
+        for name in (EXPERIMENT, GIVEN, STATUS, METRICS, EVENTS, *kept, f"{CHECKPOINTS}/{LOCK}", LOCK):
             (path / name).unlink(missing_ok=True)
         for folder in (path / CHECKPOINTS, path / START / MODEL, path / START, *made):
             if folder.exists():
@@ -154,6 +161,24 @@ def read_trained(folder: str | Path) -> Trained:
                 if (wrong := ~np.isfinite(piece)).any():
                     raise ValueError(f"params[{name!r}]: expected finite numbers, got {piece[wrong][0]}")
     return Trained(columns=columns, model=model, params=params)
+
+
+def load(
+    folder: str | Path, backend: str | None = None, *, device: Device = "auto", threads: int | None = None
+) -> Trained:
+    """The trained network in the folder of a run, to predict, to look at and to train further.
+
+    backend: the backend that predicts, such as "jax"; None: the first that is installed.
+    device: where to predict.
+    threads: the processor's threads that predict, as for `spec.Backend.fit`.
+
+    Raises ValueError and OSError as `read_trained` does, ValueError if there is no such backend, device or number of
+    threads, and ImportError if the backend's framework is not installed.
+    """
+    chosen = choose_backend(backend)
+    chosen.resolve_device(device)
+    chosen.check_threads(threads)
+    return replace(read_trained(folder), backend=chosen.name, device=device, threads=threads)
 
 
 def _check_files(path: Path) -> None:

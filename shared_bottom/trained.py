@@ -1,30 +1,38 @@
 """A trained network together with the columns of its table: the short way from rows to predictions."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.paths import Name
-from shared_bottom.tables.rows import stream_rows
+from shared_bottom.tables.looked_up import Embedding, values_of_rows
+from shared_bottom.tables.rows import encoded_batches
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
-from spec.backend import Backend, OnEpoch, ProgressMode, backend_names, load_backend
+from spec.backend import backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
+from spec.predictor import Predictor
 from spec.results import History
-from spec.table import TableExperiment
 from spec.training import Device
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend
     from shared_bottom.run.metrics import Evaluation
+    from shared_bottom.tables.encoding import Encoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A trained network, and how the columns of a table become its inputs and its outputs become predictions."""
+    """A trained network, and how the columns of a table become its inputs and its outputs become predictions.
+
+    Its network is built when it first predicts, and kept. `dataclasses.replace` gives another one that predicts with
+    another backend, on another device, or files that are written otherwise.
+    """
 
     columns: FittedColumns
     model: ModelSpec
@@ -38,6 +46,32 @@ class Trained:
     """The processor's threads that predict, as for `spec.Backend.fit`."""
     history: History | None = None
     """How the training went, if it was in this process."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's description: `model` by the name of its package."""
+        return self.model
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What predicts rows that are encoded already, such as `read_rows` returns."""
+        backend = choose_backend(self.backend)
+        return backend.predictor(self.model, self.params, device=self.device, threads=self.threads)
+
+    @cached_property
+    def network(self) -> Any:
+        """The network as the backend's native object, a torch.nn.Module or a flax.nnx.Module: see `spec.Backend.build`.
+
+        It is a copy: to change it does not change how this predicts. `from_network` takes it back.
+        """
+        return choose_backend(self.backend).build(self.model, self.params, device=self.device)
+
+    def from_network(self, network: Any) -> "Trained":
+        """The same with the parameters that a native object has now: `network`, or another one of this model.
+
+        Raises ValueError for one of another backend or another network.
+        """
+        return replace(self, params=choose_backend(self.backend).params_of(self.model, network), history=None)
 
     def predict(self, rows: Rows) -> Any:
         """The predictions for rows, in their order, as a pyarrow.Table: the columns that the command predict writes.
@@ -55,12 +89,33 @@ class Trained:
 
         from shared_bottom.predictions import prediction_arrays
 
-        backend, tally = choose_backend(self.backend), Tally()
-        batches = stream_rows(self.columns, rows, tally=tally)
-        predictions = (self.predict_encoded(backend, batch) for batch in batches)
-        table = pa.concat_tables(pa.table(prediction_arrays(self.columns, batch)) for batch in predictions)
+        tally = Tally()
+        predictions = (self.predictor.predict(batch) for batch in self._encoded(rows, tally))
+        tables = [pa.table(prediction_arrays(self.columns, batch)) for batch in predictions]
         warn_of_unknown(tally, self.columns)
-        return table
+        return pa.concat_tables(tables)
+
+    def trunk_outputs(self, rows: Rows) -> np.ndarray | Params:
+        """What the heads take: see `spec.Predictor.trunk_outputs`. Rows, errors and warnings are as for `predict`."""
+        tally = Tally()
+        batches = [self.predictor.trunk_outputs(batch) for batch in self._encoded(rows, tally)]
+        warn_of_unknown(tally, self.columns)
+        if isinstance(batches[0], dict):
+            return {task: np.concatenate([cast(Params, batch)[task] for batch in batches]) for task in batches[0]}
+        return np.concatenate(cast(list[np.ndarray], batches))
+
+    def embedding(self, name: str) -> Embedding:
+        """The table in which a categorical input is looked up: what its rows stand for, and the rows, as in `params`.
+
+        name: a categorical column, such as country, or a part of a time, such as visited.hour.
+
+        Raises ValueError if there is no such input.
+        """
+        values = values_of_rows(self.columns)
+        if name not in values:
+            raise ValueError(f"name: expected one of {', '.join(values) or 'none'}, got {name!r}")
+        features = dict(zip(values, self.model.categorical, strict=True))
+        return Embedding(values[name], self.params[features[name].parameter])
 
     def evaluate(self, rows: Rows) -> dict[str, dict[str, float]]:
         """The metrics by task and name, those of regression tasks in the units of their label columns.
@@ -83,92 +138,27 @@ class Trained:
         """
         from shared_bottom.predictions import evaluation_in_column_units
 
-        backend = choose_backend(self.backend)
-        batches = stream_rows(self.columns, rows, labels=True, tally=tally)
-        predicted = ((batch, self.predict_encoded(backend, batch)) for batch in batches)
+        batches = self._encoded(rows, tally, labels=True)
+        predicted = ((batch, self.predictor.predict(_inputs(batch))) for batch in batches)
         return evaluation_in_column_units(self.columns, self.model, predicted)
 
-    def predict_encoded(self, backend: Backend, rows: Dataset) -> Params:
-        """The network's predictions for a block of rows, by task, as `Backend.predict` returns them.
+    @cached_property
+    def _encoder(self) -> "Encoder":
+        from shared_bottom.tables.encoding import Encoder
 
-        backend: the backend that computes them.
-        rows: the block, encoded. Labels and weights are not used.
-        """
-        inputs = Dataset(numeric=rows.numeric, categorical=rows.categorical)
-        return backend.predict(self.model, self.params, inputs, device=self.device, threads=self.threads)
+        return Encoder(self.columns)
+
+    def _encoded(self, rows: Rows, tally: Tally, labels: bool = False) -> Iterator[Dataset]:
+        return encoded_batches(self._encoder, source_of(rows), labels=labels, tally=tally)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What pickle and copy take: the fields, without what was built from them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def fit_table(
-    experiment: TableExperiment,
-    rows: Rows,
-    *,
-    backend: str | None = None,
-    validation: Rows | None = None,
-    checkpoint: str | Path | None = None,
-    save_every: int | None = None,
-    keep: int = 3,
-    resume: bool = False,
-    threads: int | None = None,
-    timeout: float = 300.0,
-    progress: ProgressMode = "auto",
-    on_epoch: OnEpoch | None = None,
-    cache: Name | None = None,
-    start_from: Trained | None = None,
-) -> Trained:
-    """Learn the columns of a table and train the network of an experiment on its rows.
-
-    experiment: the columns, the network and the training.
-    rows: the training rows: files or a table in memory (see `shared_bottom.tables.sources.Rows`), whatever files the
-    experiment names. The share `validation_fraction` of them is set aside for validation. Only the files of given
-    embeddings are read besides, and their paths are relative to the working folder.
-    backend: the backend that trains, such as "jax"; None: the first that is installed.
-    validation: rows for validation, if not a share of `rows`.
-    checkpoint, save_every, keep, resume, threads, timeout, progress, on_epoch: as for `spec.Backend.fit`.
-    cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
-    start_from: a trained network whose vocabularies, scales and parameters this run starts from, as far as they mean
-    the same in it: see `shared_bottom.tables.inherited` and `shared_bottom.start`. The optimizer starts anew.
-
-    Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
-    if the experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
-    DivergenceError as `spec.Backend.fit` does.
-    """
-    from shared_bottom.start import take_over
-    from shared_bottom.tables.embeddings import given_values, starting_params
-    from shared_bottom.tables.training import read_table
-
-    chosen, earlier = choose_backend(backend), start_from.columns if start_from else None
-    given = given_values(experiment.data, Path())
-    columns, training, validation_rows = read_table(
-        experiment, source_of(rows), validation, given, cache=cache, earlier=earlier
-    )
-    model = columns.model(experiment.model)
-    params = starting_params(columns, model, experiment.train, Path())
-    if start_from is not None:
-        params = take_over(start_from, columns, model, params, given).params
-    fitted = chosen.fit(
-        model,
-        experiment.train,
-        training,
-        validation_rows,
-        params,
-        checkpoint=checkpoint,
-        save_every=save_every,
-        keep=keep,
-        resume=resume,
-        threads=threads,
-        timeout=timeout,
-        progress=progress,
-        on_epoch=on_epoch,
-    )
-    return Trained(
-        columns=columns,
-        model=model,
-        params=fitted.params,
-        backend=chosen.name,
-        device=experiment.train.device,
-        threads=threads,
-        history=fitted.history,
-    )
+def _inputs(rows: Dataset) -> Dataset:
+    """The rows without labels, which predictions need not check."""
+    return Dataset(numeric=rows.numeric, categorical=rows.categorical)
 
 
 def choose_backend(name: str | None) -> "SharedBackend":

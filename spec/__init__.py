@@ -18,6 +18,7 @@ from spec.losses import (
 )
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
 from spec.params import initial_params, parameter_shapes
+from spec.predictor import Predictor
 from spec.results import DivergenceError, Epoch, Fitted, History
 from spec.sharing import PLE, MMoE, Separate, SharedBottom
 from spec.table import TableExperiment, TableSpec
@@ -54,6 +55,7 @@ __all__ = [
     "NumericColumn",
     "PCGrad",
     "Poisson",
+    "Predictor",
     "Quantile",
     "RMSprop",
     "Schedule",

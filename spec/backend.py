@@ -15,6 +15,7 @@ import numpy as np
 from spec.data import Dataset
 from spec.model import ModelSpec
 from spec.params import Params
+from spec.predictor import Predictor
 from spec.results import Epoch, Fitted
 from spec.training import Device, TrainSpec
 
@@ -121,6 +122,21 @@ class Backend(abc.ABC):
         return self._loop(self, request)
 
     @abc.abstractmethod
+    def predictor(
+        self,
+        model: ModelSpec,
+        params: Mapping[str, np.ndarray],
+        *,
+        device: Device = "auto",
+        threads: int | None = None,
+    ) -> Predictor:
+        """The network, checked and built once, to predict any number of rows as often as they come.
+
+        A backend may compile for each number of rows that it meets. Rows are therefore padded to powers of two, of
+        which there are few; and what is compiled serves all predictors of equal models.
+        threads: as for `fit`, whenever it predicts. A few rows are computed by one, since there is nothing to divide.
+        """
+
     def predict(
         self,
         model: ModelSpec,
@@ -130,16 +146,9 @@ class Backend(abc.ABC):
         device: Device = "auto",
         threads: int | None = None,
     ) -> Params:
-        """By task: binary (N,) probability, regression (N, outputs), multiclass (N, outputs) probabilities.
+        """The predictions by task: see `Predictor.predict`. To predict again and again, keep a `predictor`."""
+        return self.predictor(model, params, device=device, threads=threads).predict(data)
 
-        For a regression task with quantiles (N, levels); with loss poisson or zero_inflated_lognormal, the mean. A task
-        that is given another has the probability of both, and that of itself given the other beside it, under
-        <task>_given_<other>; zero_inflated_lognormal has <task>_probability, <task>_location and <task>_scale beside
-        the mean: the p, μ and σ of its docstring, (N,) each.
-        threads: as for `fit`.
-        """
-
-    @abc.abstractmethod
     def gates(
         self,
         model: ModelSpec,
@@ -149,10 +158,8 @@ class Backend(abc.ABC):
         device: Device = "auto",
         threads: int | None = None,
     ) -> Params:
-        """The weights that each gate gives to its experts: (N, experts), by the name of its kernel without .kernel.
-
-        Those of a row add up to 1. Empty if the way of sharing has no gates. threads: as for `fit`.
-        """
+        """The weights that each gate gives to its experts: see `Predictor.gates`."""
+        return self.predictor(model, params, device=device, threads=threads).gates(data)
 
     @abc.abstractmethod
     def gradients(
@@ -175,6 +182,13 @@ class Backend(abc.ABC):
         """The native object (torch.nn.Module, flax.nnx.Module) with these parameters.
 
         Call it with (numeric, categorical) for a dict of logits (rows, outputs) by task.
+        """
+
+    @abc.abstractmethod
+    def params_of(self, model: ModelSpec, network: Any) -> Params:
+        """The inverse of `build`: the parameters that a native object of this model has now, by the spec's names.
+
+        Raises ValueError for an object of another kind or another network.
         """
 
 

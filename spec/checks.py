@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spec.mapped import pieces
-from spec.model import CategoricalFeature, ModelSpec
+from spec.model import ModelSpec
 from spec.tasks import TaskSpec
 from spec.training import Precision
 
@@ -37,20 +37,16 @@ def check_categorical(categorical: np.ndarray | None, rows: int, model: ModelSpe
             raise ValueError(f"categorical: expected an array of shape ({rows}, {width}), got none")
         return
     _expect("categorical", categorical, [(rows, width)], "iu", "integers")
-    outside = [
-        functools.partial(_outside, feature, columns)
-        for feature, columns in zip(model.categorical, model.id_columns, strict=True)
-    ]
-    if not any(wrong(ids).any() for _, ids in pieces(categorical) for wrong in outside):
+    lowest, vocabularies = _id_bounds(model)
+    if not _first_where(categorical, functools.partial(_outside, lowest, vocabularies)):
         return
-    for wrong in outside:  # the first feature that has such an id is named
-        if place := _first_where(categorical, wrong):
-            feature, columns = wrong.args
-            row, column = place[0], columns.start + place[1]
+    for feature, columns in zip(model.categorical, model.id_columns, strict=True):  # the first that has one is named
+        of_feature, outside = categorical[:, columns], functools.partial(_outside, lowest[columns], feature.vocabulary)
+        if place := _first_where(of_feature, outside):
             expected = f"ids in [0, {feature.vocabulary})" + (", or -1 for none," if feature.length > 1 else "")
             raise ValueError(
-                f"categorical: expected {expected} in column {column} ({feature.name}), got {categorical[row, column]} "
-                f"in row {row}"
+                f"categorical: expected {expected} in column {columns.start + place[1]} ({feature.name}), got "
+                f"{of_feature[place]} in row {place[0]}"
             )
 
 
@@ -103,14 +99,23 @@ def _expect(name: str, array: np.ndarray, shapes: list[tuple[int, ...]], kinds: 
 
 
 def _rounded(array: np.ndarray, precision: Precision) -> np.ndarray:
+    if array.dtype == precision:
+        return array
     with np.errstate(over="ignore"):  # it becomes infinite, which the caller looks for
         return array.astype(precision)
 
 
-def _outside(feature: CategoricalFeature, columns: slice, ids: np.ndarray) -> np.ndarray:
-    """Which of a feature's ids lie outside its vocabulary, of ids (rows, columns of all features): (rows, columns)."""
-    ids = ids[:, columns]
-    return (ids < (-1 if feature.length > 1 else 0)) | (ids >= feature.vocabulary)
+@functools.lru_cache(maxsize=64)
+def _id_bounds(model: ModelSpec) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest id, 0 or -1, and the vocabulary of each column of ids: int64 (columns,)."""
+    lengths = [feature.length for feature in model.categorical]
+    lowest = [-1 if length > 1 else 0 for length in lengths]
+    return np.repeat(lowest, lengths), np.repeat([feature.vocabulary for feature in model.categorical], lengths)
+
+
+def _outside(lowest: np.ndarray, vocabulary: np.ndarray | int, ids: np.ndarray) -> np.ndarray:
+    """Which ids (rows, columns) are below the lowest of their column (columns,), or not in its vocabulary."""
+    return (ids < lowest) | (ids >= vocabulary)
 
 
 def _first_where(array: np.ndarray, condition: Callable[[np.ndarray], np.ndarray]) -> tuple[int, ...] | None:

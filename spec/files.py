@@ -4,6 +4,7 @@ And the folder where the project keeps what it can make again.
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +67,21 @@ def json_schema(cls: type[Any]) -> dict[str, Any]:
             for name, field in TypeAdapter(NetworkSpec).json_schema()["properties"].items():
                 definition["properties"][name] = field | definition["properties"][name]
     return schema
+
+
+def dotted(spec: Any) -> dict[str, Any]:
+    """Each value of a spec by its dotted name, such as model.tasks.0.weight. A list of plain values is one value."""
+    return dict(_leaves("", TypeAdapter(type(spec)).dump_python(spec, mode="json")))
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    items: Any = value.items() if isinstance(value, dict) else ()
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        items = enumerate(value)
+    elif not isinstance(value, dict):
+        yield name, value
+    for key, item in items:
+        yield from _leaves(f"{name}.{key}" if name else str(key), item)
 
 
 def read_experiment(path: Path) -> Experiment:

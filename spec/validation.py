@@ -65,21 +65,18 @@ def ascending(field: str, numbers: Iterable[float]) -> None:
         raise ValueError(f"{field}: expected numbers that ascend, got {listed}")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """What an error adds where a name is close to one that there is: "; did you mean 'optimizer'?", or nothing."""
-    near = difflib.get_close_matches(name, known, 1)
+def did_you_mean(name: str, known: Iterable[str], alike: float = 0.6) -> str:
+    """What an error adds where a name is close to one that there is: "; did you mean 'optimizer'?", or nothing.
+
+    alike: the least ratio of `difflib.SequenceMatcher` at which it is close.
+    """
+    near = difflib.get_close_matches(name, known, 1, alike)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def of_another_kind(name: str, value: Any, kind: str, classes: Mapping[str, Any]) -> str:
-    """What an error says of a field that the chosen kind does not have and others do; nothing if none has it.
-
-    classes: those of all kinds, by kind.
-    """
-    kinds = [other for other, cls in classes.items() if name in cls.__dataclass_fields__]
-    if not kinds or kind in kinds:
-        return ""
-    return f"unexpected field of kind {kind}, got {value!r:.200}; it belongs to kind {' and '.join(kinds)}"
+def kinds_with(name: str, classes: Mapping[str, Any]) -> list[str]:
+    """The kinds that have a field of this name. classes: those of all kinds, by kind."""
+    return [kind for kind, cls in classes.items() if name in cls.__dataclass_fields__]
 
 
 def error_at(field: str, value: Any, message: str) -> ValidationError:
@@ -112,8 +109,10 @@ class ByKind:
                 got = f"{fields['kind']!r:.200}" if "kind" in fields else "none"
                 raise error_at("kind", fields, f"expected one of {', '.join(classes)}, got {got}")
             for name, given in fields.items():
-                if message := of_another_kind(name, given, fields["kind"], classes):
-                    raise error_at(name, given, message)
+                kinds = kinds_with(name, classes)
+                if kinds and fields["kind"] not in kinds:
+                    unexpected = f"unexpected field of kind {fields['kind']}, got {given!r:.200}"
+                    raise error_at(name, given, f"{unexpected}; it belongs to kind {' and '.join(kinds)}")
             return TypeAdapter(classes[fields["kind"]]).validate_python(fields)
 
         either = Literal[tuple(classes)] | source

@@ -17,6 +17,8 @@ ONLY_TORCH = {
     "gradients": ["TaskLosses", "TaskLosses.__init__", "TaskLosses.forward", "is_functional"],
     "lazy": ["scan_few_steps", "few_steps", "steps_of_scan", "distinct_rows", "take", "put"],
     "settings": [
+        "inference_scope",
+        "no_autocast",
         "set_thread_count",
         "use_full_precision",
         "open_compile_cache",
@@ -34,6 +36,7 @@ ONLY_JAX = {
     "optimizers": ["transformation", "AdamState", "AdagradState"],
     "processes": ["mesh_of", "over_devices", "place", "everywhere"],
     "settings": ["start", "has_started"],
+    "steps": ["make_forward"],
     "training": ["as_arguments"],
 }
 """By file: what only JAX needs."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from backends import batches
-from backends.batches import BatchSource, chunks_of_rows, encode_inputs
+from backends.batches import BatchSource, encode_inputs, padded_inputs
 from backends.layout import layout_of
 from shared_bottom.run.calls import epoch_calls
 from spec import SGD, Dataset, ModelSpec, TaskSpec, TrainSpec, learning_rates, presets
@@ -249,6 +249,10 @@ def test_inputs_that_the_model_lacks_are_left_out():
         (8, 3, [[0, 1, 2], [3, 4, 5], [6, 7, 6]]),
     ],
 )
-def test_chunks_of_rows(rows, size, expected):
-    data = Dataset(numeric=np.arange(rows)[:, None])
-    assert [chunk.numeric[:, 0].tolist() for chunk in chunks_of_rows(data, size)] == expected
+def test_rows_are_padded_to_one_size(rows, size, expected):
+    numbers = np.arange(rows)[:, None].astype(np.float32)
+    numbers.flags.writeable = False  # which PyTorch warns of
+    model = ModelSpec(numeric=1, trunk=(1,), tasks=(TaskSpec(name="click", kind="binary"),))
+    pieces = [*padded_inputs(layout_of(model), Dataset(numeric=numbers), "float32", size)]
+    assert [piece["numeric"][:, 0].tolist() for piece in pieces] == expected
+    assert all(piece["numeric"].flags.writeable for piece in pieces)

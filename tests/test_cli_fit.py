@@ -29,7 +29,7 @@ from tests.helpers.cli import (
 from tests.helpers.runs import quickest, signalled
 from tests.helpers.table_files import with_data
 
-WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
+WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html", "status.json"]
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(backend, tmp_path
         signalled(backend, patch, 2, number)
         run("fit", file, "--out", out, *flags, code=code)
     assert "stopped after step" in capsys.readouterr().err
-    assert contents(out) == ["checkpoints", "experiment.toml"]
+    assert contents(out) == ["checkpoints", "experiment.toml", "metrics.jsonl", "status.json"]
     assert "expected a new or an empty folder" in error(capsys, "fit", file, "--out", out, *flags)
     other = error(capsys, "fit", file, "--out", out, *flags, "--resume", "--train.seed", "2")
     assert "expected the run of" in other

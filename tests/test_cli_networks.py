@@ -21,7 +21,10 @@ REFUSED_FLAGS = {
     "--model.sharing.kind ple --model.sharing.levels 0": (
         "model.sharing: levels: expected a number greater than 0, got 0"
     ),
-    "--model.sharing.experts 3": "Unrecognized options: --model.sharing.experts, 3",
+    "--model.sharing.experts 3": (
+        "--model.sharing.experts: unexpected field of kind shared_bottom; it belongs to kind mmoe, which "
+        "--model.sharing.kind chooses"
+    ),
     "--model.sharing.kind ple --model.tasks.0.name shared": (
         "model: NetworkSpec: tasks: expected a task to be called otherwise with sharing ple, got 'shared'"
     ),

@@ -1,7 +1,9 @@
 """What the command line takes: every field of the file as a flag, every union's kind."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import TypeAdapter
@@ -27,6 +29,7 @@ from spec import (
     UncertaintyWeighting,
 )
 from spec import to_toml as toml
+from spec.balancing import Balancing
 from spec.sharing import WAYS
 from spec.tasks import TASK_KINDS
 from tests.helpers.cli import EXPERIMENT, changed
@@ -226,7 +229,25 @@ def test_every_field_is_a_flag_that_the_help_shows(tmp_path, capsys):
     assert len(fields) > 60
     assert "Train the network of FILE.toml on the rows of its tables" in " ".join(said.split())
     for name, value in fields.items():
-        head, last = name.replace("_", "-").rsplit(".", 1)
+        head, last = name.rsplit(".", 1)
         optional = name.startswith("data.labels")  # its flag takes True or False
         negated = "no-" if value is True and not optional else ""
         assert f"--{head}.{negated}{last} " in said.replace("\n", " ")
+
+
+def test_the_help_lists_the_kinds_and_writes_fields_as_a_file_does_and_other_flags_as_commands_do(file, capsys):
+    with pytest.raises(SystemExit):
+        parse(["fit", str(file), "--model.sharing.kind", "mmoe", "--help"])
+    said = capsys.readouterr().out
+    for field, classes in (
+        ("train.optimizer", KINDS.values()),
+        ("train.balancing", get_args(Balancing)),
+        ("model.sharing", WAYS),
+    ):
+        assert f"--{field}.kind {{{','.join(cls.kind for cls in classes)}}} " in said
+    for flag in ("--train.optimizer.learning_rate FLOAT", "--train.no-shuffle", "--save-every STEPS", "--no-cache"):
+        assert f" {flag} " in said
+    assert " train.early_stopping options " in said
+    assert "(default: mmoe)" in said
+    fields = re.findall(r"--((?:model|train|data)\.[\w.-]+)", said)
+    assert [name for name in fields if "-" in name.replace(".no-", ".")] == []

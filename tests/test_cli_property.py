@@ -25,7 +25,7 @@ from tests.helpers.every_field import EXPERIMENT, table, with_lists
 
 CASES = {"describe": 1000, "fit": 300, "predict": 450, "evaluate": 200, "model": 300}
 """By what is broken, how many of each. A case's own seed is its name."""
-WRITTEN = {"experiment.toml", "metrics.jsonl", "model", "report.html", "checkpoints", "plots"}
+WRITTEN = {"experiment.toml", "metrics.jsonl", "model", "report.html", "checkpoints", "plots", "status.json"}
 TABLE, TEST = table(24), table(12, seed=1)
 
 

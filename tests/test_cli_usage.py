@@ -16,12 +16,41 @@ from tests.helpers.cli import error, run, table, write
 
 ROOT = Path(__file__).parents[1]
 
+COMMANDS = "fit, evaluate, predict, export, describe, compare, cache, launch"
 USAGE = {
-    (): "Expected one of {fit, evaluate, predict, export, describe, cache, launch}",
-    ("train",): "Unrecognized options: train",
+    (): f"Expected one of {{{COMMANDS}}}",
+    ("train",): f"command: expected one of {COMMANDS}, got 'train'",
+    ("evalute",): f"command: expected one of {COMMANDS}, got 'evalute'; did you mean 'evaluate'?",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
-    ("fit", "FILE", "--out", "run", "--train.epoch", "3"): "Unrecognized options: --train.epoch",
+    ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (
+        "Unrecognized options: --train.epoch, 3; did you mean '--train.epochs'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimiser.learning-rate=1"): (
+        "Unrecognized options: --train.optimiser.learning_rate=1; did you mean '--train.optimizer.learning_rate'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--data.memori_mb", "1"): (
+        "Unrecognized options: --data.memori_mb, 1; did you mean '--data.memory_mb'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--save-evry", "3"): (
+        "Unrecognized options: --save-evry, 3; did you mean '--save-every'?"
+    ),
+    ("predict", "none", "rows.csv", "--out", "p.csv", "--kep", "x"): (
+        "Unrecognized options: --kep, x; did you mean '--keep'?"
+    ),
+    ("fit", "FILE", "--out", "run", "--model.sharing.experts", "4"): (
+        "--model.sharing.experts: unexpected field of kind shared_bottom; it belongs to kind mmoe, which "
+        "--model.sharing.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.optimizer.beta1=0.9", "--train.optimizer.kind", "sgd"): (
+        "--train.optimizer.beta1=0.9: unexpected field of kind sgd; it belongs to kind adam and adamw, which "
+        "--train.optimizer.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--model.tasks.1.loss.delta", "2"): (
+        "--model.tasks.1.loss.delta: unexpected field of kind squared; it belongs to kind huber, which "
+        "--model.tasks.1.loss.kind chooses"
+    ),
+    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: no type matching",
     ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
     ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: expected a number greater than 0, got 0",
     ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: expected a number greater",
@@ -75,6 +104,11 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(file, tmp_path, monkeypatch, 
     said = error(capsys, *(paths.get(argument, argument) for argument in arguments))
     assert said.startswith(USAGE[arguments].replace("BAD", str(bad)))
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["bad.toml"]
+
+
+def test_a_flag_that_is_like_no_other_is_answered_with_none(file, capsys):
+    said = error(capsys, "fit", file, "--out", "run", "--train.colour", "3")
+    assert said == "Unrecognized options: --train.colour, 3"
 
 
 def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):

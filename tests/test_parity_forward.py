@@ -1,5 +1,6 @@
 """Every network gives the logits, and every layer between, that a plain NumPy forward pass gives."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import jax
@@ -7,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from flax import nnx
 
 from backends.batches import encode_inputs
 from backends.jax import layers as jax_layers
@@ -62,19 +62,10 @@ def parameters(model, precision, seed=3):
     return as_precision({name: value + draw.normal(0, 0.3, value.shape) for name, value in params.items()}, precision)
 
 
-def logits(name, model, params, data, *, compiled=True):
-    """The native module's outputs. JAX's is compiled: eager, every operation of a new shape is."""
-    backend = load_backend(name)
-    network = backend.build(model, params, device="cpu")
-    dtype = next(iter(params.values())).dtype
-    inputs = encode_inputs(layout_of(model), data, str(dtype))
-    if name != "jax" or not compiled:
-        return backend.logits(network, inputs)
-    graph, state = nnx.split(network)
-    with scope(dtype, backend.native_device("cpu")):
-        found = jax.jit(lambda state, inputs: nnx.merge(graph, state)(**inputs))(state, inputs)
-        assert all(x.dtype == dtype for x in found.values())
-        return {task: np.asarray(found[task]) for task in (task.name for task in model.tasks)}
+def logits(name, model, params, data):
+    """The native module's outputs."""
+    backend, precision = load_backend(name), str(next(iter(params.values())).dtype)
+    return backend.forward(model, params, "cpu")("logits", encode_inputs(layout_of(model), data, precision))
 
 
 def recorded_layers(name, model, params, data, monkeypatch):
@@ -99,7 +90,8 @@ def recorded_layers(name, model, params, data, monkeypatch):
             return output
 
         monkeypatch.setattr(jax_layers.Dense, "__call__", recording)
-    logits(name, model, params, data, compiled=False)
+    with nullcontext() if name == "torch" else jax.disable_jit():
+        logits(name, model, params, data)
     layout = layout_of(model)
     names = [[f"trunk.{i}"] for i in range(len(layout.trunk.layers))]
     names += [

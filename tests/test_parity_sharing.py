@@ -129,8 +129,7 @@ def test_logits_of_a_network_of_one_task(way):
     params, data = parameters(model, "float64"), data_of(model, 5)
     for name in BACKENDS:
         backend = load_backend(name)
-        network = backend.build(model, params, device="cpu")
-        logits = backend.logits(network, encode_inputs(layout_of(model), data, "float64"))
+        logits = backend.forward(model, params, "cpu")("logits", encode_inputs(layout_of(model), data, "float64"))
         compare_params(logits, plain_logits(model, params, data), 1e-13)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from backends import base
+from backends import predictor
 from spec import SGD, initial_params, load_backend, presets
 from tests.helpers.parity import LISTS, example_model
 from tests.helpers.plain import central_differences, plain_logits, plain_loss
@@ -63,9 +63,14 @@ def test_predictions_far_from_0_do_not_overflow(backend, model, data):
 def test_more_rows_than_one_call_predicts(backend, monkeypatch, model, data, size):
     params = initial_params(model, precision="float64")
     whole = backend.predict(model, params, data)
-    monkeypatch.setattr(base, "PREDICT_ROWS", size)
-    own, rows = backend.logits, []
-    monkeypatch.setattr(backend, "logits", lambda net, x: rows.append(len(x["numeric"])) or own(net, x))
+    monkeypatch.setattr(predictor, "PREDICT_ROWS", size)
+    forward, rows = backend.forward(model, params, "cpu"), []
+
+    def counted(output, inputs):
+        rows.append(len(inputs["numeric"]))
+        return forward(output, inputs)
+
+    monkeypatch.setattr(backend, "forward", lambda *_: counted)
     pieces = backend.predict(model, params, data)
     assert rows == [size] * -(-20 // size)
     for name, value in whole.items():

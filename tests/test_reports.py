@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from shared_bottom.reports import write_events, write_report
 from shared_bottom.reports.classes import MOST, class_rows
-from shared_bottom.reports.events import FILE
 from shared_bottom.reports.rows import rows_by_task
 from shared_bottom.run.metrics import evaluate
+from shared_bottom.run.watcher import EVENTS
 from spec import Experiment, TaskSpec, TrainSpec, from_toml
 from tests.helpers.builders import model as small_model
 from tests.helpers.builders import rejection
@@ -227,10 +227,10 @@ class TestEvents:
             np.testing.assert_allclose([value for _, value in self.read(tmp_path)[tag]], curve, rtol=1e-6)
 
     def test_they_are_written_whole_or_not_at_all(self, model, tmp_path):
-        (tmp_path / FILE).mkdir()
-        with pytest.raises(OSError, match=FILE):
+        (tmp_path / EVENTS).mkdir()
+        with pytest.raises(OSError, match=EVENTS):
             write_events(tmp_path, history_of(model))
-        assert [path.name for path in tmp_path.iterdir()] == [FILE]
+        assert [path.name for path in tmp_path.iterdir()] == [EVENTS]
 
     @pytest.mark.slow
     def test_without_tensorboard_the_command_that_installs_it_is_named_and_the_report_works(self):

@@ -32,7 +32,7 @@ def other_labels():
 
 
 OTHERS = {
-    "a width": ({"model": replace(MODEL, trunk=(5,))}, ["model.trunk.0: 4 saved, 5 now"]),
+    "a width": ({"model": replace(MODEL, trunk=(5,))}, [r"model\.trunk: \[4\] saved, \[5\] now"]),
     "a task's weight": (
         {"model": replace(MODEL, tasks=(replace(MODEL.tasks[0], weight=2.0), MODEL.tasks[1]))},
         ["model.tasks.0.weight: 1.0 saved, 2.0 now"],

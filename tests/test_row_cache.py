@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from shared_bottom.checkpoint.identity import fingerprints
+from shared_bottom.table_training import fit_table
 from shared_bottom.tables.tally import DataWarning
 from shared_bottom.tables.training import read_table
-from shared_bottom.trained import fit_table
 from spec import Dataset
 from tests.helpers import row_cache as shared
 from tests.helpers.row_cache import assert_same, names, no_reading

@@ -18,7 +18,7 @@ from tests.helpers.cli import contents, error, fit, run, without_plots, write_ex
 READING = "shared_bottom.cli.fit.read_table"
 SAVING = "shared_bottom.checkpoint.folder.write_checkpoint"
 FLAGS = ("--backend", "torch", "--train.execution", "eager", "--quiet")
-WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html"]
+WRITTEN = ["checkpoints", "experiment.toml", "metrics.jsonl", "model", "plots", "report.html", "status.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -228,7 +228,7 @@ def moved_and_begun_anew(out):
 def test_a_run_whose_folder_goes_ends_at_once_and_keeps_its_state(shop, tmp_path, monkeypatch, capsys, elsewhere, how):
     out, backend = tmp_path / "run", load_backend("torch")
     at_first_call(monkeypatch, "shared_bottom.run.loop.validate", lambda: how(out))
-    monkeypatch.setattr("shared_bottom.cli.fit.choose_backend", lambda _: backend)
+    monkeypatch.setattr("shared_bottom.cli.fit.backend_of", lambda _: backend)
     said = error(capsys, "fit", shop, "--out", out, *FLAGS, "--train.epochs", "3")
     (kept,) = elsewhere.glob("*/step-00000005")
     assert said == (

@@ -17,8 +17,6 @@ def answers(backend, model, data, execution, precision):
     fitted = backend.fit(model, train, data)
     projected = backend.fit(model, replace(train, balancing=PCGrad()), data) if execution == "eager" else fitted
     loss, gradients = backend.gradients(model, params, data)
-    network = backend.build(model, params)
-    inputs = {"numeric": data.numeric.astype(precision), "categorical": data.categorical.astype(np.int32)}
     return {
         "loss": np.array(loss),
         "curve": fitted.history.step_loss,
@@ -26,7 +24,7 @@ def answers(backend, model, data, execution, precision):
         **fitted.params,
         **{f"gradient of {name}": gradient for name, gradient in gradients.items()},
         **{f"prediction of {task}": values for task, values in backend.predict(model, params, data).items()},
-        **{f"logits of {task}": values for task, values in backend.logits(network, inputs).items()},
+        "output of the trunk": backend.predictor(model, params).trunk_outputs(data),
     }
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from shared_bottom.checkpoint.identity import fingerprints
+from shared_bottom.table_training import fit_table
 from shared_bottom.tables.encoded import text_columns
 from shared_bottom.tables.joined import outcomes
 from shared_bottom.tables.rows import fit_columns, read_rows
 from shared_bottom.tables.training import check_table, read_table
-from shared_bottom.trained import fit_table
 from spec import NumericColumn, TaskSpec
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import simple, with_data, write

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from shared_bottom.run.metrics import Evaluation
+from shared_bottom.table_training import fit_table
 from shared_bottom.tables.rows import read_rows
-from shared_bottom.trained import fit_table
 from spec import LabelColumn, TaskSpec
 from tests.helpers.table_files import simple
 

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import numpy as np
 import pytest
 
-from backends.costs import MANY_FLOPS
+from backends.costs import FEW_FLOPS, MANY_FLOPS
 from shared_bottom import fit_table, load_checkpoint
 from spec import initial_params, load_backend, presets
 from spec.flops import prediction_flops, step_flops
@@ -42,6 +43,8 @@ def call(name, model, data, **options):
     backend = load_backend("torch")
     if name == "fit":
         return backend.fit(model, training(backend), data, data, **options)
+    if name == "predict":  # so many rows that there is something to divide
+        data = data.take(np.resize(np.arange(data.rows), FEW_FLOPS // 8))
     return getattr(backend, name)(model, initial_params(model), data, **options)
 
 
@@ -73,6 +76,14 @@ def test_torch_computes_with_one_thread_all_or_those_asked_for(
     if name == "fit":
         assert result.history.threads == number
     assert torch.get_num_threads() == in_new_thread(torch.get_num_threads) == 3
+
+
+def test_a_row_is_predicted_without_a_change_of_threads(torch, monkeypatch, model, data):
+    """To change them takes longer than to predict, and no operation of a row is divided."""
+    predictor = load_backend("torch").predictor(model, initial_params(model), threads=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "set_num_threads", lambda number: pytest.fail("the number of threads was changed"))
+        assert predictor.predict(data.take(slice(1)))["click"].shape == (1,)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -144,13 +155,13 @@ def test_a_checkpoint_that_takes_no_note_of_threads_is_read(torch, model, data, 
 def test_the_threads_of_a_table_s_network_predict_too(torch, monkeypatch):
     trained = fit_table(EXPERIMENT, table(60), backend="torch", threads=2)
     assert (trained.threads, trained.history.threads) == (2, 2)
-    asked, predict = [], load_backend("torch").predict
+    asked, predictor = [], load_backend("torch").predictor
     monkeypatch.setattr(
-        load_backend("torch"), "predict", lambda *a, **o: asked.append(o["threads"]) or predict(*a, **o)
+        load_backend("torch"), "predictor", lambda *a, **o: asked.append(o["threads"]) or predictor(*a, **o)
     )
     trained.predict(table(5))
     trained.evaluate(table(5))
-    assert asked == [2, 2]
+    assert asked == [2]  # the network is built once
 
 
 @pytest.mark.slow

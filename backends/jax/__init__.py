@@ -1,5 +1,6 @@
 """The JAX backend: Flax's nnx for the network, optax for the optimizers."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import ClassVar
@@ -14,12 +15,14 @@ from backends.batches import Batches, example_inputs
 from backends.costs import Cost
 from backends.jax import processes
 from backends.jax.export import exported
+from backends.jax.interchange import import_params
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
-from backends.jax.steps import make_gradient
+from backends.jax.steps import make_forward, make_gradient
 from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from backends.parts import Joined
+from backends.predictor import Forward, Output
 from backends.settings import patient_threads
 from spec.model import ModelSpec
 from spec.params import Params, check_params
@@ -100,19 +103,25 @@ class Backend(SharedBackend):
         """A serialized `jax.export.Exported`: see `backends.jax.export`."""
         return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
 
-    def logits(self, network: Network, inputs: Batches) -> Params:
-        """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
-        parameter = jax.tree.leaves(nnx.state(network, nnx.Param))[0]
-        (device,) = parameter.devices()
-        with scope(parameter.dtype, device):
-            return {task: np.asarray(x) for task, x in network(**as_arguments(inputs)).items()}
+    def params_of(self, model: ModelSpec, network: Network) -> Params:
+        """The parameters of a flax.nnx.Module that `build` has made of this model."""
+        if not isinstance(network, nnx.Module):
+            raise ValueError(f"network: expected a flax.nnx.Module, got {type(network).__name__}")
+        return import_params(model, nnx.state(network))
 
-    def gate_weights(self, network: Network, inputs: Batches) -> Params:
-        """The network's weights of experts for the rows of `inputs`, by gate (rows, experts)."""
-        parameter = jax.tree.leaves(nnx.state(network, nnx.Param))[0]
-        (device,) = parameter.devices()
-        with scope(parameter.dtype, device):
-            return {gate: np.asarray(x) for gate, x in network.gates(**as_arguments(inputs)).items()}
+    def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
+        """The forward pass of a network with these parameters, compiled once for all networks of equal models."""
+        arrays, native = native_arrays(model, params), self.native_device(self.resolve_device(device))
+        dtype = next(iter(arrays.values())).dtype
+        with scope(dtype, native):
+            tensors = jax.device_put(arrays, native)
+        passes = functools.cache(functools.partial(make_forward, model))
+
+        def run(output: Output, inputs: Batches) -> Params:
+            with scope(dtype, native):
+                return {name: np.asarray(x) for name, x in passes(output)(tensors, as_arguments(inputs)).items()}
+
+        return run
 
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str

@@ -79,6 +79,17 @@ class Network(nnx.Module):
         inputs = [of_tasks[jnp.array(p) if isinstance(p, list) else p] for p in self.layout.head_places]
         return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
 
+    def trunk_outputs(
+        self,
+        numeric: Float[Array, "rows columns"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
+    ) -> dict[str, Float[Array, "rows width"]]:
+        """What the head of each task takes, by task; the same for all where they share a trunk."""
+        outputs: dict[str, Array] = {}
+        for head, x in zip(self.layout.heads, self.head_inputs(self.embed(numeric, categorical), None), strict=True):
+            outputs |= {task.name: x if x.ndim == 2 else x[i] for i, task in enumerate(head.tasks)}
+        return outputs
+
     def gates(
         self,
         numeric: Float[Array, "rows columns"] | None = None,

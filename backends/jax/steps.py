@@ -22,6 +22,7 @@ from backends.jax.model import Network
 from backends.jax.processes import over_devices
 from backends.jax.state import Losses, Run, Step, TrainState
 from backends.layout import layout_of
+from backends.predictor import Output
 from spec.model import ModelSpec
 from spec.training import StepSpec
 
@@ -69,6 +70,14 @@ def make_gradient(model: ModelSpec) -> Callable[..., tuple[Losses, Float[Array, 
     """A compiled function (params, batch) -> (losses, gradient)."""
     network = Network(model)
     return jax.jit(lambda params, batch: loss_and_gradient(network, batch["task_weights"], params, batch))
+
+
+@functools.lru_cache(maxsize=32)
+def make_forward(model: ModelSpec, output: Output) -> Callable[[Batch, Batch], Batch]:
+    """A compiled function (the network's tensors by name, the inputs of some rows) -> an output of the network."""
+    network = Network(model)
+    passes = {"logits": Network.__call__, "gates": Network.gates, "trunk_outputs": Network.trunk_outputs}
+    return jax.jit(lambda tensors, inputs: passes[output](network.bind(tensors), **inputs))
 
 
 def loop_steps(

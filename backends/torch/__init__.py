@@ -12,10 +12,12 @@ from backends.batches import Batches, example_inputs
 from backends.costs import MANY_FLOPS, Cost
 from backends.layout import native_arrays
 from backends.parts import Joined
+from backends.predictor import Forward, Output
 from backends.torch import processes
 from backends.torch.export import exported
+from backends.torch.interchange import import_params
 from backends.torch.model import Network
-from backends.torch.settings import missing_compiler, scope, thread_count
+from backends.torch.settings import inference_scope, missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
 from spec.machine import cores
@@ -91,19 +93,25 @@ class Backend(SharedBackend):
         """The content of a .pt2 file: see `backends.torch.export`."""
         return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
 
-    def logits(self, network: Network, inputs: Batches) -> Params:
-        """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
-        device = next(network.parameters()).device
-        with scope(), torch.inference_mode():
-            tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
-            return {task: x.numpy(force=True) for task, x in network(**tensors).items()}
+    def params_of(self, model: ModelSpec, network: Network) -> Params:
+        """The parameters of a torch.nn.Module that `build` has made of this model."""
+        if not isinstance(network, torch.nn.Module):
+            raise ValueError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
+        return import_params(model, network.state_dict())
 
-    def gate_weights(self, network: Network, inputs: Batches) -> Params:
-        """The network's weights of experts for the rows of `inputs`, by gate (rows, experts)."""
-        device = next(network.parameters()).device
-        with scope(), torch.inference_mode():
-            tensors = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()}
-            return {gate: x.numpy(force=True) for gate, x in network.gates(**tensors).items()}
+    def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
+        """The forward pass of a network with these parameters."""
+        network = self.build(model, params, device=device)
+        native = next(network.parameters()).device
+        passes: dict[Output, Callable[..., dict[str, torch.Tensor]]]
+        passes = {"logits": network, "gates": network.gates, "trunk_outputs": network.trunk_outputs}
+
+        def run(output: Output, inputs: Batches) -> Params:
+            with inference_scope():
+                tensors = {name: torch.from_numpy(array).to(native) for name, array in inputs.items()}
+                return {name: x.numpy(force=True) for name, x in passes[output](**tensors).items()}
+
+        return run
 
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str

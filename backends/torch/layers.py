@@ -34,33 +34,38 @@ class Embedding(nn.Module):
     def __init__(self, table: stacks.EmbeddingTable, model: ModelSpec, device: torch.device) -> None:
         super().__init__()
         self.lookups, self.pooled = table.lookups, table.pooled
-        self.columns = list(table.columns)
         self.serves_all = len(self.lookups) == len(model.categorical)
         self.embedding = unloaded(table.rows, table.dimension, trainable=table.trainable)
+        self.columns: Tensor
         self.offsets: Tensor
+        self.register_buffer("columns", torch.tensor(table.columns, device=device), persistent=False)
+        self.starts = table.offsets
         self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
         """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
-        ids = categorical if self.serves_all else categorical[:, self.columns]
+        ids = categorical if self.serves_all else categorical.index_select(1, self.columns)
+        rows = ids + self.offsets if any(self.starts) else ids
         if self.pooled:
             there = ids >= 0
-            embedded = F.embedding(torch.where(there, ids + self.offsets, 0), self.embedding)
-            parts = [pool(embedded, there.unsqueeze(-1), lookup) for lookup in self.lookups]
-        else:
-            embedded = F.embedding(ids + self.offsets, self.embedding)  # (rows, columns, dimension)
-            if self.serves_all:
-                return {0: embedded.flatten(1)}
-            parts = list(embedded.unbind(1))
-        return {lookup.feature: part for lookup, part in zip(self.lookups, parts, strict=True)}
+            rows = torch.where(there, rows, 0)
+        embedded = torch.embedding(self.embedding, rows)  # (rows, columns, dimension)
+        if self.serves_all and not self.pooled:
+            return {0: embedded.flatten(1)}
+        each = embedded.unbind(1)
+        return {
+            lookup.feature: pool(embedded, there, lookup) if lookup.pooling else each[lookup.columns.start]
+            for lookup in self.lookups
+        }
 
 
 def pool(
-    embedded: Float[Tensor, "rows columns dimension"], there: Bool[Tensor, "rows columns 1"], lookup: stacks.Lookup
+    embedded: Float[Tensor, "rows columns dimension"], there: Bool[Tensor, "rows columns"], lookup: stacks.Lookup
 ) -> Float[Tensor, "rows dimension"]:
-    """A feature's embedding: that of its id, or of those of its ids that are there. Others get no gradient."""
-    embedded, there = embedded[:, lookup.columns], there[:, lookup.columns]
-    return embedded.squeeze(1) if lookup.pooling is None else POOLINGS[lookup.pooling](embedded, there)
+    """The embedding of a feature of several ids, from those that are there. Others get no gradient."""
+    assert lookup.pooling is not None
+    start, length = lookup.columns.start, lookup.columns.stop - lookup.columns.start
+    return POOLINGS[lookup.pooling](embedded.narrow(1, start, length), there.narrow(1, start, length).unsqueeze(-1))
 
 
 def pool_sum(
@@ -144,7 +149,7 @@ class Dense(nn.Module):
         self.hidden = dense.hidden
         self.kernel = unloaded(*dense.shapes["kernel"])
         self.bias = unloaded(*dense.shapes["bias"])
-        self.norm = LayerNorm(dense) if "norm.scale" in dense.shapes else nn.Identity()
+        self.norm = LayerNorm(dense) if "norm.scale" in dense.shapes else None
         self.activation = ACTIVATIONS[model.activation]
         self.dropout = Dropout(dense, model.dropout, device, part)
 
@@ -152,13 +157,17 @@ class Dense(nn.Module):
         self, x: Float[Tensor, "*members rows inputs"], step_key: Int[Tensor, ""] | None
     ) -> Float[Tensor, "*members rows outputs"]:
         """x: without an axis of members where all take the same. step_key: see `Dropout`."""
-        if self.kernel.ndim == 2:
-            x = torch.addmm(self.bias, x, self.kernel)
+        kernel, bias = self.kernel, self.bias  # each asks the module's tables
+        if kernel.ndim == 2:
+            x = torch.addmm(bias, x, kernel)
         elif x.ndim == 2:
-            x = through_all(x, self.kernel, self.bias)
+            x = through_all(x, kernel, bias)
         else:
-            x = torch.baddbmm(self.bias.unsqueeze(-2), x, self.kernel)
-        return self.dropout(self.activation(self.norm(x)), step_key) if self.hidden else x
+            x = torch.baddbmm(bias.unsqueeze(-2), x, kernel)
+        if not self.hidden:
+            return x
+        x = self.activation(x if self.norm is None else self.norm(x))
+        return x if step_key is None else self.dropout(x, step_key)
 
 
 def through(

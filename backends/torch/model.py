@@ -83,6 +83,17 @@ class Network(nn.Module):
         inputs = [of_tasks[places] for places in self.layout.head_places]
         return [x if head.tied else x[0] for x, head in zip(inputs, self.layout.heads, strict=True)]
 
+    def trunk_outputs(
+        self,
+        numeric: Float[Tensor, "rows columns"] | None = None,
+        categorical: Int[Tensor, "rows columns"] | None = None,
+    ) -> dict[str, Float[Tensor, "rows width"]]:
+        """What the head of each task takes, by task; the same for all where they share a trunk."""
+        outputs: dict[str, Tensor] = {}
+        for head, x in zip(self.layout.heads, self.head_inputs(self.embed(numeric, categorical), None), strict=True):
+            outputs |= {task.name: x if x.ndim == 2 else x[i] for i, task in enumerate(head.tasks)}
+        return outputs
+
     def gates(
         self,
         numeric: Float[Tensor, "rows columns"] | None = None,

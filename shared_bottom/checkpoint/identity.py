@@ -1,14 +1,15 @@
 """What makes two runs the same run: the specs, the rows and the parameters that it starts from."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated
 
 import numpy as np
-from pydantic import Field, TypeAdapter, model_validator
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from spec.data import Dataset, row_order
+from spec.files import dotted
 from spec.model import ModelSpec
 from spec.params import parameter_shapes
 from spec.training import TrainSpec
@@ -104,7 +105,7 @@ def differences(saved: Run, now: Run) -> list[str]:
     order of the rows is compared where both are known and what it is drawn from is the same.
     """
     free = (*MAY_DIFFER, "train.epochs") if now.train.schedule.kind == "constant" else MAY_DIFFER
-    values_saved, values_now = (facts(run) for run in (saved, now))
+    values_saved, values_now = (dotted(run) for run in (saved, now))
     listed = [
         f"{name}: {values_saved.get(name, 'nothing')} saved, {values_now.get(name, 'nothing')} now"
         for name in dict.fromkeys([*values_saved, *values_now])
@@ -117,18 +118,3 @@ def differences(saved: Run, now: Run) -> list[str]:
             "of the rows than the one that the run began with"
         )
     return listed
-
-
-def facts(run: Run) -> dict[str, Any]:
-    """What makes the run, by dotted name."""
-    return dict(_flat("", TypeAdapter(Run).dump_python(run, mode="json")))
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The leaves of nested dicts and lists by dotted name; a shape is a leaf."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
-    if items is None or name.endswith(".shape"):
-        yield name, value
-        return
-    for key, item in items:
-        yield from _flat(f"{name}.{key}" if name else str(key), item)

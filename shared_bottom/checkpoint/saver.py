@@ -4,9 +4,12 @@ import dataclasses
 import itertools
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import numpy as np
 
 from shared_bottom.arrays import all_finite
 from shared_bottom.checkpoint.checkpoint import Checkpoint, make_checkpoint
@@ -17,6 +20,7 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.record import Record
 from shared_bottom.run.saver import Saver
 from shared_bottom.run.streams import unfailing
+from spec.training import TrainSpec, learning_rates
 
 
 def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
@@ -33,6 +37,22 @@ def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> N
     for name, given in (("save_every", save_every is not None), ("resume", resume)):
         if given and checkpoint is None:
             raise ValueError(f"{name}: expected the folder checkpoint with it, got none")
+
+
+def other_rates(differ: Sequence[str], saved: TrainSpec, rates: np.ndarray, steps_per_epoch: int) -> str:
+    """What a number of epochs would change, if nothing else differs, and what to do instead; "" if something does.
+
+    differ: what differs. rates: the learning rates that the run would have now.
+    """
+    if len(differ) != 1 or not differ[0].startswith("train.epochs: "):
+        return ""
+    before = learning_rates(saved, saved.epochs * steps_per_epoch)
+    both = min(len(before), len(rates))
+    first = int(np.argmax(before[:both] != rates[:both]))
+    return (
+        f", by which schedule {saved.schedule.kind} gives all steps from {first} on (from 0) other learning rates; to "
+        "train on from its parameters, begin a new run with --start-from"
+    )
 
 
 class CheckpointSaver(Saver):
@@ -84,7 +104,8 @@ class CheckpointSaver(Saver):
         if self._plan.params is None:
             differ = [line for line in differ if not line.startswith("start:")]
         if differ:
-            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
+            listed = "; ".join(differ) + other_rates(differ, saved.train, self._plan.learning_rates, self._steps)
+            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {listed}")
         if saved.step > (total := len(self._plan.learning_rates)):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
         if self._plan.train.on_divergence == "stop" and not all_finite(

@@ -1,4 +1,4 @@
-"""The command line, with the commands fit, evaluate, predict, export, describe, cache and launch."""
+"""The command line, with the commands fit, evaluate, predict, export, describe, compare, cache and launch."""
 
 import importlib
 import signal
@@ -85,6 +85,7 @@ def function_of(command: "Common") -> Callable[[Any], None]:
         options.Predict: "predict",
         options.Export: "export",
         options.Describe: "describe",
+        options.Compare: "compare",
         options.Cache: "cache",
         options.Launch: "launch",
     }

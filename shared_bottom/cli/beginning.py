@@ -1,21 +1,25 @@
 """What a run of the command fit begins with: its flags say it, and the folder of a run that is resumed."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from backends.base import SharedBackend
 from shared_bottom.checkpoint.files import checkpoint_paths
-from shared_bottom.cli.options import FitExperiment
+from shared_bottom.cli.live import status_of
+from shared_bottom.cli.options import FitExperiment, FitFlags
 from shared_bottom.cli.printing import print_table, shortened
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, START, read_given, read_trained
 from shared_bottom.start import Start, take_over
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params
 from shared_bottom.tables.tally import listed
-from shared_bottom.trained import Trained
+from shared_bottom.trained import Trained, choose_backend
+from spec.backend import backend_names
 from spec.model import ModelSpec
 from spec.training import TrainSpec
 from spec.validation import one_line, plain
@@ -33,6 +37,17 @@ class Beginning(NamedTuple):
     """The values of given embeddings, by the name of the embedding table."""
     earlier: Trained | None
     """The run that it started from, if any; without parameters if it goes on."""
+
+
+def backend_of(flags: FitFlags) -> SharedBackend:
+    """The backend that the flags name, or the one that trained the run to resume last, or the first that is installed.
+
+    Raises ValueError and ImportError as `shared_bottom.trained.choose_backend` does.
+    """
+    if flags.backend is None and flags.resume and (name := status_of(flags.out).get("backend")) in backend_names():
+        with suppress(ImportError):  # another backend can go on from there
+            return choose_backend(name)
+    return choose_backend(flags.backend)
 
 
 def beginning_of(options: FitExperiment) -> Beginning:

@@ -3,9 +3,11 @@
 from contextlib import nullcontext, suppress
 
 from shared_bottom.checkpoint.saver import check_options
-from shared_bottom.cli.beginning import Beginning, beginning_of, start_of
+from shared_bottom.cli.beginning import Beginning, backend_of, beginning_of, start_of
+from shared_bottom.cli.live import LiveFiles
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.outcome import Outcome
+from shared_bottom.fit import fit as train
 from shared_bottom.folder import CHECKPOINTS, run_folder
 from shared_bottom.reports import check_events
 from shared_bottom.run.alike import check_alike
@@ -14,10 +16,13 @@ from shared_bottom.run.join import joined
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.training import read_table
-from shared_bottom.trained import choose_backend
+from spec.backend import FitRequest
 from spec.data import Dataset
 from spec.machine import check_threads
 from spec.results import DivergenceError
+
+KEPT = 3
+"""Checkpoints that stay, besides the best."""
 
 
 def fit(options: FitExperiment) -> None:
@@ -28,7 +33,7 @@ def fit(options: FitExperiment) -> None:
     Raises DivergenceError if the loss is not finite, after the report of the run up to that step is written;
     ProcessError if another process is gone; SystemExit(1) if all is written but the checkpoint of the run's end.
     """
-    experiment, backend, checkpoints = options.experiment, choose_backend(options.backend), options.out / CHECKPOINTS
+    experiment, backend, checkpoints = options.experiment, backend_of(options), options.out / CHECKPOINTS
     check_timeout(options.timeout)
     check(options)
     with joined(backend, options.timeout, options.threads) as processes:
@@ -41,33 +46,38 @@ def fit(options: FitExperiment) -> None:
             model = columns.model(experiment.model)
             start = start_of(beginning, columns, model, experiment.train)
             params = start.params if start else None
-            outcome = None
+            outcome, live = None, None
             if processes.is_first:
                 outcome = Outcome(options, backend, columns, model, training, validation)
                 outcome.begin(beginning, start)
+                live = LiveFiles(options.out, backend.name, tensorboard=options.tensorboard)
             del beginning, start  # an earlier run's parameters need no memory any more
-            try:
-                fitted = backend.fit(
-                    model,
-                    experiment.train,
-                    training,
-                    validation,
-                    params=params,
-                    checkpoint=checkpoints,
-                    save_every=options.save_every,
-                    resume=options.resume,
-                    threads=options.threads,
-                    timeout=options.timeout,
-                    progress="none" if options.quiet else "lines",
-                )
-            except DivergenceError as error:
+            request = FitRequest(
+                model=model,
+                train=experiment.train,
+                data=training,
+                validation=validation,
+                params=params,
+                checkpoint=checkpoints,
+                save_every=options.save_every,
+                keep=KEPT,
+                resume=options.resume,
+                threads=options.threads,
+                timeout=options.timeout,
+                progress="none" if options.quiet else "lines",
+                on_epoch=None,
+            )
+            with live or nullcontext():
+                try:
+                    fitted = train(backend, request, live)
+                except DivergenceError as error:
+                    if outcome:
+                        outcome.diverged(error)
+                    with suppress(ProcessError):  # who has started the processes may end all when the first has ended
+                        processes.gather(None)
+                    raise
                 if outcome:
-                    outcome.diverged(error)
-                with suppress(ProcessError):  # who has started the processes may end all when the first has ended
-                    processes.gather(None)
-                raise
-            if outcome:
-                outcome.end(fitted)
+                    outcome.end(fitted)
         saved = outcome.say(fitted) if outcome else None
         # What process 0 has written is complete whatever becomes of the others, who wait to know whether it is.
         with suppress(ProcessError) if processes.is_first else nullcontext():

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from copy import copy
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
+
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from spec.balancing import Balancing
 from spec.files import Spec
@@ -10,6 +12,28 @@ from spec.losses import Loss
 from spec.sharing import WAYS
 from spec.table import TableExperiment
 from spec.training import EarlyStopping, Optimizer
+from spec.validation import kinds_with
+
+KINDS = ConstructorRegistry()
+"""Has tyro show, for the field `kind`, not the chosen one alone but all that may be chosen."""
+
+
+@KINDS.primitive_rule
+def _all_kinds(asked: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[str] | None:
+    """What tyro knows of a field whose type is one kind, such as Literal["adam"]; None for any other field."""
+    unions = (WAYS, get_args(Loss), get_args(Optimizer), get_args(Balancing))
+    listed = [[cls.kind for cls in union] for union in unions]
+    values = {*get_args(asked.type)} if get_origin(asked.type) is Literal else set()
+    kinds = next((kinds for kinds in listed if values and values < {*kinds}), None)
+    if kinds is None:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"{{{','.join(kinds)}}}",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: value in kinds,
+        str_from_instance=lambda value: [value],
+    )
 
 
 def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[TableExperiment, list[str]]:
@@ -22,7 +46,7 @@ def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[T
     were applied. Early stopping and the loss of a task, which a file may leave out, are there too if a flag of theirs
     is given or help is asked for. tyro would make such a choice a subcommand; if it is made beforehand, the fields of
     the chosen class are flags like all others. Whether all fits together is not checked: tyro makes each class anew,
-    with the other flags. Raises ValueError if a kind is unknown.
+    with the other flags. Raises ValueError if a kind is unknown, and for a field that only other kinds have.
     """
     remaining = [
         word for argument in arguments for word in (argument.split("=", 1) if ".kind=" in argument else [argument])
@@ -36,7 +60,14 @@ def with_kinds(experiment: TableExperiment, arguments: Sequence[str]) -> tuple[T
         by_kind, kind = {cls.kind: cls for cls in classes}, taken(remaining, f"{flag}.kind")
         if kind is not None and kind not in by_kind:
             raise ValueError(f"{flag}.kind: expected one of {', '.join(by_kind)}, got {kind!r}")
-        return given if kind is None or (given is not None and given.kind == kind) else by_kind[kind]()
+        made = given if kind is None or (given is not None and given.kind == kind) else by_kind[kind]()
+        for word in remaining:
+            name = word.removeprefix(f"{flag}.").partition("=")[0].replace("-", "_")
+            kinds = kinds_with(name, by_kind) if word.startswith(f"{flag}.") else []
+            if kinds and made.kind not in kinds:
+                belongs = f"it belongs to kind {' and '.join(kinds)}, which {flag}.kind chooses"
+                raise ValueError(f"{word}: unexpected field of kind {made.kind}; {belongs}")
+        return made
 
     model, train, tasks = experiment.model, experiment.train, []
     for number, task in enumerate(model.tasks):

@@ -46,11 +46,16 @@ class FitFlags(CacheFolder):
     timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 300.0
     """Of several processes: how long they wait for each other at the start, and how long one may give no sign of life
     before it counts as dead."""
+    rows: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """For a first try: read the first N rows only; short for --data.rows N."""
     resume: bool = False
-    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none."""
+    """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none. FILE.toml and the
+    flags of its fields may be left out, as DIR has the experiment; and so may --backend."""
     start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
     grow, and its scales are taken over. What starts anew is printed."""
+    freeze: Annotated[str | None, tyro.conf.arg(metavar="NAME,NAME")] = None
+    """Parameters that training does not move: trunk,embeddings is short for --train.frozen trunk embeddings."""
     save_every: Annotated[int | None, tyro.conf.arg(metavar="STEPS")] = None
     """Save a checkpoint after so many steps of an epoch, besides at its end."""
     no_cache: bool = False
@@ -65,12 +70,11 @@ class FitFlags(CacheFolder):
 class Fit(FitFlags):
     """Train the network of FILE.toml on the rows of its tables; the folder DIR then has the model and a report.
 
-    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning-rate 0.01,
+    Every field of the file is a flag too, which overrides it: --train.epochs 3, --train.optimizer.learning_rate 0.01,
     --model.tasks.0.weight 2. Another kind of sharing, loss, optimizer or balancing starts from its defaults:
     --model.sharing.kind mmoe --model.sharing.experts 4, --model.tasks.0.loss.kind huber. `fit FILE.toml --help` lists
-    the flags of the kinds that are chosen; a kind that is none is answered by a list of all. Exit code 1 if the loss is
-    not finite, or if the end of the run could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run
-    first.
+    all kinds, and the flags of those that are chosen. Exit code 1 if the loss is not finite, or if the end of the run
+    could not be saved; 130 and 143 after Ctrl-C and SIGTERM, which save the run first.
     """
 
     file: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml")]]
@@ -191,6 +195,25 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
+    rows: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Of an experiment, read the first N rows only; short for rows = N in [data]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compare(Common):
+    """Print what became of several runs side by side, the metrics of their validation rows, and in which fields their
+    experiments differ.
+
+    A run in progress, or one that was stopped, is shown as far as it is. Losses and metrics are in the units that the
+    network learns.
+    """
+
+    folders: tyro.conf.Positional[Annotated[tuple[Path, ...], tyro.conf.arg(metavar="DIR")]]
+    """What `fit` wrote, or is writing."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg|.html")] = None
+    """Draw the losses and the metrics of all runs by epoch; as .html, a page with the tables, too."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the epochs and the fields of each run to this file, too."""
 
 
 @dataclass(frozen=True, kw_only=True)

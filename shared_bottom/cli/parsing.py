@@ -5,21 +5,19 @@ file is the flag's default. Therefore the file is looked for among the arguments
 all arguments with the experiment as the default.
 """
 
-import contextlib
-import io
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Union
 
 import tyro
-from rich.text import Text
 
+from shared_bottom.cli.asking import ask
 from shared_bottom.cli.kinds import with_kinds
 from shared_bottom.cli.options import (
     Cache,
     Common,
+    Compare,
     Describe,
     Evaluate,
     Export,
@@ -32,7 +30,7 @@ from shared_bottom.cli.options import (
 from shared_bottom.tables.paths import absolute_name
 from spec.classes import SpecError
 from spec.table import TableExperiment
-from spec.validation import one_line
+from spec.validation import did_you_mean
 
 PROG = "python -m shared_bottom"
 
@@ -45,15 +43,21 @@ def parse(arguments: Sequence[str]) -> Common:
         "predict": Predict,
         "export": Export,
         "describe": Describe,
+        "compare": Compare,
         "cache": Cache,
         "launch": Launch,
     }
+    if arguments and arguments[0] not in commands and not arguments[0].startswith("-"):
+        expected = f"expected one of {', '.join(commands)}, got {arguments[0]!r}"
+        raise ValueError(f"command: {expected}{did_you_mean(arguments[0], commands)}")
     choices = {name: Annotated[cls, tyro.conf.subcommand(name)] for name, cls in commands.items()}
     launched: Sequence[str] = ()
     if arguments[:1] == ["launch"]:  # what follows the name of a command is that command's
         length = next((i for i, word in enumerate(arguments) if word in commands and i), len(arguments))
         arguments, launched = arguments[:length], arguments[length:]
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
+    if arguments[:1] == ["fit"] and file is None and (file := resumed_file(arguments[1:])) is not None:
+        arguments = ["fit", file, *arguments[1:]]
     if file is not None:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(Path(file)), arguments)
@@ -74,7 +78,18 @@ def parse(arguments: Sequence[str]) -> Common:
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
         return command
-    return replace(command, experiment=absolute(command.experiment, Path()))
+    experiment = limited(absolute(command.experiment, Path()), command.rows)
+    if command.freeze is not None:
+        experiment = replace(experiment, train=replace(experiment.train, frozen=names_in(command.freeze)))
+    return replace(command, experiment=experiment)
+
+
+def names_in(freeze: str) -> tuple[str, ...]:
+    """What --freeze names. Raises ValueError if a name is empty."""
+    names = tuple(name.strip() for name in freeze.split(","))
+    if not all(names):
+        raise ValueError(f"--freeze: expected names of parameters with commas between them, got {freeze!r}")
+    return names
 
 
 def experiment_file(arguments: Sequence[str]) -> str | None:
@@ -90,25 +105,27 @@ def experiment_file(arguments: Sequence[str]) -> str | None:
     return files[0] if files else None
 
 
+def resumed_file(arguments: Sequence[str]) -> str | None:
+    """The experiment that the folder of a run has, for arguments of `fit` that name no file and resume that run; None
+    if they resume none. Raises ValueError if there is no run in the folder.
+    """
+    from shared_bottom.folder import EXPERIMENT
+
+    flags, _ = flags_of_fit(arguments)
+    if not flags.resume or flags.out == Path():
+        return None
+    if not (flags.out / EXPERIMENT).is_file():
+        expected = "expected the folder of a run to resume, or a FILE.toml besides"
+        raise ValueError(f"--out: {expected}, got {str(flags.out)!r}, with no {EXPERIMENT}")
+    return str(flags.out / EXPERIMENT)
+
+
 def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:
     """The flags among the arguments of `fit` that are no fields of the file, and the other arguments."""
     flags: FitFlags
     nowhere = FitFlags(out=Path())
     flags, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
     return flags, others
-
-
-def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
-    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            config = (tyro.conf.AvoidSubcommands, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
-            return tyro.cli(cls, args=list(arguments), config=config, **options)
-    except SystemExit as stop:
-        if not stop.code:
-            raise
-        raise ValueError(usage(said.getvalue(), stop)) from None
 
 
 def read(file: Path) -> TableExperiment:
@@ -119,6 +136,16 @@ def read(file: Path) -> TableExperiment:
     from shared_bottom.tables.rows import read_table_experiment
 
     return absolute(read_table_experiment(file), file.parent)
+
+
+def limited(experiment: TableExperiment, rows: int | None) -> TableExperiment:
+    """The experiment of so many rows only; None: of as many as it says. Raises ValueError for less than one."""
+    if rows is None:
+        return experiment
+    try:
+        return replace(experiment, data=replace(experiment.data, rows=rows))
+    except SpecError as error:
+        raise ValueError(f"--{error}") from error
 
 
 def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
@@ -145,21 +172,3 @@ def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:
         ),
     )
     return replace(experiment, data=data)
-
-
-def usage(printed: str, stop: BaseException) -> str:
-    """An error of tyro in one line.
-
-    printed: what tyro printed, which is a box drawn by lines or by ASCII characters. The result is its first paragraph.
-    stop: the exception that tyro raised. If a class of the spec rejected a value, the result is the spec's message.
-    """
-    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(printed).plain.splitlines()[1:]]
-    lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
-    line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
-    cause: BaseException | None = stop
-    while cause is not None and not isinstance(cause, SpecError):
-        cause = cause.__context__
-    if cause is None:
-        return line
-    field = line.split(": ")[0].split("experiment.")[-1]
-    return f"{field}: {one_line(cause)}"

@@ -42,15 +42,15 @@ def predict(options: Predict) -> None:
         raise ValueError("FILE: expected at least one, got none")
     trained = read_trained(options.folder)
     columns = in_dialect(trained.columns, options.dialect)
-    trained = replace(trained, columns=columns, device=options.device, threads=options.threads)
+    backend = choose_backend(options.backend).name
+    trained = replace(trained, columns=columns, backend=backend, device=options.device, threads=options.threads)
     data = trained.columns.data
     needed = tuple(dict.fromkeys([*column_names(data, labels=False), *options.keep]))
     names = trained.columns.prediction_columns()
     kept_names = names_of_kept(options.keep, [name for names_of_task in names.values() for name in names_of_task])
     for path in source.files:  # so that an error in the last file is reported before the first file is predicted
         next(read_blocks(data, path, needed), None)
-    tally = Tally()
-    encode, backend = Encoder(trained.columns, labels=False, tally=tally), choose_backend(options.backend)
+    tally, encode = Tally(), Encoder(trained.columns)
     with (
         keeping("nothing was written, and an earlier file is as it was"),
         whole_file(options.out) as file,
@@ -58,7 +58,7 @@ def predict(options: Predict) -> None:
     ):
         writer, rows = None, 0
         for block in source.blocks(data, needed):
-            predictions = trained.predict_encoded(backend, encode(block))
+            predictions = trained.predictor.predict(encode(block, labels=False, tally=tally))
             kept = {name: block.columns[column] for column, name in kept_names.items()}
             if options.out.suffix == ".csv":
                 check_single_values(kept)

@@ -28,10 +28,10 @@ def together(arguments: Sequence[str]) -> Iterator[Processes]:
     if arguments[:1] != ["fit"] or all(started(engine) == 1 for engine in ENGINES):
         yield Processes()
         return
+    from shared_bottom.cli.beginning import backend_of
     from shared_bottom.cli.parsing import flags_of_fit
     from shared_bottom.run.errors import check_timeout
     from shared_bottom.run.join import joined
-    from shared_bottom.trained import choose_backend
 
     flags, _ = flags_of_fit(arguments[1:])
     check_timeout(flags.timeout)
@@ -39,7 +39,7 @@ def together(arguments: Sequence[str]) -> Iterator[Processes]:
         # Nothing can be half written yet, and while the framework waits for the others Python calls no handler.
         before = install(signal.SIG_DFL)
         try:
-            processes = stack.enter_context(joined(choose_backend(flags.backend), flags.timeout, flags.threads))
+            processes = stack.enter_context(joined(backend_of(flags), flags.timeout, flags.threads))
         except INPUT_ERRORS as error:  # each process says so, as none knows whether another one can
             raise ProcessError(one_line(error), code=2) from error
         finally:

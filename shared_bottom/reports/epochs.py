@@ -20,10 +20,10 @@ def loss_curves(history: History) -> dict[str, np.ndarray]:
     return {total: history.step_loss} | history.task_loss
 
 
-def epoch_lines(history: History) -> str:
-    """A JSON object a line for each epoch; what is not finite is null."""
+def epoch_lines(history: History, after: int = 0) -> str:
+    """A JSON object a line for each epoch after the first `after` ones; what is not finite is null."""
     lines = []
-    for entry in history.epochs:
+    for entry in history.epochs[after:]:
         line = {
             "epoch": entry["epoch"],
             "step": entry["step"],

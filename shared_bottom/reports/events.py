@@ -8,12 +8,11 @@ from pathlib import Path
 
 from shared_bottom.disk import write_whole
 from shared_bottom.reports.epochs import loss_curves
+from shared_bottom.run.watcher import EVENTS
 from spec.results import History
 
 Scalars = dict[str, float]
 """The values of one step, by the tags under which TensorBoard shows them."""
-FILE = "events.out.tfevents.history"
-"""The name is always the same, so that a new file replaces an earlier one: TensorBoard draws all files of a folder."""
 
 
 def check_events() -> None:
@@ -38,26 +37,35 @@ def write_events(folder: Path, history: History) -> None:
     if tensorboard is not installed, and OSError if the file cannot be written.
     """
     check_events()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / EVENTS, records(history, 0, 0, first=True))
+
+
+def records(history: History, steps: int, epochs: int, *, first: bool = False) -> bytes:
+    """The records of an event file for what comes after the first `steps` steps and `epochs` epochs of a run.
+
+    first: whether a file begins with them.
+    """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     content, now = io.BytesIO(), time.time()
-    records = RecordWriter(content)
-    records.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
-    for step, scalars in _scalars(history):
+    writer = RecordWriter(content)
+    if first:
+        writer.write(Event(wall_time=now, file_version="brain.Event:2").SerializeToString())
+    for step, scalars in _scalars(history, steps, epochs):
         values = [Summary.Value(tag=tag, simple_value=value) for tag, value in scalars.items()]
-        records.write(Event(wall_time=now, step=step, summary=Summary(value=values)).SerializeToString())
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / FILE, content.getvalue())
+        writer.write(Event(wall_time=now, step=step, summary=Summary(value=values)).SerializeToString())
+    return content.getvalue()
 
 
-def _scalars(history: History) -> Iterator[tuple[int, Scalars]]:
+def _scalars(history: History, steps: int, epochs: int) -> Iterator[tuple[int, Scalars]]:
     curves = {f"loss/{name}": curve for name, curve in loss_curves(history).items()}
-    columns = [curve.tolist() for curve in curves.values()]
-    for step, losses in enumerate(zip(*columns, strict=True), 1):
+    columns = [curve[steps:].tolist() for curve in curves.values()]
+    for step, losses in enumerate(zip(*columns, strict=True), steps + 1):
         yield step, dict(zip(curves, losses, strict=True))
-    for entry in history.epochs:
+    for entry in history.epochs[epochs:]:
         step = entry["step"]
         scalars = {f"weight/{task}": float(weight[step - 1]) for task, weight in history.task_weight.items()}
         for task, metrics in entry.get("metrics", {}).items():

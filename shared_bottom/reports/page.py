@@ -1,4 +1,4 @@
-"""The HTML page of a report, and the values that the template report.html.j2 puts into it."""
+"""The HTML page of a report, and the values that the template report.html.j2 puts into that of all pages."""
 
 import base64
 import math
@@ -25,7 +25,6 @@ from spec.params import parameter_count
 from spec.results import History
 from spec.training import TrainSpec
 
-TEMPLATE = Path(__file__).with_name("report.html.j2")
 LARGE = 150_000
 """The size in bytes above which an SVG is replaced by the PNG, if that is smaller."""
 NAMED = 8
@@ -82,10 +81,7 @@ def page(
     evaluated: the number of rows that were given to be evaluated, with or without labels.
     pictures: the plots, in the order in which they are shown.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return template("report.html.j2").render(
         title=title,
         summary=extra | summary(model, train, history) | ({"Evaluated on": evaluated_on} if rows else {}),
         metrics=list(metric_rows(history, rows)),
@@ -100,6 +96,15 @@ def page(
         parameters=parameter_count(model),
         environment=environment_table(describe()),
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """The template with this name, from the folder of this file."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
 
 
 def summary(model: ModelSpec, train: TrainSpec, history: History) -> dict[str, str]:

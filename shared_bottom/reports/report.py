@@ -14,6 +14,7 @@ from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.page import Picture, page
 from shared_bottom.reports.rows import TaskRows, rows_by_task
 from shared_bottom.reports.style import colours, render
+from shared_bottom.run.watcher import METRICS
 from spec.model import ModelSpec
 from spec.results import History
 from spec.training import TrainSpec
@@ -69,7 +70,7 @@ def write_report(
         pictures.append(Picture(plot.name, plot.caption, round(96 * plot.figure.get_figwidth()), png, svg))
     evaluated = len(next(iter(labels.values()), ()))
     html = page(title, model, train, history, rows, evaluated_on, evaluated, dict(extra or {}), pictures, columns)
-    files |= {"metrics.jsonl": epoch_lines(history).encode(), "report.html": html.encode()}
+    files |= {METRICS: epoch_lines(history).encode(), "report.html": html.encode()}
     folder = Path(folder)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     for name, content in files.items():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from backends.base import PREDICT_ROWS
+from backends.predictor import PREDICT_ROWS
 from spec.backend import Backend
 from spec.data import Dataset
 from spec.model import ModelSpec

@@ -16,16 +16,17 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Best, Record, Snapshot
 from shared_bottom.run.saver import Saver
+from shared_bottom.run.watcher import Watcher
 from spec.flops import step_flops
 from spec.params import frozen_parameters
 from spec.results import Epoch, Fitted
 
 
-def run_loop(plan: Plan, saver: Saver) -> Fitted:
+def run_loop(plan: Plan, saver: Saver, watcher: Watcher) -> Fitted:
     """Train as planned. Raises DivergenceError and whatever `saver` raises when a signal came."""
     with ExitStack() as computing:
         trainer, record = begin(plan, saver.start(), computing)
-        return run_epochs(plan, saver, trainer, record)
+        return run_epochs(plan, saver, watcher, trainer, record)
 
 
 def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Trainer, Record]:
@@ -53,7 +54,7 @@ def begin(plan: Plan, start: Snapshot | None, computing: ExitStack) -> tuple[Tra
     return trainer, record
 
 
-def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fitted:
+def run_epochs(plan: Plan, saver: Saver, watcher: Watcher, trainer: Trainer, record: Record) -> Fitted:
     """Train the epochs that are left."""
     train = plan.train
     source = BatchSource(plan.layout, plan.data, train.batch_size, train.precision)
@@ -61,6 +62,7 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
     with saver:
         mode = plan.progress if plan.processes.is_first else "none"
         with Progress(mode, train, plan.layout, source.rows, record) as progress:
+            watcher.begin(record, progress)
             for epoch in range(len(record.epochs), train.epochs):
                 if patience_is_over(plan, record, epoch):
                     break
@@ -73,6 +75,7 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
                     if train.on_divergence == "stop":
                         record.check_finite(plan.learning_rates, saver.note())
                     saver.after_call(record)
+                    watcher.after_call()
                 entry = record.end_epoch(epoch, plan.steps_per_epoch)
                 if plan.validation is not None:
                     validate(plan, record, entry)
@@ -80,6 +83,7 @@ def run_epochs(plan: Plan, saver: Saver, trainer: Trainer, record: Record) -> Fi
                 entry["seconds"] = time.perf_counter() - began
                 record.epochs.append(entry)
                 saver.after_epoch(record)
+                watcher.after_epoch()
                 if caller_has_enough(plan, entry):
                     break
         saver.end(record)

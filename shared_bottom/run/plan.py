@@ -95,6 +95,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
     part = backend.part(device)
     backend.check_model(model)
     backend.check_training(train, train.execution, part)
+    layout = layout_of(model, train.step_spec.lazy_batch, train.frozen)  # raises ValueError for what cannot be frozen
     check_balancing(model, train)
     data.check(model, precision=train.precision)
     if min(train.batch_size, data.rows) < part.of:
@@ -112,7 +113,7 @@ def make_plan(backend: SharedBackend, request: FitRequest, processes: Processes)
         **vars(request),
         backend=backend,
         monitor=monitor,
-        layout=layout_of(model, train.step_spec.lazy_batch, train.frozen),
+        layout=layout,
         processes=processes,
         part=part,
         device=device,
@@ -143,9 +144,7 @@ def rates_of(train: TrainSpec, steps: int) -> np.ndarray:
 
 
 def check_balancing(model: ModelSpec, train: TrainSpec) -> None:
-    """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves; or if
-    `train.frozen` has patterns that it cannot have.
-    """
+    """Raises ValueError if the balancing measures what the tasks share and there is nothing that training moves."""
     if isinstance(train.balancing, GradNorm) and not last_shared_parameters(model, train.frozen):
         raise ValueError(
             f"balancing: expected another than gradnorm with sharing {model.sharing.kind} and no shared kernels or "

@@ -55,14 +55,14 @@ class Progress:
             text = TextColumn("{task.description}", markup=False)
             self._bar = Bar(BarColumn(BAR_WIDTH), text, console=self._console)
         self._names = [task.name for task in layout.tasks]
-        self._epochs, self._rows, self._batch = train.epochs, rows, train.batch_size
+        self.epochs, self._rows, self._batch = train.epochs, rows, train.batch_size
         self._steps = train.steps_per_epoch(rows)
         self._marks = [(clock(), self._rows_after(record.step))]
         self._shown_at, self._shown_step = self._marks[0][0], record.step
 
     def __enter__(self) -> "Progress":
         if self._bar:
-            total = self._epochs * self._steps
+            total = self.steps
             self._task = self._bar.add_task(self._pace(self._clock()), total=total, completed=self._record.step)
             self._bar.start()
         return self
@@ -79,14 +79,21 @@ class Progress:
         """Pass the batches on, a call's worth at a time, and look at the record once they are used."""
         for batches in calls:
             yield batches
-            if self._shows:
-                self._after_call(self._clock())
+            now = self._clock()
+            if self._shows and now - self._shown_at >= self._every:
+                self._show(now)
+            if len(self._marks) == 1:
+                self._marks.insert(0, (now, self._rows_after(self._record.step)))
 
-    def _after_call(self, now: float) -> None:
-        if now - self._shown_at >= self._every:
-            self._show(now)
-        if len(self._marks) == 1:
-            self._marks.insert(0, (now, self._rows_after(self._record.step)))
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.epochs * self._steps
+
+    def seconds_left(self) -> float | None:
+        """How long the rest of the run takes; None before the first call has ended."""
+        rate = self._rate(self._clock())
+        return None if rate is None else self._rows_left() / rate
 
     def _show(self, now: float) -> None:
         self._shown_at, self._shown_step = now, self._record.step
@@ -98,14 +105,20 @@ class Progress:
             print(", ".join([self._pace(now), *self._losses()]), file=self._console.file, flush=True)
 
     def _pace(self, now: float) -> str:
-        step, steps = self._record.step, self._epochs * self._steps
-        text = f"epoch {max(1, math.ceil(step / self._steps))}/{self._epochs}, step {step:,}/{steps:,}"
-        done = self._rows_after(step)
-        rates = ((done - rows) / max(now - at, 1e-9) for at, rows in self._marks if done > rows)
-        if rate := next(rates, None):
-            left = timedelta(seconds=math.ceil((self._epochs * self._rows - done) / rate))
+        step = self._record.step
+        text = f"epoch {max(1, math.ceil(step / self._steps))}/{self.epochs}, step {step:,}/{self.steps:,}"
+        if rate := self._rate(now):
+            left = timedelta(seconds=math.ceil(self._rows_left() / rate))
             text += f", {rate:,.0f} rows/s, {left} left"
         return text
+
+    def _rate(self, now: float) -> float | None:
+        """Rows a second; None before any is done."""
+        done = self._rows_after(self._record.step)
+        return next(((done - rows) / max(now - at, 1e-9) for at, rows in self._marks if done > rows), None)
+
+    def _rows_left(self) -> int:
+        return self.epochs * self._rows - self._rows_after(self._record.step)
 
     def _losses(self, room: int | None = None) -> list[str]:
         """The total loss and those of the tasks, of so many as fit in `room` columns; [] before the first step."""

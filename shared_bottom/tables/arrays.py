@@ -18,6 +18,12 @@ TRUTH = {"true": "1", "false": "0"}
 TRUTH_TEXTS = TRUTH | {spelling: TRUTH[text] for spelling, text in SPELLINGS.items() if text in TRUTH}
 """Booleans as programs write them, and the numbers that they are."""
 
+BINARY = {pa.binary().id, pa.large_binary().id, pa.binary(1).id}
+"""What the types of bytes are called within pyarrow."""
+
+FEW = 16
+"""Up to so many values it takes less time to look at each than to find those that are distinct."""
+
 GROUPS = {" ": "[ \u00a0\u202f]"}
 """What separates thousands, as a pattern, where that is more than the character: a blank may be one without a break."""
 
@@ -55,8 +61,7 @@ def stored(array: Any) -> Any:
         if name == "arrow.uuid":
             return pa.array([None if value is None else str(value) for value in array.to_pylist()], pa.string())
         return array.storage.cast(pa.bool_()) if name == "arrow.bool8" else stored(array.storage)
-    binary = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
-    return array.cast(pa.string()) if any(is_binary(array.type) for is_binary in binary) else array
+    return array.cast(pa.string()) if array.type.id in BINARY else array
 
 
 def decoded(array: Any) -> Any:
@@ -74,9 +79,9 @@ class Distinct(NamedTuple):
     """An array of N values as its distinct values and an index into them."""
 
     values: Any
-    """The distinct values as an array; some may be null, and in a dictionary some may be equal."""
+    """The distinct values as an array; some may be null, and in a dictionary, or where they are few, some equal."""
     codes: np.ndarray
-    """int64 (N,): each value's index, or -1 where it is null."""
+    """int64 (N,): each value's index; it may be -1 where it is null."""
 
 
 def distinct(array: Any) -> Distinct:
@@ -86,6 +91,8 @@ def distinct(array: Any) -> Distinct:
         # The dictionary holds the values of the whole file, and only a few of them occur in this block.
         array = array.dictionary_decode()
     if not pa.types.is_dictionary(array.type):
+        if len(array) <= FEW:
+            return Distinct(array, np.arange(len(array)))
         array = array.dictionary_encode()
     codes = array.indices.cast(pa.int64()).fill_null(-1)  # the indices may be unsigned
     return Distinct(stored(array.dictionary), codes.to_numpy(zero_copy_only=False))
@@ -103,6 +110,8 @@ def canonical_texts(values: Any, decimal: str = ".") -> tuple[list[str | None], 
         raise pa.ArrowNotImplementedError("a duration has no text that says its unit")
     if is_text(values.type):
         return _text_texts(values, decimal)
+    if pa.types.is_integer(values.type):
+        return [None if value is None else str(value) for value in values.to_pylist()], []
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         values = pc.local_timestamp(values)
     texts = values.cast(pa.string()).to_pylist()

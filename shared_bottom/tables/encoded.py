@@ -77,14 +77,12 @@ def encode_table(
         first, again = (2 * [list(blocks)]) if source.table is not None else (spool.filled(blocks), spool.blocks())
         columns, lines = fit_blocks(experiment, training_blocks(first), source.name, given, inherited)
         warn(lines)
-        encoders = [
-            Encoder(columns, labels=True, tally=tally if subset == "validation" else None) for subset in subsets
-        ]
+        encode, tallies = Encoder(columns), {"training": None, "validation": tally}
         wholes = [Joined(counts[subset]) if into is None else into(subset) for subset in subsets]
         for parts in divided(data, seed, again):
-            for whole, encode, part in zip(wholes, encoders, parts, strict=True):
+            for whole, subset, part in zip(wholes, subsets, parts, strict=True):
                 if part.rows:
-                    whole.add(encode(part))
+                    whole.add(encode(part, labels=True, tally=tallies[subset]))
     for subset in subsets:
         check_some(source, subset, counts[subset])
     training, *validation = (whole.dataset() for whole in wholes)

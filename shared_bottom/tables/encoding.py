@@ -13,7 +13,7 @@ from shared_bottom.tables.quantiles import piecewise_linear, spread
 from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.times import part_ids
 from shared_bottom.tables.values import bucket, canonical, group_number
-from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
+from spec.columns import CategoricalColumn, NumericColumn, TimeColumn
 from spec.data import Dataset, label_present
 from spec.table import TableSpec
 from spec.tasks import TaskSpec
@@ -37,53 +37,53 @@ def column_names(data: TableSpec, *, labels: bool) -> tuple[str, ...]:
 
 
 class Encoder:
-    """Encodes blocks of rows.
+    """Encodes blocks of rows by what was learnt from the training rows, the columns."""
 
-    columns: what was learnt from the training rows.
-    labels: whether to encode labels, weights and groups too. If so, the blocks must have their columns.
-    tally: what counts the values that training never had; None: they are not counted.
-    """
-
-    def __init__(self, columns: FittedColumns, *, labels: bool, tally: Tally | None = None) -> None:
-        self._columns, self._labels, self._tally = columns, labels, tally
+    def __init__(self, columns: FittedColumns) -> None:
+        self.columns = columns
         self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
         self._class_numbers = {task: _numbered(values, 0) for task, values in columns.classes.items()}
 
-    def __call__(self, block: Block) -> Dataset:
+    def __call__(self, block: Block, *, labels: bool, tally: Tally | None = None) -> Dataset:
         """The block's N rows: numeric float32, ids int32; labels, weights and groups as `Dataset` describes them.
+
+        labels: whether to encode labels, weights and groups too. If so, the block must have their columns.
+        tally: what counts the values that training never had; None: they are not counted.
 
         Raises ValueError if a value is not one that its column can have.
         """
-        data = self._columns.data
-        ids = [self._ids(block, column, lookup) for column, lookup in self._id_of_value]
+        data = self.columns.data
+        ids = [self._ids(block, column, lookup, tally) for column, lookup in self._id_of_value]
         ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
-        labels, weight, task_weight, group = {}, None, {}, None
-        if self._labels:
-            labels = {task.name: self._label(block, task, data.labels[task.name]) for task in self._columns.tasks}
+        of_tasks, weight, task_weight, group = {}, None, {}, None
+        if labels:
+            of_tasks = {task.name: self._label(block, task, tally) for task in self.columns.tasks}
             weight = None if data.weight is None else _weight(block, data.weight)
             if data.group is not None:
                 group = look_up(block.texts(data.group), group_number, -1, np.int64)
-            for task in self._columns.tasks:
+            for task in self.columns.tasks:
                 if (name := data.labels[task.name].weight) is not None:
-                    task_weight[task.name] = _weight(block, name, needed=label_present(labels[task.name], task))
+                    task_weight[task.name] = _weight(block, name, needed=label_present(of_tasks[task.name], task))
         return Dataset(
-            numeric=self._numeric(block) if self._columns.numeric else None,
+            numeric=self._numeric(block) if self.columns.numeric else None,
             categorical=np.concatenate(ids, axis=1) if ids else None,
-            labels=labels,
+            labels=of_tasks,
             sample_weight=weight,
             task_weight=task_weight,
             group=group,
         )
 
-    def _ids(self, block: Block, column: CategoricalColumn, lookup: Callable[[str], int]) -> np.ndarray:
+    def _ids(
+        self, block: Block, column: CategoricalColumn, lookup: Callable[[str], int], tally: Tally | None
+    ) -> np.ndarray:
         """The ids of a column's values: int32 (N, length), -1 after the last value of a row that has fewer.
 
         In a column of length 1, a missing value has the id 0, like an unknown one.
         """
         texts, rows, places = column_values(block, column)
         known = look_up(texts, lookup, MISSING, np.int32)
-        if self._tally is not None:
-            self._tally.add_values(column.name, int((known != MISSING).sum()), int((known == 0).sum()))
+        if tally is not None:
+            tally.add_values(column.name, int((known != MISSING).sum()), int((known == 0).sum()))
         ids = np.full((block.rows, column.length), -1, np.int32)
         ids[rows, places] = np.maximum(known, 0)
         return ids
@@ -92,12 +92,12 @@ class Encoder:
         if column.buckets is not None:
             buckets = column.buckets
             return lambda value: bucket(value, buckets)
-        ids = _numbered(self._columns.vocabularies[column.table_name], 1)
+        ids = _numbered(self.columns.vocabularies[column.table_name], 1)
         return lambda value: ids.get(value, 0)
 
     def _numeric(self, block: Block) -> np.ndarray:
         """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
-        columns, missing, start = self._columns, {}, 0
+        columns, missing, start = self.columns, {}, 0
         encoded = np.empty((block.rows, columns.numeric_width), np.float32)
         for column, numbers in numeric_inputs(columns.data, block):
             stop = start + columns.width(column.name)
@@ -109,33 +109,34 @@ class Encoder:
 
     def _number(self, block: Block, column: NumericColumn, numbers: np.ndarray) -> np.ndarray:
         """The inputs that a numeric input becomes, without the indicator: float32 (N, inputs)."""
-        name, scale = column.name, self._columns.numeric[column.name]
+        name, scale = column.name, self.columns.numeric[column.name]
         if column.transform == "quantile":
-            numbers = spread(numbers, self._columns.quantiles[name], column.distribution)
+            numbers = spread(numbers, self.columns.quantiles[name], column.distribution)
         numbers = np.where(np.isnan(numbers), scale.mean, numbers)
         if column.bins is not None:
-            return piecewise_linear(numbers, self._columns.bins[name])
+            return piecewise_linear(numbers, self.columns.bins[name])
         if column.standardise:
             numbers = (numbers - scale.mean) / scale.deviation
         block.reject(name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
         return numbers.astype(np.float32)[:, None]
 
-    def _label(self, block: Block, task: TaskSpec, label: LabelColumn) -> np.ndarray:
+    def _label(self, block: Block, task: TaskSpec, tally: Tally | None) -> np.ndarray:
         """Numbers float64 (N, outputs); classes int32 (N,), -1 if missing; truth float32 (N,), NaN if missing."""
+        label = self.columns.data.labels[task.name]
         if task.traits.label == "number":
             numbers = label_numbers(block, task, label)
             if label.standardised(task.objective):
-                scales = self._columns.labels[task.name]
+                scales = self.columns.labels[task.name]
                 numbers = [(n - scale.mean) / scale.deviation for n, scale in zip(numbers, scales, strict=True)]
             return np.stack(numbers, axis=1)
         (name,) = label.columns
         texts = block.texts(name, label.missing)
         if task.traits.label == "class":
             class_numbers = self._class_numbers[task.name]
-            if self._tally is not None:
+            if tally is not None:
                 counts: Counter[str] = Counter()
                 texts.add_to(counts)
-                self._tally.add_classes(task.name, counts, class_numbers)
+                tally.add_classes(task.name, counts, class_numbers)
             return look_up(texts, lambda value: class_numbers.get(value, -1), -1, np.int32)
         if label.positive is not None:
             positive = canonical(label.positive)

@@ -12,6 +12,18 @@ from shared_bottom.tables.blocks import Block, Texts
 from shared_bottom.tables.missing import Missing
 from spec.columns import CategoricalColumn
 
+LISTS = {
+    arrow_type.id
+    for arrow_type in (
+        pa.list_(pa.null()),
+        pa.large_list(pa.null()),
+        pa.list_(pa.null(), 1),
+        pa.list_view(pa.null()),
+        pa.large_list_view(pa.null()),
+    )
+}
+"""What the types of lists are called within pyarrow."""
+
 
 class Values(NamedTuple):
     """The V values that a categorical column has in a block of N rows, row by row."""
@@ -33,7 +45,7 @@ def column_values(block: Block, column: CategoricalColumn) -> Values:
     """
     name = column.name
     if column.length == 1:
-        if _is_list(block.columns[name].type):
+        if block.columns[name].type.id in LISTS:
             raise _wrong_type(block, name, "text, numbers or booleans", "a row of a column of length 1 has one value")
         return Values(block.texts(name, column.missing), np.arange(block.rows), np.zeros(block.rows, np.int64))
     elements, rows = _elements(block, column)
@@ -57,7 +69,7 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     name, array = column.name, decoded(block.columns[column.name])
     if column.separator is not None and is_text(array.type):
         array = _divided(array, column.separator, block.missing(column.missing))
-    if _is_list(array.type):
+    if array.type.id in LISTS:
         lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
         rows, elements = np.repeat(np.arange(block.rows), lengths), pc.list_flatten(array)
     elif column.separator is not None or pa.types.is_null(array.type):
@@ -73,12 +85,6 @@ def _divided(array: Any, separator: str, missing: Missing) -> Any:
     """Texts divided at each separator, as a pyarrow array of lists; a text that stands for a missing value is null."""
     is_missing = pc.is_in(pc.utf8_trim_whitespace(array), missing.texts.cast(array.type))
     return pc.split_pattern(pc.if_else(is_missing, None, array), pattern=separator)
-
-
-def _is_list(arrow_type: Any) -> bool:
-    types = pa.types
-    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
-    return any(is_kind(arrow_type) for is_kind in kinds)
 
 
 def _wrong_type(block: Block, name: str, expected: str, why: str) -> ValueError:

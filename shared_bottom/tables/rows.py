@@ -6,6 +6,7 @@ all rows at once.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,7 @@ from spec.validation import one_line
 
 if TYPE_CHECKING:
     from shared_bottom.tables.blocks import Block
+    from shared_bottom.tables.encoding import Encoder
 
 Subset = Literal["all", "training", "validation"]
 """Which rows of the training files: all, those to train on, or those that `validation_fraction` sets aside."""
@@ -102,13 +104,14 @@ def read_rows(
     rows: files or a table in memory; or, with `paths`, the folder that they are relative to.
     paths: a file, folder or pattern, or several, in the order in which their rows are returned.
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
-    Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
+    Which rows these are depends on their numbers over all files, so the files must then be all of the training files,
+    of which the first `data.rows` count.
     labels: whether to read labels, weights and groups. If not, the rows need not have their columns.
     tally: counts the values that the training rows do not have; None: they are not counted.
 
     Raises ValueError, in one line, if a file has something wrong or if there are no such rows.
     """
-    return joined(_encoded(columns, _source(rows, paths), subset, labels, tally))
+    return joined(stream_rows(columns, rows, paths, labels, tally, subset))
 
 
 def stream_rows(
@@ -126,26 +129,44 @@ def stream_rows(
 
     There is at least one batch, and none is empty. Raises ValueError as `read_rows` does, while the rows are read.
     """
-    return _encoded(columns, _source(rows, paths), subset, labels, tally)
+    from shared_bottom.tables.encoding import Encoder
+
+    source = source_of(rows) if paths is None else source_of(paths, rows)
+    return encoded_batches(Encoder(columns), source, labels=labels, tally=tally, subset=subset)
+
+
+def encoded_batches(
+    encode: "Encoder", source: Source, *, labels: bool, tally: Tally | None, subset: Subset = "all"
+) -> Iterator[Dataset]:
+    """What `stream_rows` returns, with an encoder that was made before."""
+    from shared_bottom.tables.encoding import column_names
+
+    columns = encode.columns
+    names = column_names(columns.data, labels=labels)
+    for block in _blocks(columns.data, source, names, columns.seed, subset):
+        yield encode(block, labels=labels, tally=tally)
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
-    """The training rows: the files that `data` names, if `rows` is their folder, or else the rows themselves."""
+    """The training rows: the files that `data` names, if `rows` is their folder, or else the rows themselves; the first
+    `data.rows` of them.
+    """
     if is_folder_of(data, rows):
-        return source_of(data.train, rows)
+        return replace(source_of(data.train, rows), most=data.rows)
     if isinstance(rows, str | os.PathLike) and Path(rows) == Path():
         raise ValueError("data.train: expected the names of files, got none")
-    return source_of(rows)
+    return replace(source_of(rows), most=data.rows)
 
 
 def validation_source(data: TableSpec, rows: Rows, validation: Rows | None) -> Source | None:
-    """The validation rows, if they are no share of the training rows.
+    """The validation rows, if they are no share of the training rows; the first `data.rows` of them.
 
     validation: rows that a user names in place of the files of `data`; None: these files, if `rows` is their folder.
     """
     if validation is not None:
-        return source_of(validation)
-    return source_of(data.validation, rows) if data.validation and is_folder_of(data, rows) else None
+        return replace(source_of(validation), most=data.rows)
+    named = data.validation and is_folder_of(data, rows)
+    return replace(source_of(data.validation, rows), most=data.rows) if named else None
 
 
 def is_folder_of(data: TableSpec, rows: Rows) -> bool:
@@ -180,25 +201,12 @@ def check_some(source: Source, subset: Subset, rows: int) -> None:
         raise ValueError(f"{source.name}: expected {expected}, got none")
 
 
-def _source(rows: Rows, paths: Rows | None) -> Source:
-    return source_of(rows) if paths is None else source_of(paths, rows)
-
-
-def _encoded(
-    columns: FittedColumns, source: Source, subset: Subset, labels: bool, tally: Tally | None
-) -> Iterator[Dataset]:
-    from shared_bottom.tables.encoding import Encoder, column_names
-
-    encode, names = Encoder(columns, labels=labels, tally=tally), column_names(columns.data, labels=labels)
-    for block in _blocks(columns.data, source, names, columns.seed, subset):
-        yield encode(block)
-
-
 def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, subset: Subset) -> Iterator["Block"]:
     """The columns `names` of the rows, in blocks that are not empty. Raises ValueError if there are no such rows."""
     if subset == "validation" and not data.validation_fraction:
         raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
-    blocks, rows_read = source.blocks(data, names), 0
+    rows_read = 0
+    blocks = (source if subset == "all" else replace(source, most=data.rows)).blocks(data, names)
     if subset != "all":
         blocks = (parts[subset == "validation"] for parts in divided(data, seed, blocks))
     for block in blocks:

@@ -57,13 +57,14 @@ class GradNorm:
     """
 
     def __init__(self, model, train):
-        self.o, self.last = train.balancing, last_shared_kernels(model)
+        self.o, self.model = train.balancing, model
         self.v, self.first = {task.name: 1.0 for task in model.tasks}, {}
 
     def weigh(self, tasks, found, **_):
         factors = [task.weight * self.v[task.name] for task in tasks]
         here = [task for task in tasks if found[task.name][2]]
-        of_last = {t.name: np.concatenate([found[t.name][1][name].ravel() for name in self.last]) for t in here}
+        last = last_shared_kernels(self.model, found[tasks[0].name][1])
+        of_last = {t.name: np.concatenate([found[t.name][1][name].ravel() for name in last]) for t in here}
         slope = {t.name: np.linalg.norm(t.weight * of_last[t.name]) for t in here}
         norm = {name: self.v[name] * own for name, own in slope.items()}
         rate = {t.name: self.rate(t.name, found[t.name][0]) for t in here}

@@ -4,7 +4,7 @@
 experts). Each way returns what the head of each task takes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -56,16 +56,20 @@ def ple(model: ModelSpec, expert: Stack, gate: Stack, x: np.ndarray) -> dict[str
 WAYS = {"shared_bottom": shared_bottom, "separate": separate, "mmoe": mmoe, "ple": ple}
 
 
-def last_shared_kernels(model: ModelSpec) -> list[str]:
-    """GradNorm's W, as the ways' descriptions say."""
-    way, last = model.sharing, len(model.trunk) - 1
+def last_shared_kernels(model: ModelSpec, moved: Collection[str] | None = None) -> list[str]:
+    """GradNorm's W, as the ways' descriptions say. moved: what training moves; None: everything."""
+    way, depths = model.sharing, range(len(model.trunk) - 1, -1, -1)
+    kernels: list[list[str]] = []
     if way.kind == "shared_bottom":
-        return [f"trunk.{last}.kernel"]
+        kernels = [[f"trunk.{i}.kernel"] for i in depths]
     if way.kind == "mmoe":
-        return [f"experts.{e}.{last}.kernel" for e in range(way.experts)]
+        kernels = [[f"experts.{e}.{i}.kernel" for e in range(way.experts)] for i in depths]
     if way.kind == "ple":
-        return [f"levels.{way.levels - 1}.shared.{e}.{last}.kernel" for e in range(way.shared_experts)]
-    return sorted({f"embeddings.{feature.table or feature.name}" for feature in model.categorical})
+        levels = range(way.levels - 1, -1, -1)
+        experts = range(way.shared_experts)
+        kernels = [[f"levels.{n}.shared.{e}.{i}.kernel" for e in experts] for n in levels for i in depths]
+    kernels.append(sorted({f"embeddings.{feature.table or feature.name}" for feature in model.categorical}))
+    return next(w for names in kernels if (w := [name for name in names if moved is None or name in moved]))
 
 
 def of_one_task(model: ModelSpec, name: str) -> bool:

@@ -4,6 +4,7 @@ Shared-Bottom networks of tanh layers without norm and dropout, whose losses hav
 hand. Of others the gradient is found by an imaginary step along each parameter, which takes a small network.
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -115,6 +116,13 @@ def task_gradient(model, params, task, rows, features):
     return loss, gradients, True
 
 
+def moving(gradient, patterns):
+    """The gradient without those of the parameters that the patterns of `TrainSpec.frozen` name."""
+    of_shell = {"*": ".*", "?": "."}
+    wordings = ["".join(of_shell.get(c, re.escape(c)) for c in pattern) + r"(\..*)?" for pattern in patterns]
+    return {name: g for name, g in gradient.items() if not any(re.fullmatch(w, name) for w in wordings)}
+
+
 class Optimizer:
     """The formulas of `spec.training`, on whole parameters, or on those rows of a table that a batch names."""
 
@@ -180,7 +188,10 @@ def train_plainly(model, train, data):
         order = row_order(train.seed, epoch, data.rows)
         for start in range(0, data.rows, train.batch_size):
             rows = data.take(order[start : start + train.batch_size])
-            of_tasks = task_gradients(model, params, rows, train.seed, step)
+            of_tasks = {
+                task: (loss, moving(gradient, train.frozen), present)
+                for task, (loss, gradient, present) in task_gradients(model, params, rows, train.seed, step).items()
+            }
             factors, total = rule.weigh(model.tasks, of_tasks, epoch=epoch, step=step)
             pairs = [(factor, *of_tasks[task.name]) for factor, task in zip(factors, model.tasks, strict=True)]
             totals.append(sum(factor * loss for factor, loss, *_ in pairs) if total is None else total)

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from backends.base import PREDICT_ROWS
+from backends.predictor import PREDICT_ROWS
 from shared_bottom.run.metrics.functions import metric_of
 from shared_bottom.run.metrics.rows import NOT_DEFINED, Result, Rows
 from spec.backend import Backend

@@ -17,6 +17,7 @@ from backends.layout import layout_of
 from backends.numpy_eager.gradients import loss_and_gradient
 from backends.numpy_eager.model import Network
 from backends.numpy_eager.training import Trainer
+from backends.predictor import Forward
 from spec.machine import cores
 from spec.model import ModelSpec
 from spec.params import Params, check_params
@@ -68,9 +69,15 @@ class Backend(SharedBackend):
         layout = layout_of(model)
         return Network(layout, layout.to_vector(params), layout.frozen_tensors(params))
 
-    def logits(self, network: Network, inputs: Batches) -> Params:
-        """The network's outputs for the rows of `inputs`, by task (rows, outputs)."""
-        return network(**inputs)
+    def params_of(self, model: ModelSpec, network: Network) -> Params:
+        """The parameters of a network that `build` has made of this model."""
+        return layout_of(model).from_tensors(network.tensors)
+
+    def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
+        """The forward pass of a network with these parameters."""
+        network = self.build(model, params, device=device)
+        passes = {"logits": network, "trunk_outputs": network.trunk_outputs}
+        return lambda output, inputs: passes[output](**inputs)
 
     def loss_and_gradient(
         self, model: ModelSpec, params: np.ndarray, batch: Batches, device: str

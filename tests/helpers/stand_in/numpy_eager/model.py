@@ -43,6 +43,16 @@ class Network:
         logits, _ = self.stacked_logits(numeric, categorical)
         return self.layout.by_task(logits)
 
+    def trunk_outputs(
+        self,
+        numeric: Float[Array, "rows columns"] | None = None,
+        categorical: Int[Array, "rows columns"] | None = None,
+    ) -> dict[str, Float[Array, "rows width"]]:
+        """What the head of each task takes, by task: the same for all."""
+        x, _ = self.embed(numeric, categorical)
+        shared, _ = through(self.trunk, self.tensors, x, None)
+        return {task.name: shared for task in self.layout.model.tasks}
+
     def stacked_logits(
         self,
         numeric: Float[Array, "rows columns"] | None = None,

@@ -1,0 +1,86 @@
+"""What tyro is asked, and what it answers in our words: help, and errors of one line."""
+
+import contextlib
+import io
+import itertools
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO, cast
+
+import tyro
+from rich.text import Text
+
+from shared_bottom.cli.kinds import KINDS
+from spec.classes import SpecError
+from spec.validation import did_you_mean, one_line
+
+FIELD = re.compile(r"(?<=--)(?:model|train|data)\.[\w.-]+|\b(?:model|train|data)\.[\w.-]+(?= options)")
+"""A flag that is a field of the file, and the title above the flags of one class."""
+FLAG = re.compile(r"--[a-z][\w.-]*")
+ALIKE = 0.8
+"""How close an unknown flag must be to one that is suggested; most of a long flag is its path, which many share."""
+
+
+def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
+    """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(cast(TextIO, AsInTheFile(sys.stdout))), KINDS:
+            config = (tyro.conf.AvoidSubcommands, tyro.conf.CascadeSubcommandArgs, tyro.conf.FlagCreatePairsOff)
+            return tyro.cli(cls, args=list(arguments), config=config, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        line = as_in_the_file(usage(said.getvalue(), stop))
+        unknown = FLAG.search(line) if line.startswith("Unrecognized options: ") else None
+        near = did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
+        raise ValueError(line + near) from None
+
+
+def flags_of(cls: Any, arguments: Sequence[str], **options: Any) -> list[str]:
+    """The flags that the help of the arguments' command shows."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit):
+        ask(cls, [*arguments[:1], "--help"], **options)
+    return FLAG.findall(shown.getvalue())
+
+
+class AsInTheFile:
+    """A text stream on which the flags of the file's fields are written as the file writes the fields."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text, and return its length."""
+        return self._stream.write(as_in_the_file(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def as_in_the_file(text: str) -> str:
+    """A text of tyro's in which the flags of the file's fields have "_" where the file has it, and tyro "-".
+
+    Both are understood. What makes a field false begins with "no-", as in --train.no-shuffle.
+    """
+    return FIELD.sub(lambda field: re.sub(r"(?<!\.no)-|(?<=\.no)-(?=[\w-]*\.)", "_", field[0]), text)
+
+
+def usage(printed: str, stop: BaseException) -> str:
+    """An error of tyro in one line.
+
+    printed: what tyro printed, which is a box drawn by lines or by ASCII characters. The result is its first paragraph.
+    stop: the exception that tyro raised. If a class of the spec rejected a value, the result is the spec's message.
+    """
+    lines = [line.strip("│╭╮╰╯ ") for line in Text.from_ansi(printed).plain.splitlines()[1:]]
+    lines = list(itertools.dropwhile(lambda line: not line.strip("─-"), lines))
+    line = " ".join(itertools.takewhile(lambda line: line.strip("─-"), lines)).removeprefix("Error parsing ")
+    cause: BaseException | None = stop
+    while cause is not None and not isinstance(cause, SpecError):
+        cause = cause.__context__
+    if cause is None:
+        return line
+    field = line.split(": ")[0].split("experiment.")[-1]
+    return f"{field}: {one_line(cause)}"
