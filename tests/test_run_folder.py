@@ -98,8 +98,8 @@ def test_of_two_processes_that_begin_at_once_one_runs_and_the_other_is_told(shop
     out = tmp_path / "new" / "run"
     command = [sys.executable, "-m", "shared_bottom", "fit", shop, "--out", out, *FLAGS]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    (ended, said), (refused, why) = sorted((process.wait(120), process.stderr.read()) for process in both)
-    assert (ended, said, refused) == (0, "", 2)
+    (said, ended), (why, refused) = sorted((process.communicate()[1], process.returncode) for process in both)
+    assert (said, ended, refused) == ("", 0, 2)
     assert why in {
         f"error: --out: expected a folder of this run's own, got {str(out)!r}, which another run is using\n",
         f"error: --out: expected a new or an empty folder, or --resume, got {str(out)!r}\n",
