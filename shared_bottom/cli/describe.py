@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared_bottom.cli.options import Describe
-from shared_bottom.cli.parsing import read
+from shared_bottom.cli.parsing import limited, read
 from shared_bottom.cli.printing import print_columns, print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
 from shared_bottom.tables.rows import has_table
@@ -18,25 +18,28 @@ from spec.outline import outline, sharing_words, task_words
 
 def describe(options: Describe) -> None:
     """Print the columns and the network of an experiment or of a run's folder."""
-    summaries, model, batch_size = columns_and_network(options.path)
+    summaries, model, batch_size = columns_and_network(options.path, options.rows)
     print_columns(summaries)
     print_network(model, batch_size)
 
 
-def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec, int]:
+def columns_and_network(path: Path, rows: int | None) -> tuple[Sequence[ColumnSummary], ModelSpec, int]:
     """The columns' summaries, if there is a table; the network; and the number of rows in a training step.
 
     path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
     table its rows are read, because the number of inputs and the sizes of the vocabularies depend on them, and are
     checked as `fit` checks them.
+    rows: how many are read; None: as many as the file says.
     """
+    if rows is not None and (path.is_dir() or not has_table(path)):
+        raise ValueError(f"--rows: expected none without rows to read, got {rows}")
     if path.is_dir():
         trained = read_trained(path)
         return trained.columns.summary, trained.model, read(path / EXPERIMENT).train.batch_size
     if not has_table(path):
         experiment = read_experiment(path)
         return (), experiment.model, experiment.train.batch_size
-    table = read(path)
+    table = limited(read(path), rows)
     columns = check_table(table, Path())
     return columns.summary, columns.model(table.model), table.train.batch_size
 
