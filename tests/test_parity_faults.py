@@ -68,6 +68,7 @@ from tests.helpers.planted import (
     zero_bias,
 )
 from tests.helpers.planted_features import FEATURE_FAULTS
+from tests.helpers.planted_frozen import FROZEN_FAULTS
 from tests.helpers.planted_lazy import LAZY_FAULTS
 from tests.helpers.planted_sharing import SHARING_FAULTS
 
@@ -197,6 +198,8 @@ FAULTS = {
     **FEATURE_FAULTS,
     # lazy embedding updates
     **LAZY_FAULTS,
+    # frozen parameters
+    **FROZEN_FAULTS,
     # ways of sharing, losses, conditional tasks
     **SHARING_FAULTS,
 }

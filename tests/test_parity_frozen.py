@@ -30,7 +30,6 @@ from tests.helpers.checkpoints import as_of
 from tests.helpers.lazy import DATA, MODEL, TRAIN, agrees
 from tests.helpers.parity import RTOL, WITHIN, compare_curves, compare_params, fit
 from tests.helpers.plain_training import train_plainly
-from tests.helpers.runs import executions
 from tests.helpers.sharing_models import SMALL, data_of
 
 TRUNK = [f"trunk.{i}.{part}" for i in (0, 1) for part in ("kernel", "bias")]
@@ -119,9 +118,9 @@ def test_some_of_the_experts_and_gates_that_are_tied(way, balancing):
         assert len(still) == count
 
 
-@executions
-@pytest.mark.parametrize("updates", ["dense", "lazy"])
-def test_every_execution(backend, tmp_path, updates, execution):
+@pytest.mark.slow
+@pytest.mark.parametrize(("execution", "updates"), [("step", "lazy"), ("epoch", "dense")])
+def test_compiled_executions(backend, tmp_path, execution, updates):
     patterns, names = FROZEN["one of two tables and one of two heads that are tied"]
     train = replace(TRAIN, frozen=patterns, embedding_updates=updates)
     stands_still(agrees(backend, train, tmp_path, execution), names)
