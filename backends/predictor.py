@@ -13,6 +13,7 @@ from backends.links import predictions
 from spec.data import Dataset
 from spec.flops import prediction_flops
 from spec.model import ModelSpec
+from spec.network import levels
 from spec.params import Params
 from spec.predictor import Predictor
 from spec.training import Precision
@@ -23,7 +24,8 @@ PREDICT_ROWS = 8192
 Output = Literal["logits", "gates", "trunk_outputs"]
 """What a forward pass gives for each row: by task (rows, outputs), by gate (rows, experts), by task (rows, width)."""
 Forward = Callable[[Output, Batches], Params]
-"""A forward pass of one network: from the inputs of some rows, as `backends.batches.encode_inputs` makes them."""
+"""A forward pass of one network: from the inputs of some rows, as `backends.batches.encode_inputs` makes them, to an
+output's arrays by name, in any order."""
 
 
 class SharedPredictor(Predictor):
@@ -39,6 +41,13 @@ class SharedPredictor(Predictor):
         """computing: a block in which the calling thread computes calls of so many floating-point operations."""
         self._model, self._precision, self._forward, self._computing = model, precision, forward, computing
         self._layout, self._row_flops = layout_of(model), prediction_flops(model, 1)
+        tasks = [task.name for task in model.tasks]
+        self._shared = not model.sharing.gated and not model.sharing.task_experts
+        self._names: dict[Output, list[str]] = {
+            "logits": tasks,
+            "gates": [gate.layer.name for level in levels(model) for gate in level.gates],
+            "trunk_outputs": tasks[:1] if self._shared else tasks,
+        }
         ids = sum(feature.length for feature in model.categorical)
         self._row_bytes = model.numeric * np.dtype(precision).itemsize + ids * np.dtype(np.int32).itemsize
 
@@ -48,22 +57,21 @@ class SharedPredictor(Predictor):
 
     def gates(self, data: Dataset) -> Params:
         """See `spec.Predictor.gates`."""
-        if not self._model.sharing.gated:
-            data.check(self._model, labels=False, precision=self._precision)
-            return {}
         return self._outputs("gates", data)
 
     def trunk_outputs(self, data: Dataset) -> np.ndarray | Params:
         """See `spec.Predictor.trunk_outputs`."""
-        outputs, sharing = self._outputs("trunk_outputs", data), self._model.sharing
-        return outputs if sharing.gated or sharing.task_experts else outputs[self._model.tasks[0].name]
+        outputs = self._outputs("trunk_outputs", data)
+        return outputs.popitem()[1] if self._shared else outputs
 
     def _outputs(self, output: Output, data: Dataset) -> Params:
         """What the forward pass gives for each row, by name, in new arrays."""
         data.check(self._model, labels=False, precision=self._precision)
+        if not self._names[output]:
+            return {}
         most = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // self._row_bytes))
         flops = self._row_flops * min(most, data.rows)
         with nullcontext() if flops < FEW_FLOPS else self._computing(flops):
             pieces = padded_inputs(self._layout, data, self._precision, most)
             chunks = [self._forward(output, inputs) for inputs in pieces]
-        return {name: np.concatenate([chunk[name] for chunk in chunks])[: data.rows] for name in chunks[0]}
+        return {name: np.concatenate([chunk[name] for chunk in chunks])[: data.rows] for name in self._names[output]}

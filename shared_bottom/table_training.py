@@ -24,7 +24,7 @@ def fit_table(
     progress: ProgressMode = "auto",
     on_epoch: OnEpoch | None = None,
     cache: Name | None = None,
-    start_from: Trained | None = None,
+    start_from: Trained | str | Path | None = None,
 ) -> Trained:
     """Learn the columns of a table and train the network of an experiment on its rows.
 
@@ -36,26 +36,28 @@ def fit_table(
     validation: rows for validation, if not a share of `rows`.
     checkpoint, save_every, keep, resume, threads, timeout, progress, on_epoch: as for `spec.Backend.fit`.
     cache: as for `read_table`: a folder in which the encoded rows of files are kept, and read from; None: memory.
-    start_from: a trained network whose vocabularies, scales and parameters this run starts from, as far as they mean
-    the same in it: see `shared_bottom.tables.inherited` and `shared_bottom.start`. The optimizer starts anew.
+    start_from: a trained network, or the folder of a run, whose vocabularies, scales and parameters this run starts
+    from, as far as they mean the same in it: see `shared_bottom.tables.inherited` and `shared_bottom.start`. The
+    optimizer starts anew. A run that is resumed starts from the same.
 
     Nothing is written but checkpoints and the cache; `write_trained` saves the result. Raises ValueError, in one line,
     if the experiment or the rows have something wrong, ImportError if the backend's framework is not installed, and
     DivergenceError as `spec.Backend.fit` does.
     """
+    from shared_bottom.folder import read_trained
     from shared_bottom.start import take_over
     from shared_bottom.tables.embeddings import given_values, starting_params
     from shared_bottom.tables.training import read_table
 
-    chosen, earlier = choose_backend(backend), start_from.columns if start_from else None
-    given = given_values(experiment.data, Path())
+    chosen, given = choose_backend(backend), given_values(experiment.data, Path())
+    earlier = read_trained(start_from) if isinstance(start_from, str | Path) else start_from
     columns, training, validation_rows = read_table(
-        experiment, source_of(rows), validation, given, cache=cache, earlier=earlier
+        experiment, source_of(rows), validation, given, cache=cache, earlier=earlier.columns if earlier else None
     )
     model = columns.model(experiment.model)
     params = starting_params(columns, model, experiment.train, Path())
-    if start_from is not None:
-        params = take_over(start_from, columns, model, params, given).params
+    if earlier is not None:
+        params = take_over(earlier, columns, model, params, given).params
     fitted = chosen.fit(
         model,
         experiment.train,

@@ -29,6 +29,9 @@ class TableSpec:
     """Files that `evaluate` reads if not told otherwise."""
     validation_fraction: Fraction = 0.0
     """Share of the training files' rows that are for validation instead, by a hash of the seed and the row's number."""
+    rows: Width | None = None
+    """For a first try: read only the first so many rows of all training files together, of which `validation_fraction`
+    is a share, and as many of the validation files. Nothing is learnt from the others. None: all."""
     numeric: Many[NumericColumn] = ()
     categorical: Many[CategoricalColumn] = ()
     """A column may be numeric and categorical at once."""

@@ -11,8 +11,8 @@ from bench.options import Options, process_counts
 from bench.processes import Group
 from shared_bottom.run.errors import ProcessError
 from spec import to_toml
+from tests.helpers.bench_command import SMALL, alone, measured
 from tests.helpers.builders import rejection
-from tests.test_bench import SMALL, measured
 
 
 @pytest.mark.parametrize(("backend", "execution"), [("jax", "epoch"), ("torch", "eager")])
@@ -20,7 +20,7 @@ def test_two_processes_train_what_one_does(tmp_path, backend, execution):
     path = tmp_path / "small.toml"
     path.write_text(to_toml(SMALL))
     options = ["--backend", backend, "--execution", execution, "--processes", "2,1", "--steps", "8"]
-    run, said = measured(tmp_path, *options, "--case", path)
+    run, said = measured(alone, tmp_path, *options, "--case", path)
     assert [(row.execution, row.processes) for row in run.rows] == [(execution, 2), (execution, 1)]
     two, one = run.rows
     assert two.loss == pytest.approx(one.loss, rel=1e-6)

@@ -51,7 +51,7 @@ LONG = {f"python -m bench --backend all --case {case}" for case in CASES} | {
     "python -m bench --backend all --case census --data-dir census-income",
     "python -m bench --backend all --case census --data-dir census-income --cold --execution epoch",
 }
-"""Minutes each, and the real files are no part of the project. tests/test_bench.py runs the bench."""
+"""Minutes each, and the real files are no part of the project. The bench has tests of its own."""
 
 
 def blocks(page, language):

@@ -2,7 +2,7 @@
 
 import onnx
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from shared_bottom import export_onnx
@@ -20,7 +20,7 @@ def rounding(trained):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
-@settings(repeatable, max_examples=150)
+@settings(repeatable, max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(experiment=experiments(), seed=st.integers(0, 2**32 - 1))
 def test_the_file_gives_what_predict_gives(onnxruntime, tmp_path_factory, experiment, seed):
     trained = untrained(experiment, rows_of(experiment, 80, seed))

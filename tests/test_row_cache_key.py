@@ -25,6 +25,7 @@ CHANGES = {
     "missing values": {"missing": ("", "Rome")},
     "missing values of a column": {"numeric": (NumericColumn(name="age", missing=("", "31")),)},
     "the weight": {"weight": None},
+    "how many rows are read": {"rows": 4},
     "the memory, which decides where sums are cut": {"memory_mb": 2},
     "what is positive": {
         "labels": experiment().data.labels | {"click": LabelColumn(columns=("click",), positive="0")},

@@ -40,7 +40,7 @@ class Embedding(nn.Module):
         self.offsets: Tensor
         self.register_buffer("columns", torch.tensor(table.columns, device=device), persistent=False)
         self.starts = table.offsets
-        self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
+        self.register_buffer("offsets", torch.tensor(table.offsets, dtype=torch.int32, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
         """The embeddings of the features that look here, by feature; if all do, side by side under the first."""

@@ -92,7 +92,7 @@ class Network(nn.Module):
         outputs: dict[str, Tensor] = {}
         for head, x in zip(self.layout.heads, self.head_inputs(self.embed(numeric, categorical), None), strict=True):
             outputs |= {task.name: x if x.ndim == 2 else x[i] for i, task in enumerate(head.tasks)}
-        return {task.name: outputs[task.name] for task in self.layout.model.tasks}
+        return outputs
 
     def gates(
         self,

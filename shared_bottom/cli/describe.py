@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shared_bottom.cli.options import Describe
-from shared_bottom.cli.parsing import read
+from shared_bottom.cli.parsing import limited, read
 from shared_bottom.cli.printing import print_columns, print_table
 from shared_bottom.folder import EXPERIMENT, read_trained
 from shared_bottom.tables.rows import has_table
@@ -19,25 +19,28 @@ from spec.training import TrainSpec
 
 def describe(options: Describe) -> None:
     """Print the columns and the network of an experiment or of a run's folder."""
-    summaries, model, train = columns_and_network(options.path)
+    summaries, model, train = columns_and_network(options.path, options.rows)
     print_columns(summaries)
     print_network(model, train)
 
 
-def columns_and_network(path: Path) -> tuple[Sequence[ColumnSummary], ModelSpec, TrainSpec]:
+def columns_and_network(path: Path, rows: int | None) -> tuple[Sequence[ColumnSummary], ModelSpec, TrainSpec]:
     """The columns' summaries, if there is a table; the network; and its training.
 
     path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
     table its rows are read, because the number of inputs and the sizes of the vocabularies depend on them, and are
     checked as `fit` checks them.
+    rows: how many are read; None: as many as the file says.
     """
+    if rows is not None and (path.is_dir() or not has_table(path)):
+        raise ValueError(f"--rows: expected none without rows to read, got {rows}")
     if path.is_dir():
         trained = read_trained(path)
         return trained.columns.summary, trained.model, read(path / EXPERIMENT).train
     if not has_table(path):
         experiment = read_experiment(path)
         return (), experiment.model, experiment.train
-    table = read(path)
+    table = limited(read(path), rows)
     columns = check_table(table, Path())
     return columns.summary, columns.model(table.model), table.train
 

@@ -46,6 +46,8 @@ class FitFlags(CacheFolder):
     timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 300.0
     """Of several processes: how long they wait for each other at the start, and how long one may give no sign of life
     before it counts as dead."""
+    rows: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """For a first try: read the first N rows only; short for --data.rows N."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none. FILE.toml and the
     flags of its fields may be left out, as DIR has the experiment; and so may --backend."""
@@ -193,6 +195,8 @@ class Describe(Common):
 
     path: tyro.conf.Positional[Annotated[Path, tyro.conf.arg(metavar="FILE.toml|DIR")]]
     """An experiment, or what `fit` wrote."""
+    rows: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Of an experiment, read the first N rows only; short for rows = N in [data]."""
 
 
 @dataclass(frozen=True, kw_only=True)

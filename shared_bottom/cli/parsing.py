@@ -28,6 +28,7 @@ from shared_bottom.cli.options import (
     Predict,
 )
 from shared_bottom.tables.paths import absolute_name
+from spec.classes import SpecError
 from spec.table import TableExperiment
 from spec.validation import did_you_mean
 
@@ -77,7 +78,7 @@ def parse(arguments: Sequence[str]) -> Common:
         raise ValueError(f"fit: expected a FILE.toml, got {str(command.file)!r}")
     if not isinstance(command, FitExperiment):
         return command
-    experiment = absolute(command.experiment, Path())
+    experiment = limited(absolute(command.experiment, Path()), command.rows)
     if command.freeze is not None:
         experiment = replace(experiment, train=replace(experiment.train, frozen=names_in(command.freeze)))
     return replace(command, experiment=experiment)
@@ -135,6 +136,16 @@ def read(file: Path) -> TableExperiment:
     from shared_bottom.tables.rows import read_table_experiment
 
     return absolute(read_table_experiment(file), file.parent)
+
+
+def limited(experiment: TableExperiment, rows: int | None) -> TableExperiment:
+    """The experiment of so many rows only; None: of as many as it says. Raises ValueError for less than one."""
+    if rows is None:
+        return experiment
+    try:
+        return replace(experiment, data=replace(experiment.data, rows=rows))
+    except SpecError as error:
+        raise ValueError(f"--{error}") from error
 
 
 def absolute(experiment: TableExperiment, folder: Path) -> TableExperiment:

@@ -81,7 +81,7 @@ class Distinct(NamedTuple):
     values: Any
     """The distinct values as an array; some may be null, and in a dictionary, or where they are few, some equal."""
     codes: np.ndarray
-    """int64 (N,): each value's index, or -1 where it is null."""
+    """int64 (N,): each value's index; it may be -1 where it is null."""
 
 
 def distinct(array: Any) -> Distinct:
@@ -92,8 +92,7 @@ def distinct(array: Any) -> Distinct:
         array = array.dictionary_decode()
     if not pa.types.is_dictionary(array.type):
         if len(array) <= FEW:
-            each = np.arange(len(array))
-            return Distinct(array, np.where(array.is_null(), -1, each) if array.null_count else each)
+            return Distinct(array, np.arange(len(array)))
         array = array.dictionary_encode()
     codes = array.indices.cast(pa.int64()).fill_null(-1)  # the indices may be unsigned
     return Distinct(stored(array.dictionary), codes.to_numpy(zero_copy_only=False))

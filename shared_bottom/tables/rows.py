@@ -6,6 +6,7 @@ all rows at once.
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -103,7 +104,8 @@ def read_rows(
     rows: files or a table in memory; or, with `paths`, the folder that they are relative to.
     paths: a file, folder or pattern, or several, in the order in which their rows are returned.
     subset: "training" for the rows to train on only, "validation" for those that `validation_fraction` sets aside.
-    Which rows these are depends on their numbers over all files, so the files must then be all of the training files.
+    Which rows these are depends on their numbers over all files, so the files must then be all of the training files,
+    of which the first `data.rows` count.
     labels: whether to read labels, weights and groups. If not, the rows need not have their columns.
     tally: counts the values that the training rows do not have; None: they are not counted.
 
@@ -146,22 +148,25 @@ def encoded_batches(
 
 
 def training_source(data: TableSpec, rows: Rows) -> Source:
-    """The training rows: the files that `data` names, if `rows` is their folder, or else the rows themselves."""
+    """The training rows: the files that `data` names, if `rows` is their folder, or else the rows themselves; the first
+    `data.rows` of them.
+    """
     if is_folder_of(data, rows):
-        return source_of(data.train, rows)
+        return replace(source_of(data.train, rows), most=data.rows)
     if isinstance(rows, str | os.PathLike) and Path(rows) == Path():
         raise ValueError("data.train: expected the names of files, got none")
-    return source_of(rows)
+    return replace(source_of(rows), most=data.rows)
 
 
 def validation_source(data: TableSpec, rows: Rows, validation: Rows | None) -> Source | None:
-    """The validation rows, if they are no share of the training rows.
+    """The validation rows, if they are no share of the training rows; the first `data.rows` of them.
 
     validation: rows that a user names in place of the files of `data`; None: these files, if `rows` is their folder.
     """
     if validation is not None:
-        return source_of(validation)
-    return source_of(data.validation, rows) if data.validation and is_folder_of(data, rows) else None
+        return replace(source_of(validation), most=data.rows)
+    named = data.validation and is_folder_of(data, rows)
+    return replace(source_of(data.validation, rows), most=data.rows) if named else None
 
 
 def is_folder_of(data: TableSpec, rows: Rows) -> bool:
@@ -200,7 +205,8 @@ def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, su
     """The columns `names` of the rows, in blocks that are not empty. Raises ValueError if there are no such rows."""
     if subset == "validation" and not data.validation_fraction:
         raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
-    blocks, rows_read = source.blocks(data, names), 0
+    rows_read = 0
+    blocks = (source if subset == "all" else replace(source, most=data.rows)).blocks(data, names)
     if subset != "all":
         blocks = (parts[subset == "validation"] for parts in divided(data, seed, blocks))
     for block in blocks:

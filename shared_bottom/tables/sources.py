@@ -1,10 +1,13 @@
 """Where rows come from: files, by their names, folders or patterns, or a table in memory."""
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from shared_bottom.tables.paths import IN_MEMORY, Name, files_of
 from spec.table import TableSpec
@@ -29,13 +32,23 @@ class Source:
     """What the names of files are relative to."""
     table: Any = None
     """A table in memory, of a kind that `Rows` names; None if there are files."""
+    most: int | None = None
+    """How many rows are read, from the first on; None: all."""
 
     def blocks(self, data: TableSpec, names: Sequence[str]) -> Iterator["Block"]:
-        """The columns `names` of all rows, as blocks of consecutive rows, none of them empty.
+        """The columns `names` of the rows, as blocks of consecutive rows, none of them empty.
 
         Raises ValueError, in one line that names the file or the table in memory, if it cannot be read or lacks a
         column.
         """
+        left = math.inf if self.most is None else self.most
+        for block in self._whole_blocks(data, names):
+            yield block if block.rows <= left else block.filter(np.arange(block.rows) < left)
+            left -= block.rows
+            if left <= 0:
+                return
+
+    def _whole_blocks(self, data: TableSpec, names: Sequence[str]) -> Iterator["Block"]:
         # Here, because they import pyarrow, which a TOML does not need.
         from shared_bottom.tables.files import read_blocks
         from shared_bottom.tables.memory import memory_blocks

@@ -83,8 +83,10 @@ def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:
         pass  # encoding it is the check
     if not (data.validation or data.validation_fraction):
         return columns
-    subset: Subset = "all" if data.validation else "validation"
-    batches = stream_rows(columns, rows, data.validation or data.train, labels=True, tally=tally, subset=subset)
+    aside = validation_source(data, rows, None)
+    subset: Subset = "all" if aside else "validation"
+    source = aside or training_source(data, rows)
+    batches = stream_rows(columns, source, labels=True, tally=tally, subset=subset)
     validation = joined(map(outcomes, batches))
     if stopping is not None:
         Monitor(columns.model(experiment.model), stopping, validation)

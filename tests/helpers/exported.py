@@ -107,7 +107,11 @@ class Reader:
         program = Path(__file__).with_name("reader.py")
         self._folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, "-I", program, library], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder
+            [sys.executable, "-I", program, library],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=folder,
         )
 
     def __call__(self, path, inputs):

@@ -129,6 +129,15 @@ def agreeing(columns):
     return tuple(replace(column, dimension=first[column.table_name].dimension) for column in columns)
 
 
+def label_column(task):
+    """A label for a task among the columns of `rows_of`."""
+    if task.traits.label == "class":
+        return LabelColumn(columns=("label city",))
+    if task.traits.label == "truth":
+        return LabelColumn(columns=(f"label {task.name}",))
+    return LabelColumn(columns=tuple(f"label {task.name} {place}" for place in range(task.outputs)))
+
+
 def labels_of(tasks):
     """A label for each task; those of regression may be transformed."""
 
@@ -136,12 +145,11 @@ def labels_of(tasks):
         if task.traits.label == "class":
             return st.sampled_from(CLASSES).map(lambda name: LabelColumn(columns=(f"label {name}",)))
         if task.traits.label == "truth":
-            return st.just(LabelColumn(columns=(f"label {task.name}",)))
-        columns = tuple(f"label {task.name} {place}" for place in range(task.outputs))
+            return st.just(label_column(task))
         transforms = ["none"] if task.objective.non_negative else ["none", "log1p"]
         return st.builds(
             LabelColumn,
-            columns=st.just(columns),
+            columns=st.just(label_column(task).columns),
             transform=st.sampled_from(transforms),
             standardise=st.none() if task.objective.non_negative else st.none() | st.booleans(),
         )
@@ -166,16 +174,18 @@ def experiments():
         )
     )
     tables = networks.flatmap(
-        lambda network: st.fixed_dictionaries(
-            {
-                "numeric": some_of(NUMBERS, numeric_columns),
-                "categorical": some_of((*CATEGORIES, *LISTS), categorical_columns).map(agreeing),
-                "time": some_of(TIMES, time_columns),
-                "labels": labels_of(network.tasks),
-            }
+        lambda network: (
+            st.fixed_dictionaries(
+                {
+                    "numeric": some_of(NUMBERS, numeric_columns),
+                    "categorical": some_of((*CATEGORIES, *LISTS), categorical_columns).map(agreeing),
+                    "time": some_of(TIMES, time_columns),
+                    "labels": labels_of(network.tasks),
+                }
+            )
+            .filter(lambda fields: fields["numeric"] or fields["categorical"] or fields["time"])
+            .map(lambda fields: (network, TableSpec(**fields)))
         )
-        .filter(lambda fields: fields["numeric"] or fields["categorical"] or fields["time"])
-        .map(lambda fields: (network, TableSpec(**fields)))
     )
     train = st.builds(TrainSpec, precision=st.sampled_from(["float32", "float64"]), device=st.just("cpu"))
     return st.tuples(tables, train).map(lambda d: TableExperiment(model=d[0][0], data=d[0][1], train=d[1]))
