@@ -140,6 +140,14 @@ def test_a_run_is_resumed_by_its_folder_alone(monday):
     assert (saved.epoch, saved.backend, saved.history.execution) == (4, "torch", "eager")
 
 
+def test_the_epochs_that_a_resumed_run_was_given_are_those_of_the_next_time(monday):
+    with dying(1):
+        run("fit", "--resume", "--out", monday, "--quiet", "--train.epochs", "5", code=9)
+    assert load_checkpoint(monday / "checkpoints").epoch == 3
+    run("fit", "--resume", "--out", monday, "--quiet")
+    assert load_checkpoint(monday / "checkpoints").epoch == 5
+
+
 def test_a_folder_without_a_run_cannot_be_resumed_by_itself(tmp_path, capsys):
     (tmp_path / "run").mkdir()
     for name in ("run", "none"):
