@@ -40,7 +40,7 @@ class Embedding(nn.Module):
         self.offsets: Tensor
         self.register_buffer("columns", torch.tensor(table.columns, device=device), persistent=False)
         self.starts = table.offsets
-        self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
+        self.register_buffer("offsets", torch.tensor(table.offsets, dtype=torch.int32, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
         """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
@@ -102,7 +102,7 @@ def through_all(
     members, inputs, outputs = kernels.shape
     side_by_side = kernels.transpose(0, 1).reshape(inputs, members * outputs)
     all_outputs = x @ side_by_side if biases is None else torch.addmm(biases.flatten(), x, side_by_side)
-    return all_outputs.view(len(x), members, outputs).transpose(0, 1)
+    return all_outputs.view(x.shape[0], members, outputs).transpose(0, 1)
 
 
 class LayerNorm(nn.Module):

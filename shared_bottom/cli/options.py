@@ -62,6 +62,8 @@ class FitFlags(CacheFolder):
     """Keep no encoded rows, but hold them in memory."""
     tensorboard: bool = False
     """Write TensorBoard events to DIR, too."""
+    importance: bool = False
+    """Show in the report what each input column matters to each task, on up to 10,000 validation rows."""
     quiet: bool = False
     """Print nothing but warnings and errors."""
 
@@ -142,6 +144,11 @@ class Evaluate(Apply):
     """Tables with labels; if not given, the experiment's test files."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the metrics to this file, too."""
+    importance: bool = False
+    """Print, for each input column, by how much the tasks' main metrics are worse when its values are permuted among
+    the rows: of more than 10,000 rows, among as many that are drawn."""
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg")] = None
+    """With --importance, draw it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -174,18 +174,16 @@ def experiments():
         )
     )
     tables = networks.flatmap(
-        lambda network: (
-            st.fixed_dictionaries(
-                {
-                    "numeric": some_of(NUMBERS, numeric_columns),
-                    "categorical": some_of((*CATEGORIES, *LISTS), categorical_columns).map(agreeing),
-                    "time": some_of(TIMES, time_columns),
-                    "labels": labels_of(network.tasks),
-                }
-            )
-            .filter(lambda fields: fields["numeric"] or fields["categorical"] or fields["time"])
-            .map(lambda fields: (network, TableSpec(**fields)))
+        lambda network: st.fixed_dictionaries(
+            {
+                "numeric": some_of(NUMBERS, numeric_columns),
+                "categorical": some_of((*CATEGORIES, *LISTS), categorical_columns).map(agreeing),
+                "time": some_of(TIMES, time_columns),
+                "labels": labels_of(network.tasks),
+            }
         )
+        .filter(lambda fields: fields["numeric"] or fields["categorical"] or fields["time"])
+        .map(lambda fields: (network, TableSpec(**fields)))
     )
     train = st.builds(TrainSpec, precision=st.sampled_from(["float32", "float64"]), device=st.just("cpu"))
     return st.tuples(tables, train).map(lambda d: TableExperiment(model=d[0][0], data=d[0][1], train=d[1]))
