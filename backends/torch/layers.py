@@ -101,7 +101,7 @@ def through_all(
     members, inputs, outputs = kernels.shape
     side_by_side = kernels.transpose(0, 1).reshape(inputs, members * outputs)
     all_outputs = x @ side_by_side if biases is None else torch.addmm(biases.flatten(), x, side_by_side)
-    return all_outputs.view(len(x), members, outputs).transpose(0, 1)
+    return all_outputs.view(x.shape[0], members, outputs).transpose(0, 1)
 
 
 class LayerNorm(nn.Module):
