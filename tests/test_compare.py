@@ -48,6 +48,7 @@ def test_a_run_of_the_command_is_shown_with_all_that_is_known(trained, tmp_path,
     assert saved["epochs"] == [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     assert saved["execution"] in ("eager", "step", "epoch")
     assert saved["backend"] in said
+    assert (saved["state"], unsaved["state"]) == ("finished", None)
     assert unsaved["backend"] is unsaved["execution"] is None
     lines = {line.split("  ")[0].strip(): line.split()[-2:] for line in said.splitlines() if line.strip()}
     assert lines["training loss, least"][1] == f"{unsaved['epochs'][0]['loss']:.5g}"
@@ -63,7 +64,7 @@ def test_the_best_epoch_is_that_of_early_stopping(tmp_path):
     chosen = best.epochs[best.best_epoch - 1]
     shutil.rmtree(folder / "checkpoints")  # large, and needed no more
     without = read_run(folder)
-    assert (without.epochs, without.best_epoch, without.backend) == (best.epochs, None, None)
+    assert (without.epochs, without.best_epoch, without.backend) == (best.epochs, None, "torch")
     assert best.chosen == chosen
     assert without.chosen == best.epochs[-1]
 

@@ -127,7 +127,7 @@ LAYERS = [
     ["shared_bottom.checkpoint", "shared_bottom.tables", "shared_bottom.reports"],
     ["shared_bottom.predictions", "shared_bottom.start"],
     ["shared_bottom.trained"],
-    ["shared_bottom.fit", "shared_bottom.folder", "shared_bottom.export"],
+    ["shared_bottom.fit", "shared_bottom.folder", "shared_bottom.export", "shared_bottom.importance"],
     ["shared_bottom.table_training"],
     ["shared_bottom.cli"],
     ["shared_bottom"],

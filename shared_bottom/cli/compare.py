@@ -9,18 +9,19 @@ from pydantic import TypeAdapter
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.checkpoint.format import MANIFEST
+from shared_bottom.cli.live import status_of
 from shared_bottom.cli.options import Compare
 from shared_bottom.cli.printing import print_table
 from shared_bottom.disk import check_output, keeping, write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT
 from shared_bottom.reports.comparison import ComparedRun, tables, written
 from shared_bottom.reports.epochs import epoch_lines
+from shared_bottom.run.watcher import METRICS
 from shared_bottom.tables.rows import read_table_experiment
 from spec.files import dotted
 from spec.reading import parse_json, read_text
 from spec.validation import one_line, unique
 
-METRICS = "metrics.jsonl"
 SUFFIXES = (".png", ".svg", ".html")
 
 
@@ -62,11 +63,13 @@ def read_run(folder: Path) -> ComparedRun:
     else:  # of a version that wrote the file at the run's end
         text = epoch_lines(load_checkpoint(folder / CHECKPOINTS).history) if checkpoints else ""
         epochs = [parse_json(line) for line in text.splitlines()]
+    status = status_of(folder)
     return ComparedRun(
         name=str(folder),
         epochs=epochs,
         fields=fields,
-        backend=saved.get("backend"),
+        state=status.get("state"),
+        backend=saved.get("backend") or status.get("backend"),
         execution=saved.get("execution"),
         best_epoch=(saved.get("best") or {}).get("epoch"),
     )

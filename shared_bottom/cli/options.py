@@ -50,7 +50,7 @@ class FitFlags(CacheFolder):
     """For a first try: read the first N rows only; short for --data.rows N."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none. FILE.toml and the
-    flags of its fields may be left out, as DIR has the experiment; and so may --backend."""
+    flags of its fields may be left out, as DIR has the experiment; and so may --backend and --tensorboard."""
     start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
     grow, and its scales are taken over. What starts anew is printed."""
@@ -62,6 +62,8 @@ class FitFlags(CacheFolder):
     """Keep no encoded rows, but hold them in memory."""
     tensorboard: bool = False
     """Write TensorBoard events to DIR, too."""
+    importance: bool = False
+    """Show in the report what each input column matters to each task, on up to 10,000 validation rows."""
     quiet: bool = False
     """Print nothing but warnings and errors."""
 
@@ -142,6 +144,11 @@ class Evaluate(Apply):
     """Tables with labels; if not given, the experiment's test files."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the metrics to this file, too."""
+    importance: bool = False
+    """Print, for each input column, by how much the tasks' main metrics are worse when its values are permuted among
+    the rows: of more than 10,000 rows, among as many that are drawn."""
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg")] = None
+    """With --importance, draw it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,16 +13,19 @@ from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
 from shared_bottom.disk import keeping, write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_trained
+from shared_bottom.importance import MOST as MOST_PERMUTED
+from shared_bottom.importance import importances_on, sample
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
 from shared_bottom.run.gates import mean_gates
+from shared_bottom.run.importance import Importances
 from shared_bottom.run.metrics import predicted
 from shared_bottom.start import Start
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.summary import HEADER, cells
 from shared_bottom.trained import Trained
 from spec.backend import Backend
-from spec.data import Dataset
+from spec.data import PIECE_ROWS, Dataset
 from spec.files import to_toml
 from spec.model import ModelSpec
 from spec.params import Params, parameter_count
@@ -55,6 +58,8 @@ class Outcome:
         """Of the rows that are reported; none before the network is trained."""
         self._gates: Params = {}
         """Their mean weights on these rows."""
+        self._importances: Importances | None = None
+        """What the input columns matter on these rows, if it is asked for."""
         self._facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
@@ -101,15 +106,24 @@ class Outcome:
     def end(self, fitted: Fitted) -> None:
         """Write the trained network and the report of the run. Raises OSError, which says what is kept."""
         out, options = self._options.out, self._options
-        trained = Trained(columns=self._columns, model=self._model, params=fitted.params)
+        device, threads = options.experiment.train.device, options.threads
+        trained = Trained(
+            columns=self._columns,
+            model=self._model,
+            params=fitted.params,
+            backend=self._backend.name,
+            device=device,
+            threads=threads,
+        )
         save_model(out, trained, self._end_of(fitted))
         with keeping(f"the trained model is kept: {out / MODEL}"):
             self._write_experiment()
-            device, threads = options.experiment.train.device, options.threads
             self._predictions = self._backend.predict(
                 self._model, fitted.params, self._reported, device=device, threads=threads
             )
             self._gates = mean_gates(self._backend, self._model, fitted.params, self._reported, device, threads)
+            if options.importance:
+                self._importances = importances_on(trained, sample(self._reported.pieces(PIECE_ROWS), MOST_PERMUTED))
             self._report(fitted.history)
 
     def say(self, fitted: Fitted) -> bool:
@@ -152,6 +166,7 @@ class Outcome:
             group=reported.group if predictions else None,
             classes={task.name: columns.output_names(task) for task in columns.tasks},
             gates=self._gates,
+            importances=self._importances,
             evaluated_on=self._reported_on,
             extra=self._facts,
             columns=[HEADER, *map(cells, columns.summary)],

@@ -29,6 +29,8 @@ class ComparedRun:
     """Those that have ended, as the lines of metrics.jsonl."""
     fields: Mapping[str, Any]
     """Its experiment, as `spec.files.dotted` gives it."""
+    state: str | None = None
+    """Whether it is running, finished, stopped or failed, if it says so."""
     backend: str | None = None
     execution: str | None = None
     best_epoch: int | None = None
@@ -111,6 +113,7 @@ def _outcomes(runs: Sequence[ComparedRun]) -> list[list[str]]:
     losses = [[math.nan if line["loss"] is None else line["loss"] for line in run.epochs] for run in runs]
     seconds = [sum(line["seconds"] for line in run.epochs) for run in runs]
     columns = {
+        "state": [run.state or NOTHING for run in runs],
         "backend": [run.backend or NOTHING for run in runs],
         "execution": [run.execution or NOTHING for run in runs],
         "epochs": [f"{len(run.epochs)} of {run.fields['train.epochs']}" for run in runs],

@@ -11,9 +11,11 @@ from shared_bottom.disk import write_whole
 from shared_bottom.reports import curves, outcomes
 from shared_bottom.reports import gates as gate_weights
 from shared_bottom.reports.epochs import epoch_lines
+from shared_bottom.reports.importances import importance_plot
 from shared_bottom.reports.page import Picture, page
 from shared_bottom.reports.rows import TaskRows, rows_by_task
 from shared_bottom.reports.style import colours, render
+from shared_bottom.run.importance import Importances
 from shared_bottom.run.watcher import METRICS
 from spec.model import ModelSpec
 from spec.results import History
@@ -34,6 +36,7 @@ def write_report(
     group: np.ndarray | None = None,
     classes: Mapping[str, Sequence[str]] | None = None,
     gates: Mapping[str, np.ndarray] | None = None,
+    importances: Importances | None = None,
     evaluated_on: str,
     extra: Mapping[str, str] | None = None,
     columns: Sequence[Sequence[str]] = (),
@@ -53,6 +56,7 @@ def write_report(
     classes: the names of the classes by multiclass task, and those of the outputs by regression task. If they are not
     given, they are numbered.
     gates: the mean weight of each expert over these rows (experts,), by the name of the gate.
+    importances: what the input columns matter on these rows, as `shared_bottom.permutation_importance` gives it.
     evaluated_on: what these rows are, such as "validation rows".
     extra: names and values that the summary begins with, such as the backend and the number of training rows.
     columns: a table of what the training rows have in each column: its header, and a row for each.
@@ -64,7 +68,7 @@ def write_report(
     rows = rows_by_task(model, labels, predictions, sample_weight, classes, task_weight, group)
     pictures: list[Picture] = []
     files: dict[str, bytes] = {}
-    for plot in plots(model, history, rows, evaluated_on, gates or {}):
+    for plot in plots(model, history, rows, evaluated_on, gates or {}, importances):
         png, svg = render(plot.figure)
         files |= {f"plots/{plot.name}.png": png, f"plots/{plot.name}.svg": svg}
         pictures.append(Picture(plot.name, plot.caption, round(96 * plot.figure.get_figwidth()), png, svg))
@@ -86,7 +90,12 @@ class Plot(NamedTuple):
 
 
 def plots(
-    model: ModelSpec, history: History, rows: list[TaskRows], evaluated_on: str, gates: Mapping[str, np.ndarray]
+    model: ModelSpec,
+    history: History,
+    rows: list[TaskRows],
+    evaluated_on: str,
+    gates: Mapping[str, np.ndarray],
+    importances: Importances | None,
 ) -> Iterator[Plot]:
     """The plots of a run, in the order in which the page shows them. Plots that would be empty are left out.
 
@@ -95,6 +104,7 @@ def plots(
     rows: the rows of each task that were evaluated.
     evaluated_on: what these rows are, in words for the captions.
     gates: the mean weight of each expert over them, by the name of the gate.
+    importances: what the input columns matter, if it was asked for.
     """
     colour = colours(task.name for task in model.tasks)
     dotted = " Dotted: the best epoch." if history.best_epoch else ""
@@ -138,6 +148,13 @@ def plots(
             f"Who uses which expert: the mean weight that a gate gives to it, on {evaluated_on}. Grey: the gate does "
             "not look at it.",
             gate_weights.gates(model, gates),
+        ),
+        (
+            "importance",
+            "What each input column matters to each task: by how much its main metric is worse when the values of the "
+            f"column are permuted among the rows, {importances.rows if importances else 0:,} of {evaluated_on}. A thin "
+            "line is one standard deviation of the permutations.",
+            importance_plot(importances, colour) if importances else None,
         ),
     ]
     yield from (Plot(name, caption, figure) for name, caption, figure in candidates if figure is not None)
