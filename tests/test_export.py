@@ -227,7 +227,7 @@ def test_without_onnx_one_line_names_the_extra():
     except ImportError as error:
         print(error)
     """
-    assert run(code, blocked={"onnx"}) == "export needs onnx, which is not installed: pip install -e '.[onnx]'"
+    assert run(code, blocked={"onnx"}) == "ONNX files need onnx, which is not installed: pip install -e '.[onnx]'"
 
 
 @pytest.mark.slow
