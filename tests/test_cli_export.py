@@ -30,6 +30,8 @@ def test_a_file_that_is_there_is_replaced(trained, tmp_path):
 @pytest.mark.parametrize("name", BACKENDS)
 def test_a_backend_writes_its_format(trained, tmp_path, name):
     backend = installed(name)
+    if not backend.export_format:
+        pytest.skip(f"{name} writes no files")
     for flags in ((), ("--backend", name)):
         path = tmp_path / f"shop{backend.export_suffix}"
         run("export", trained, "--out", path, "--format", backend.export_format, *flags)
@@ -54,6 +56,7 @@ def test_what_is_wrong_is_one_line(trained, tmp_path, capsys):
 def test_a_format_that_none_writes(trained, tmp_path, capsys):
     said = error(capsys, "export", trained, "--out", tmp_path / "shop.keras", "--format", "keras")
     formats = [load_backend(name).export_format for name in BACKENDS if importlib.util.find_spec(name)]
+    formats = [written for written in formats if written]
     assert said == f"--format: expected one of {', '.join(['onnx', *formats])}, got 'keras'"
     other, name = formats[-1], BACKENDS[0]
     said = error(capsys, "export", trained, "--out", tmp_path / "shop.x", "--format", other, "--backend", name)
