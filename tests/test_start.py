@@ -142,6 +142,20 @@ OTHERWISE = {
 }
 
 
+@pytest.mark.parametrize(
+    "changes", [*(changes for changes, _ in OTHERWISE.values()), *({"model": {"sharing": way}} for way in WAYS)]
+)
+def test_the_same_experiment_takes_over_all(changes):
+    earlier = untrained(changed(**changes))
+    now, _, start = started(earlier, changed(**changes), MONDAY)
+    assert now.columns == earlier.columns
+    assert now.params.keys() == earlier.params.keys()
+    for name, value in earlier.params.items():
+        np.testing.assert_array_equal(now.params[name], value, err_msg=name)
+    assert {part.state for part in start.parts} == {"taken over"}
+    assert not any(count for part in start.parts for count in (*part.new.values(), *part.left_out.values()))
+
+
 @pytest.mark.parametrize(("changes", "columns"), OTHERWISE.values(), ids=OTHERWISE)
 def test_a_column_that_is_encoded_otherwise_enters_anew(changes, columns):
     _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
