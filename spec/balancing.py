@@ -68,12 +68,12 @@ class DynamicWeightAverage:
 class GradNorm:
     """Gradients of like size, larger for tasks that lag behind  (Chen et al., ICML 2018, eq. 1 and 2, algorithm 1).
 
-    G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer: see `spec.sharing`. Each step moves
-    the factors v_t, from 1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target held constant, and scales them
-    to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label and a loss above 0), or 1 while L_t is
-    below 0, as `poisson` and the negative log of a density may be; divided by the mean over the tasks. The total loss
-    is Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no v_t is below
-    GRADNORM_FLOOR.
+    G_t = ‖∇_W v_t·w_t·L_t‖ is the norm on W, the kernel of the last shared layer that training moves: see
+    `spec.sharing`. Each step moves the factors v_t, from 1, down the slope of Σ_t |G_t - mean(G)·r_t^alpha|, the target
+    held constant, and scales them to a sum of K tasks. r_t is the task's L_t / L_t(first step with a label and a loss
+    above 0), or 1 while L_t is below 0, as `poisson` and the negative log of a density may be; divided by the mean over
+    the tasks. The total loss is Σ_t v_t·w_t·L_t. The step is one of plain gradient descent, and before the scaling no
+    v_t is below GRADNORM_FLOOR.
     Takes a backward pass for each task.
     """
 
@@ -91,10 +91,10 @@ class GradNorm:
 class PCGrad:
     """Conflicting gradients are projected onto each other's normal plane  (Yu et al., NeurIPS 2020, algorithm 1).
 
-    On all that more than one task's loss depends on (`spec.params.shared_parameters`), g_t = ∇ w_t·L_t, and for each
-    other task u in random order, where g_t·g_u < 0 with g_u as it was, g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is
-    Σ_t g_t; the gradient of what serves one task alone, as its head does, is that task's. The order comes from
-    `spec.random.projection_order`. Takes a backward pass for each task.
+    On all that training moves and more than one task's loss depends on (`spec.params.shared_parameters`),
+    g_t = ∇ w_t·L_t, and for each other task u in random order, where g_t·g_u < 0 with g_u as it was,
+    g_t -= (g_t·g_u / ‖g_u‖²)·g_u. The update is Σ_t g_t; the gradient of what serves one task alone, as its head does,
+    is that task's. The order comes from `spec.random.projection_order`. Takes a backward pass for each task.
     """
 
     kind: Literal["pcgrad"] = "pcgrad"

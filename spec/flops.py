@@ -13,6 +13,7 @@ def layer_flops(model: ModelSpec, rows: int) -> dict[str, int]:
     gradients of its kernel and of its inputs; one that reads the inputs needs no gradient of the numeric columns and of
     frozen embeddings. To a gate belongs the sum that it weighs: 2·rows·experts·width, and as much for the gradient of
     its weights and for that of the experts' outputs.
+    What training leaves as it is by `TrainSpec.frozen` counts as if it moved.
     Activations, norms, look-ups, losses and the optimizer are left out: where arithmetic counts, they are little.
     """
     fixed = model.numeric + sum(feature.dimension for feature in model.categorical if not feature.trainable)

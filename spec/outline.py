@@ -9,7 +9,7 @@ from typing import NamedTuple
 from spec.losses import Loss
 from spec.model import ModelSpec, NetworkSpec
 from spec.network import Layer, heads, levels
-from spec.params import layer_shapes
+from spec.params import frozen_parameters, layer_shapes
 from spec.sharing import Sharing
 from spec.tasks import TaskSpec
 
@@ -26,19 +26,28 @@ class Row(NamedTuple):
     """The names of the linear layers; () for an embedding table."""
 
 
-def outline(model: ModelSpec) -> list[Row]:
-    """The network from its inputs to the heads. Experts are alike that are of one level and of one task, or of all."""
-    rows = []
+def outline(model: ModelSpec, frozen: Sequence[str] = ()) -> list[Row]:
+    """The network from its inputs to the heads. Experts are alike that are of one level and of one task, or of all.
+
+    frozen: see `TrainSpec.frozen`. The shape says if training moves nothing of a row, or not all.
+    """
+    rows, still = [], set(frozen_parameters(model, frozen))
     for feature in {feature.parameter: feature for feature in model.categorical}.values():
-        shape_of_table = f"{feature.vocabulary:,} × {feature.dimension}" + ("" if feature.trainable else ", frozen")
+        shape_of_table = f"{feature.vocabulary:,} × {feature.dimension}" + _frozen({feature.parameter}, still)
         rows.append(Row(feature.parameter, shape_of_table, feature.vocabulary * feature.dimension, ()))
     for name, layers in _alike(model):
         many = f"{len(layers)} of " if len(layers) > 1 else ""
         names = tuple(layer.name for layer in layers)
-        shape_of_layer = f"{many}{layers[0].inputs:,} × {layers[0].outputs:,}"
+        parameters = {f"{layer.name}.{part}" for layer in layers for part in layer_shapes(layer, model)}
+        shape_of_layer = f"{many}{layers[0].inputs:,} × {layers[0].outputs:,}" + _frozen(parameters, still)
         count = sum(math.prod(shape) for layer in layers for shape in layer_shapes(layer, model).values())
         rows.append(Row(name, shape_of_layer, count, names))
     return rows
+
+
+def _frozen(parameters: set[str], still: set[str]) -> str:
+    """What a shape has behind it. still: all parameters that training does not move."""
+    return ", frozen" if parameters <= still else ", partly frozen" if parameters & still else ""
 
 
 def _alike(model: ModelSpec) -> Iterator[tuple[str, Sequence[Layer]]]:

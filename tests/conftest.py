@@ -48,6 +48,8 @@ SLOW = (
     "test_parity_lazy_executions",
     "test_parity_initial",
     "test_jax_derivatives",
+    "test_export_property",
+    "test_export_programs",
     "test_reports",
     "test_parity_optimizers",
     "test_parity_handover",

@@ -33,7 +33,7 @@ def bench(monkeypatch, capsys):
             "--case: expected one of tutorial, census, wide, tasks, batch, vocabulary, rows or a FILE.toml, got",
         ),
         (["--case", "nowhere.toml"], "--case: expected a file that can be read, got 'nowhere.toml': No such file"),
-        (["--case", "pyproject.toml"], "pyproject.toml: build-system: unexpected field, got {"),
+        (["--case", "pyproject.toml"], "pyproject.toml: build-system: unexpected field, got"),
         (["--json", "."], "--json: expected a file in a folder that can be written"),
         (["--plot", "nowhere/run.png"], "--plot: expected a file in a folder that can be written"),
         (["--compare", "nowhere.json"], "--compare: expected the JSON of a run, got 'nowhere.json'"),

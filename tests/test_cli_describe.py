@@ -80,6 +80,13 @@ def test_a_table_that_features_share_is_one_row_and_says_if_it_is_frozen(tmp_pat
     assert layer_flops(model, 1)["trunk.0"] == 2 * 64 * 2 * 1216  # without a gradient of what does not move
 
 
+def test_what_training_leaves_as_it_is_says_so(tmp_path, capsys):
+    path = tmp_path / "spec.toml"
+    path.write_text(to_toml(Experiment(model=MODEL, train=TrainSpec(frozen=("trunk.0", "embeddings.city")))))
+    rows = described(capsys, path)
+    assert [name for name, row in rows.items() if "frozen" in row] == ["embeddings.city", "trunk.0"]
+
+
 @pytest.mark.parametrize("sharing", [Separate(), MMoE(), MMoE(experts=1), PLE(levels=2, shared_experts=3)])
 def test_experts_that_are_alike_are_one_row_and_the_rows_add_up(tmp_path, capsys, sharing):
     path, model = tmp_path / "spec.toml", replace(MODEL, sharing=sharing)

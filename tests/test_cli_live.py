@@ -95,7 +95,7 @@ def test_a_run_that_was_stopped_and_resumed_has_no_epoch_twice(shop, tmp_path, m
     assert (stopped["state"], stopped["seconds_left"]) == ("stopped", None)
     assert epochs(out) == [*range(1, stopped["epoch"] + 1)]
     assert stopped["epoch"] > 0
-    run("fit", "--resume", "--out", out, "--tensorboard", "--quiet")
+    run("fit", "--resume", "--out", out, "--quiet")
     assert status(out)["state"] == "finished"
     assert epochs(out) == [1, 2, 3, 4]
     assert scalars(out) == (20, 4)

@@ -1,5 +1,6 @@
 """fit --start-from, and what of a run's flags its folder knows already when it is resumed."""
 
+import pickle
 import shutil
 from contextlib import contextmanager
 
@@ -8,6 +9,8 @@ import pytest
 
 from shared_bottom.checkpoint.folder import load_checkpoint
 from shared_bottom.checkpoint.saver import CheckpointSaver
+from shared_bottom.cli.beginning import beginning_of
+from shared_bottom.cli.parsing import parse
 from shared_bottom.folder import read_trained
 from tests.helpers.cli import contents, error, fit, run, table, without_plots, write, write_experiment
 
@@ -105,6 +108,19 @@ def test_a_run_is_resumed_with_what_it_started_from_or_without_a_word(shop, tmp_
     assert said.endswith(f"as it began without one, got '{monday}'")
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_what_a_run_begins_with_can_be_told_to_other_processes(shop, tmp_path, monday, goes_on):
+    """Parameters too, unless there are checkpoints, since the folder may be on the first one's machine only."""
+    out = tmp_path / "tuesday"
+    if goes_on:
+        run("fit", shop, "--out", out, *FLAGS, "--quiet", "--start-from", monday)
+    options = parse(["fit", str(shop), "--out", str(out), "--start-from", str(monday)])
+    told = pickle.loads(pickle.dumps(beginning_of(options)))
+    assert told.goes_on == goes_on
+    assert told.earlier.columns == read_trained(monday).columns
+    assert told.earlier.params.keys() == (set() if goes_on else read_trained(monday).params.keys())
+
+
 def test_a_folder_that_is_no_run_is_named_and_nothing_is_left(shop, tmp_path, capsys):
     said = error(capsys, "fit", shop, "--out", tmp_path / "run", *FLAGS, "--start-from", tmp_path / "data")
     assert said == f"--start-from: {tmp_path}/data: expected a folder that fit has completed, found no model in it"
@@ -122,6 +138,14 @@ def test_a_run_is_resumed_by_its_folder_alone(monday):
     run("fit", "--resume", "--out", monday, "--quiet", "--train.epochs", "4")
     saved = load_checkpoint(monday / "checkpoints")
     assert (saved.epoch, saved.backend, saved.history.execution) == (4, "torch", "eager")
+
+
+def test_the_epochs_that_a_resumed_run_was_given_are_those_of_the_next_time(monday):
+    with dying(1):
+        run("fit", "--resume", "--out", monday, "--quiet", "--train.epochs", "5", code=9)
+    assert load_checkpoint(monday / "checkpoints").epoch == 3
+    run("fit", "--resume", "--out", monday, "--quiet")
+    assert load_checkpoint(monday / "checkpoints").epoch == 5
 
 
 def test_a_folder_without_a_run_cannot_be_resumed_by_itself(tmp_path, capsys):

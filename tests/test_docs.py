@@ -32,6 +32,8 @@ SHORTENED: dict[str, tuple[str, ...]] = {
     "python examples/related_tasks.py --backend jax": ("--steps", "100"),
     "python -m bench.related --backend jax": ("--seeds", "1", "--steps", "20"),
     "python -m bench.related --backend torch --correlations 0,0.5": ("--seeds", "1", "--steps", "20"),
+    "python examples/search.py --backend jax --trials 50": ("--trials", "1"),
+    "python examples/cross_validate.py --backend jax --folds 5": ("--folds", "2"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
     "python -m shared_bottom launch -n 2 fit examples/clicks.toml --backend jax --out runs/two": QUICK,
     "torchrun --nproc-per-node 2 -m shared_bottom fit examples/clicks.toml --backend torch --out runs/torchrun": QUICK,

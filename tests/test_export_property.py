@@ -1,4 +1,4 @@
-"""An exported file gives what `predict` gives, for tables and networks of every kind, in a process without the project."""
+"""An ONNX file gives what `predict` gives, for tables and networks of every kind, in a process without the project."""
 
 import onnx
 import pytest
@@ -18,7 +18,6 @@ def rounding(trained):
     return 2e-5 if trained.model.normalization == "none" else 2e-4
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 @settings(repeatable, max_examples=60, phases=[Phase.explicit, Phase.generate])
 @given(experiment=experiments(), seed=st.integers(0, 2**32 - 1))

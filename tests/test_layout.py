@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from backends.layout import layout_of, native_arrays
@@ -51,6 +51,27 @@ def test_native_tensors_tile_the_vector(model):
     shapes = {(task.objective, task.hidden, task.outputs) for task in model.tasks}
     assert len(layout.heads) == len(shapes)
     assert len(layout.tables) == len({(feature.dimension, feature.trainable) for feature in model.categorical})
+
+
+@repeatable
+@given(model_specs(), st.data())
+def test_whatever_is_frozen_has_no_place_in_the_vector_and_its_members_are_joined_again(model, data):
+    """The network's tensors are the same, whatever of them is in the vector and whatever is not."""
+    params, names = initial_params(model, seed=1), list(parameter_shapes(model))
+    patterns = tuple(data.draw(st.lists(st.sampled_from(names), unique=True, max_size=len(names) - 1)))
+    assume(len(still := frozen_parameters(model)) + len(set(patterns) - set(still)) < len(names))
+    layout, whole = layout_of(model, None, patterns), layout_of(model)
+    frozen = {name: params[name] for name in frozen_parameters(model, patterns)}
+    vector = layout.to_vector(params)
+    assert len(vector) == sum(params[name].size for name in params.keys() - frozen.keys())
+    assert list(layout.to_params(vector, frozen)) == names
+    moved, others = layout.to_tensors(vector), layout.frozen_tensors(params)
+    joined = {name: np.concatenate([moved[name], others[name]])[order] for name, order in layout.joined.items()}
+    expected = whole.to_tensors(whole.to_vector(params)) | whole.frozen_tensors(params)
+    for name, tensor in {**moved, **others, **joined}.items():
+        if not name.startswith("tables."):  # which are numbered by what moves, too
+            np.testing.assert_array_equal(tensor, expected[name])
+    assert {name for name in expected if not name.startswith("tables.")} <= {*moved, *others}
 
 
 @repeatable

@@ -49,6 +49,18 @@ def test_the_rows_are_in_the_networks_order():
     ]
 
 
+def test_a_row_says_if_training_moves_none_of_its_parameters_or_not_all():
+    network = model(tasks=(task(), task(name="b")), sharing=MMoE(experts=2))
+    shapes = {row.name: row.shape for row in outline(network, ("experts.0", "tasks.a", "tasks.b.*.bias", "gates.b"))}
+    assert {name: shape.partition(", ")[2] for name, shape in shapes.items()} == {
+        "experts.0…1.0": "partly frozen",
+        "gates.a": "",
+        "gates.b": "frozen",
+        "tasks.a.0": "frozen",
+        "tasks.b.0": "partly frozen",
+    }
+
+
 @pytest.mark.parametrize("name", ["norm", "kernel", "bias", "trunk", "experts", "gates"])
 @pytest.mark.parametrize("normalization", ["none", "layer"])
 def test_a_task_or_a_table_may_be_called_as_a_part_of_a_network_is(name, normalization):

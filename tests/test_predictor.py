@@ -136,3 +136,17 @@ def test_the_parameters_of_a_built_network_are_those_that_it_was_built_with(name
     deeper = backend.build(replace(SMALL, trunk=(3, 3)), initial_params(replace(SMALL, trunk=(3, 3))), device="cpu")
     assert rejection(backend.params_of, SMALL, deeper).startswith("state: expected the entries ")
     assert rejection(backend.params_of, SMALL, params).startswith("network: expected a ")
+
+
+@each_backend
+def test_a_network_of_half_the_precision_is_refused(name):
+    backend = load_backend(name)
+    network = backend.build(SMALL, initial_params(SMALL), device="cpu")
+    if name == "torch":
+        network = network.bfloat16()
+    else:
+        import jax
+        from flax import nnx
+
+        nnx.update(network, jax.tree.map(lambda x: x.astype("bfloat16"), nnx.state(network)))
+    assert "float64, got " in rejection(backend.params_of, SMALL, network)

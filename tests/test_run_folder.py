@@ -1,8 +1,11 @@
 """The folder of a run: one run has it at a time, others' files in it stay, and what is lost with it is said."""
 
 import errno
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -89,6 +92,21 @@ def test_a_second_run_is_refused_and_the_first_ends_as_if_alone(shop, tmp_path, 
         assert refused == [expected]
     assert contents(out) == WRITTEN
     assert load_checkpoint(out / "checkpoints").epoch == 2
+
+
+def test_of_two_processes_that_begin_at_once_one_runs_and_the_other_is_told(shop, tmp_path):
+    out = tmp_path / "new" / "run"
+    command = [sys.executable, "-m", "shared_bottom", "fit", shop, "--out", out, *FLAGS]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    (said, ended), (why, refused) = sorted((process.communicate()[1], process.returncode) for process in both)
+    assert (said, ended, refused) == ("", 0, 2)
+    assert why in {
+        f"error: --out: expected a folder of this run's own, got {str(out)!r}, which another run is using\n",
+        f"error: --out: expected a new or an empty folder, or --resume, got {str(out)!r}\n",
+    }
+    assert contents(out) == WRITTEN
+    assert load_checkpoint(out / "checkpoints").epoch == 2
+    assert json.loads((out / "status.json").read_text())["state"] == "finished"
 
 
 def test_two_that_begin_at_the_same_moment_make_one_folder(shop, tmp_path, monkeypatch, capsys):

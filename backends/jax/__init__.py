@@ -107,7 +107,9 @@ class Backend(SharedBackend):
         """The parameters of a flax.nnx.Module that `build` has made of this model."""
         if not isinstance(network, nnx.Module):
             raise ValueError(f"network: expected a flax.nnx.Module, got {type(network).__name__}")
-        return import_params(model, nnx.state(network))
+        params = import_params(model, nnx.state(network))
+        check_params(model, params)
+        return params
 
     def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
         """The forward pass of a network with these parameters, compiled once for all networks of equal models."""

@@ -56,7 +56,7 @@ class Embedding(nnx.Module):
         else:
             embedded = self.embedding[ids + offsets]  # (rows, columns, dimension)
             if self.serves_all:
-                return {0: embedded.reshape(len(embedded), -1)}
+                return {0: embedded.reshape(embedded.shape[0], -1)}
             parts = list(jnp.unstack(embedded, axis=1))
         return {lookup.feature: part for lookup, part in zip(self.lookups, parts, strict=True)}
 
@@ -116,7 +116,7 @@ def through_all(
     """The same rows by each of several kernels, as one product with the kernels side by side."""
     members, inputs, outputs = kernels.shape
     side_by_side = kernels.swapaxes(0, 1).reshape(inputs, members * outputs)
-    return product(x, side_by_side).reshape(len(x), members, outputs).swapaxes(0, 1)
+    return product(x, side_by_side).reshape(x.shape[0], members, outputs).swapaxes(0, 1)
 
 
 def transposed(x: Float[Array, "*members rows inputs"]) -> Float[Array, "*members inputs rows"]:

@@ -97,7 +97,9 @@ class Backend(SharedBackend):
         """The parameters of a torch.nn.Module that `build` has made of this model."""
         if not isinstance(network, torch.nn.Module):
             raise ValueError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
-        return import_params(model, network.state_dict())
+        params = import_params(model, network.state_dict())
+        check_params(model, params)
+        return params
 
     def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
         """The forward pass of a network with these parameters."""

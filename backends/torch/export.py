@@ -80,6 +80,8 @@ def exported(network: Network, inputs: Batches) -> bytes:
     with scope(), torch.no_grad():
         rows = {name: torch.from_numpy(array) for name, array in inputs.items()}
         any_rows = {name: {0: torch.export.Dim.DYNAMIC} for name in rows}
-        program = torch.export.export(Predictor(network).eval(), (), rows, dynamic_shapes=any_rows)
+        program = torch.export.export(
+            Predictor(network).eval().requires_grad_(False), (), rows, dynamic_shapes=any_rows
+        )
         torch.export.save(program, file)
     return file.getvalue()

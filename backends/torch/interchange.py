@@ -22,7 +22,7 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
 
 def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    return layout_of(model).from_tensors({name: tensor.numpy(force=True) for name, tensor in state.items()})
+    return layout_of(model).from_tensors({name: _array(name, tensor) for name, tensor in state.items()})
 
 
 def export_slots(
@@ -61,6 +61,14 @@ def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, 
         tensors = {name: by_index[index][native].numpy(force=True) for name, index in places.items()}
         slots[slot] = layout.from_tensors(tensors, frozen=False)
     return slots, int(by_index[max(places.values())]["step"])
+
+
+def _array(name: str, tensor: Tensor) -> np.ndarray:
+    try:
+        array: np.ndarray = tensor.numpy(force=True)
+    except TypeError as error:  # NumPy has no bfloat16
+        raise ValueError(f"state[{name!r}]: expected float32 or float64, got {tensor.dtype}") from error
+    return array
 
 
 def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:

@@ -39,33 +39,32 @@ class Embedding(nn.Module):
         self.columns: Tensor
         self.offsets: Tensor
         self.register_buffer("columns", torch.tensor(table.columns, device=device), persistent=False)
-        self.starts = table.offsets
-        self.register_buffer("offsets", torch.tensor(table.offsets, device=device), persistent=False)
+        self.joined = any(table.offsets)
+        self.register_buffer("offsets", torch.tensor(table.offsets, dtype=torch.int32, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
         """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
         ids = categorical if self.serves_all else categorical.index_select(1, self.columns)
-        rows = ids + self.offsets if any(self.starts) else ids
+        rows = ids + self.offsets if self.joined else ids
         if self.pooled:
             there = ids >= 0
-            rows = torch.where(there, rows, 0)
+            embedded = torch.embedding(self.embedding, torch.where(there, rows, 0))
+            return {lookup.feature: pool(embedded, there, lookup) for lookup in self.lookups}
         embedded = torch.embedding(self.embedding, rows)  # (rows, columns, dimension)
-        if self.serves_all and not self.pooled:
+        if self.serves_all:
             return {0: embedded.flatten(1)}
-        each = embedded.unbind(1)
-        return {
-            lookup.feature: pool(embedded, there, lookup) if lookup.pooling else each[lookup.columns.start]
-            for lookup in self.lookups
-        }
+        return {lookup.feature: part for lookup, part in zip(self.lookups, embedded.unbind(1), strict=True)}
 
 
 def pool(
     embedded: Float[Tensor, "rows columns dimension"], there: Bool[Tensor, "rows columns"], lookup: stacks.Lookup
 ) -> Float[Tensor, "rows dimension"]:
-    """The embedding of a feature of several ids, from those that are there. Others get no gradient."""
-    assert lookup.pooling is not None
-    start, length = lookup.columns.start, lookup.columns.stop - lookup.columns.start
-    return POOLINGS[lookup.pooling](embedded.narrow(1, start, length), there.narrow(1, start, length).unsqueeze(-1))
+    """A feature's embedding: that of its id, or of those of its ids that are there. Others get no gradient."""
+    start, stop = lookup.columns.start, lookup.columns.stop
+    if lookup.pooling is None:
+        return embedded.select(1, start)
+    pooled, length = POOLINGS[lookup.pooling], stop - start
+    return pooled(embedded.narrow(1, start, length), there.narrow(1, start, length).unsqueeze(-1))
 
 
 def pool_sum(
@@ -102,7 +101,7 @@ def through_all(
     members, inputs, outputs = kernels.shape
     side_by_side = kernels.transpose(0, 1).reshape(inputs, members * outputs)
     all_outputs = x @ side_by_side if biases is None else torch.addmm(biases.flatten(), x, side_by_side)
-    return all_outputs.view(len(x), members, outputs).transpose(0, 1)
+    return all_outputs.view(x.shape[0], members, outputs).transpose(0, 1)
 
 
 class LayerNorm(nn.Module):

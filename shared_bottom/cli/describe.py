@@ -14,17 +14,18 @@ from spec.files import read_experiment
 from spec.flops import layer_flops
 from spec.model import ModelSpec
 from spec.outline import outline, sharing_words, task_words
+from spec.training import TrainSpec
 
 
 def describe(options: Describe) -> None:
     """Print the columns and the network of an experiment or of a run's folder."""
-    summaries, model, batch_size = columns_and_network(options.path, options.rows)
+    summaries, model, train = columns_and_network(options.path, options.rows)
     print_columns(summaries)
-    print_network(model, batch_size)
+    print_network(model, train)
 
 
-def columns_and_network(path: Path, rows: int | None) -> tuple[Sequence[ColumnSummary], ModelSpec, int]:
-    """The columns' summaries, if there is a table; the network; and the number of rows in a training step.
+def columns_and_network(path: Path, rows: int | None) -> tuple[Sequence[ColumnSummary], ModelSpec, TrainSpec]:
+    """The columns' summaries, if there is a table; the network; and its training.
 
     path: the folder of a run, a TOML file with a table, or a TOML file with a complete network. For a file with a
     table its rows are read, because the number of inputs and the sizes of the vocabularies depend on them, and are
@@ -35,23 +36,26 @@ def columns_and_network(path: Path, rows: int | None) -> tuple[Sequence[ColumnSu
         raise ValueError(f"--rows: expected none without rows to read, got {rows}")
     if path.is_dir():
         trained = read_trained(path)
-        return trained.columns.summary, trained.model, read(path / EXPERIMENT).train.batch_size
+        return trained.columns.summary, trained.model, read(path / EXPERIMENT).train
     if not has_table(path):
         experiment = read_experiment(path)
-        return (), experiment.model, experiment.train.batch_size
+        return (), experiment.model, experiment.train
     table = limited(read(path), rows)
     columns = check_table(table, Path())
-    return columns.summary, columns.model(table.model), table.train.batch_size
+    return columns.summary, columns.model(table.model), table.train
 
 
-def print_network(model: ModelSpec, batch_size: int) -> None:
+def print_network(model: ModelSpec, train: TrainSpec) -> None:
     """Print the shape, the parameters and the operations per training step of each embedding table and layer; of the
     layers of experts that are alike, those of all together.
 
     model: the network.
-    batch_size: the number of rows in a training step.
+    train: its training: the number of rows in a step, and what it leaves as it is.
+
+    Raises ValueError for what cannot be frozen.
     """
-    flops, table = layer_flops(model, batch_size), outline(model)
+    batch_size = train.batch_size
+    flops, table = layer_flops(model, batch_size), outline(model, train.frozen)
     rows = []
     for row in table:
         operations = f"{sum(flops[layer] for layer in row.layers):,}" if row.layers else "–"

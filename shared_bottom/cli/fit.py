@@ -1,6 +1,7 @@
 """The command fit: trains the network of an experiment on its table."""
 
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 
 from shared_bottom.checkpoint.saver import check_options
 from shared_bottom.cli.beginning import Beginning, backend_of, beginning_of, start_of
@@ -13,6 +14,7 @@ from shared_bottom.reports import check_events
 from shared_bottom.run.alike import check_alike
 from shared_bottom.run.errors import ProcessError, check_timeout
 from shared_bottom.run.join import joined
+from shared_bottom.run.watcher import EVENTS
 from shared_bottom.tables.cache import default_folder
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.training import read_table
@@ -35,6 +37,8 @@ def fit(options: FitExperiment) -> None:
     """
     experiment, backend, checkpoints = options.experiment, backend_of(options), options.out / CHECKPOINTS
     check_timeout(options.timeout)
+    if (options.out / EVENTS).exists():  # of a resumed run: it grows again
+        options = replace(options, tensorboard=True)
     check(options)
     with joined(backend, options.timeout, options.threads) as processes:
         check_alike(processes, lambda: {"--out": str(options.out.resolve())}, "at the beginning", code=2)
@@ -50,7 +54,7 @@ def fit(options: FitExperiment) -> None:
             if processes.is_first:
                 outcome = Outcome(options, backend, columns, model, training, validation)
                 outcome.begin(beginning, start)
-                live = LiveFiles(options.out, backend.name, tensorboard=options.tensorboard)
+                live = LiveFiles(options, backend.name)
             del beginning, start  # an earlier run's parameters need no memory any more
             request = FitRequest(
                 model=model,

@@ -14,13 +14,16 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter
 
+from shared_bottom.cli.options import FitExperiment
 from shared_bottom.disk import write_whole
+from shared_bottom.folder import EXPERIMENT
 from shared_bottom.lock import is_still
 from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.events import records, write_events
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Record
 from shared_bottom.run.watcher import EVENTS, METRICS, STATUS, Watcher
+from spec.files import to_toml
 from spec.validation import one_line
 
 PAUSE, SHORT = 2.0, 0.1
@@ -31,7 +34,8 @@ class LiveFiles(Watcher):
     """The files of a run that grow while it goes on: a context, at whose end status.json says how the run ended.
 
     An epoch that has ended is a line of metrics.jsonl at once. A run that is resumed begins these files with what was
-    saved of it, so that no epoch is there twice. status.json has
+    saved of it, so that no epoch is there twice; and once it is known to be the same run, experiment.toml says with
+    which epochs, say, it goes on now. status.json has
 
         state          running, finished, stopped (by a signal) or failed; of a process that was killed, running
         reason         why it failed, in one line; else null
@@ -46,8 +50,8 @@ class LiveFiles(Watcher):
     without them. What is in metrics.jsonl and in TensorBoard's file is written again with the report.
     """
 
-    def __init__(self, folder: Path, backend: str, *, tensorboard: bool) -> None:
-        self._folder, self._place, self._backend, self._tensorboard = folder, folder.stat(), backend, tensorboard
+    def __init__(self, options: FitExperiment, backend: str) -> None:
+        self._options, self._folder, self._place, self._backend = options, options.out, options.out.stat(), backend
         self._run: tuple[Record, Progress] | None = None
         self._steps = self._epochs = 0
         """Those that are in the files that grow."""
@@ -102,8 +106,9 @@ class LiveFiles(Watcher):
     def _begin_files(self) -> None:
         record, _ = self._of_run()
         history = record.history()
+        write_whole(self._folder / EXPERIMENT, to_toml(self._options.experiment).encode())
         write_whole(self._folder / METRICS, epoch_lines(history).encode())
-        if self._tensorboard:
+        if self._options.tensorboard:
             write_events(self._folder, history)
         self._steps, self._epochs = record.step, len(record.epochs)
 
@@ -115,7 +120,7 @@ class LiveFiles(Watcher):
             return
         if len(history.epochs) > self._epochs:
             append(self._folder / METRICS, epoch_lines(history, self._epochs).encode())
-        if self._tensorboard:
+        if self._options.tensorboard:
             append(self._folder / EVENTS, records(history, self._steps, self._epochs))
         self._steps, self._epochs = record.step, len(record.epochs)
 

@@ -50,7 +50,7 @@ class FitFlags(CacheFolder):
     """For a first try: read the first N rows only; short for --data.rows N."""
     resume: bool = False
     """Go on from the newest checkpoint in DIR, whichever backend saved it; start if there is none. FILE.toml and the
-    flags of its fields may be left out, as DIR has the experiment; and so may --backend."""
+    flags of its fields may be left out, as DIR has the experiment; and so may --backend and --tensorboard."""
     start_from: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The folder of a finished run: a new run that starts from its parameters, on other rows, say. Its vocabularies
     grow, and its scales are taken over. What starts anew is printed."""

@@ -92,7 +92,7 @@ def page(
         columns=columns,
         classes=list(class_rows(rows)),
         spec=to_toml(Experiment(model=model, train=train)),
-        layers=[(row.name, row.shape, row.parameters) for row in outline(model)],
+        layers=[(row.name, row.shape, row.parameters) for row in outline(model, train.frozen)],
         parameters=parameter_count(model),
         environment=environment_table(describe()),
     )

@@ -28,7 +28,8 @@ def mean_gates(
     gates = [gate for level in levels(model) for gate in level.gates]
     if gates:
         most = max(PREDICT_ROWS, WEIGHTS // sum(len(gate.experts) for gate in gates))
+        predictor = backend.predictor(model, params, device=device, threads=threads)
         for rows in data.pieces(math.ceil(data.rows / math.ceil(data.rows / most))):
-            for gate, weights in backend.gates(model, params, rows, device=device, threads=threads).items():
+            for gate, weights in predictor.gates(rows).items():
                 sums[gate] = sums.get(gate, 0.0) + weights.sum(axis=0, dtype=np.float64)
     return {gate: total / data.rows for gate, total in sums.items()}

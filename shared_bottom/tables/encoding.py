@@ -13,13 +13,14 @@ from shared_bottom.tables.quantiles import piecewise_linear, spread
 from shared_bottom.tables.tally import Tally
 from shared_bottom.tables.times import part_ids
 from shared_bottom.tables.values import bucket, canonical, group_number
-from spec.columns import CategoricalColumn, NumericColumn, TimeColumn
+from spec.columns import CategoricalColumn, NumericColumn, TimeColumn, TimePart
 from spec.data import Dataset, label_present
 from spec.table import TableSpec
 from spec.tasks import TaskSpec
 
 TRUTH = {"0": 0.0, "false": 0.0, "1": 1.0, "true": 1.0}
 """The values that a binary label may have if its `positive` is not given."""
+LARGEST = np.finfo(np.float32).max
 MISSING = -1
 """Stands for a missing value until it is known what a missing value becomes."""
 
@@ -42,6 +43,8 @@ class Encoder:
     def __init__(self, columns: FittedColumns) -> None:
         self.columns = columns
         self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
+        parts = [(column, [*column.categorical_parts.values()]) for column in columns.data.time]
+        self._parts_of_time = [(column, of_column) for column, of_column in parts if of_column]
         self._class_numbers = {task: _numbered(values, 0) for task, values in columns.classes.items()}
 
     def __call__(self, block: Block, *, labels: bool, tally: Tally | None = None) -> Dataset:
@@ -54,7 +57,7 @@ class Encoder:
         """
         data = self.columns.data
         ids = [self._ids(block, column, lookup, tally) for column, lookup in self._id_of_value]
-        ids += [_time_ids(block, column) for column in data.time if column.categorical_parts]
+        ids += [_time_ids(block, column, parts) for column, parts in self._parts_of_time]
         of_tasks, weight, task_weight, group = {}, None, {}, None
         if labels:
             of_tasks = {task.name: self._label(block, task, tally) for task in self.columns.tasks}
@@ -83,7 +86,10 @@ class Encoder:
         texts, rows, places = column_values(block, column)
         known = look_up(texts, lookup, MISSING, np.int32)
         if tally is not None:
-            tally.add_values(column.name, int((known != MISSING).sum()), int((known == 0).sum()))
+            unknown = len(known) - int(np.count_nonzero(known))
+            tally.add_values(column.name, int(np.count_nonzero(known != MISSING)), unknown)
+        if column.length == 1:
+            return np.maximum(known, 0)[:, None]
         ids = np.full((block.rows, column.length), -1, np.int32)
         ids[rows, places] = np.maximum(known, 0)
         return ids
@@ -117,7 +123,7 @@ class Encoder:
             return piecewise_linear(numbers, self.columns.bins[name])
         if column.standardise:
             numbers = (numbers - scale.mean) / scale.deviation
-        block.reject(name, np.abs(numbers) > np.finfo(np.float32).max, "a number that fits float32")
+        block.reject(name, np.abs(numbers) > LARGEST, "a number that fits float32")
         return numbers.astype(np.float32)[:, None]
 
     def _label(self, block: Block, task: TaskSpec, tally: Tally | None) -> np.ndarray:
@@ -163,10 +169,10 @@ def _numbered(values: Sequence[str], start: int) -> dict[str, int]:
     return {canonical(value): number for number, value in enumerate(values, start)}
 
 
-def _time_ids(block: Block, column: TimeColumn) -> np.ndarray:
+def _time_ids(block: Block, column: TimeColumn, parts: Sequence[TimePart]) -> np.ndarray:
     """The ids of the parts of a time that are looked up in tables: int32 (N, parts)."""
     times = block.times(column.name, column.missing)
-    return np.stack([part_ids(times, part) for part in column.categorical_parts.values()], axis=1)
+    return np.stack([part_ids(times, part) for part in parts], axis=1)
 
 
 def _weight(block: Block, name: str, needed: np.ndarray | None = None) -> np.ndarray:

@@ -70,8 +70,10 @@ def _elements(block: Block, column: CategoricalColumn) -> tuple[Block, np.ndarra
     if column.separator is not None and is_text(array.type):
         array = _divided(array, column.separator, block.missing(column.missing))
     if array.type.id in LISTS:
-        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        rows, elements = np.repeat(np.arange(block.rows), lengths), pc.list_flatten(array)
+        lengths = pc.list_value_length(array)
+        if lengths.null_count:
+            lengths = lengths.fill_null(0)
+        rows, elements = np.repeat(np.arange(block.rows), lengths.to_numpy()), pc.list_flatten(array)
     elif column.separator is not None or pa.types.is_null(array.type):
         rows, elements = np.arange(block.rows), array
     else:

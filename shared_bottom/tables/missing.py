@@ -19,7 +19,7 @@ class Missing(NamedTuple):
     canonical: frozenset[str]
     """Their canonical texts."""
     numbers: np.ndarray
-    """float64: those that are numbers."""
+    """float64: those that are numbers, without NaN, which is missing anyhow."""
     times: np.ndarray
     """datetime64[us]: those that are times."""
 
@@ -33,12 +33,13 @@ def missing_values(texts: tuple[str, ...], decimal: str, thousands: str | None) 
     """
     stripped = [text.strip() for text in texts]
     canonical, _ = canonical_texts(pa.array(stripped, pa.string()), decimal)
-    numbers = [_converted(text, lambda array: text_numbers(array, decimal, thousands)) for text in stripped]
+    converted = (_converted(text, lambda array: text_numbers(array, decimal, thousands)) for text in stripped)
+    numbers = np.array([number for number in converted if number is not None], np.float64)
     times = [_converted(text, text_times) for text in stripped]
     return Missing(
         texts=pa.array(stripped, pa.string()),
         canonical=frozenset(text for text in canonical if text is not None),
-        numbers=np.array([number for number in numbers if number is not None], np.float64),
+        numbers=numbers[~np.isnan(numbers)],
         times=np.array([time for time in times if time is not None], "M8[us]"),
     )
 

@@ -7,10 +7,10 @@ the .npz file to write its outputs into.
 import sys
 from pathlib import Path
 
+import numpy as np
+
 for package in ("spec", "backends", "shared_bottom", "bench", "tests"):
     sys.modules[package] = None  # to import it is then an ImportError
-
-import numpy as np
 
 
 def onnxruntime(path):

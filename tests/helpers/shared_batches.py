@@ -97,10 +97,11 @@ CASES = {
         replace(presets.tutorial_training(), precision="float64", device="cpu"),
         presets.tutorial_data(),
     ),
-    "sgd, uncertainty, clipped": case(
+    "sgd, uncertainty, clipped, partly frozen": case(
         optimizer=SGD(learning_rate=0.02, momentum=0.9, nesterov=True),
         balancing=UncertaintyWeighting(initial_log_variance=0.3),
         clip_norm=0.5,
+        frozen=("embeddings", "tasks.click"),
     ),
     "adam, weight average, dropout, early stopping": case(
         validation=True,

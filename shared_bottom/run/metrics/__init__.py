@@ -122,8 +122,9 @@ def predicted(
     The pieces are about equally long, because a backend may compile for each number of rows that it meets.
     """
     most = max(PREDICT_ROWS, PREDICTED // sum(task.head_outputs for task in model.tasks))
+    predictor = backend.predictor(model, params, device=device, threads=threads)
     for rows in data.pieces(math.ceil(data.rows / math.ceil(data.rows / most))):
-        yield rows, backend.predict(model, params, rows, device=device, threads=threads)
+        yield rows, predictor.predict(rows)
 
 
 def counted(task: TaskSpec, data: Dataset) -> np.ndarray:
