@@ -5,8 +5,9 @@ import signal
 import tempfile
 from pathlib import Path
 
-from bench.options import Options, check, fail, limit_threads, parse
+from bench.options import Options, check, limit_threads, parse
 from shared_bottom.cli.printing import standard_streams
+from shared_bottom.cli.program import fail
 from shared_bottom.run.errors import ProcessError
 
 

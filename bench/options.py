@@ -4,7 +4,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import tyro
 
@@ -87,21 +87,13 @@ def process_counts(text: str | None) -> list[int]:
 def parse(options: type[Parsed], prog: str) -> Parsed:
     """The options that the command line gives. Help exits with code 0, and what is wrong in one line with code 2."""
     from shared_bottom.cli.asking import ask
+    from shared_bottom.cli.program import fail
 
     try:
         parsed: Parsed = ask(options, sys.argv[1:], prog=prog)
     except ValueError as error:
         fail(error)
     return parsed
-
-
-def fail(error: Exception) -> NoReturn:
-    """Print the error in one line and exit with code 2."""
-    from shared_bottom.cli.printing import say
-    from spec.validation import one_line
-
-    say("error", one_line(error))
-    raise SystemExit(2)
 
 
 def limit_threads(threads: int) -> None:

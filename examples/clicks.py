@@ -3,15 +3,13 @@
 python examples/clicks.py --out examples
 """
 
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import tyro
 from pyarrow import parquet
 
+from shared_bottom.cli.program import run
 from shared_bottom.disk import whole_file
 
 DEVICES = np.array(["phone", "tablet", "desktop"])
@@ -23,14 +21,6 @@ REMEMBERED = 5
 """How many of the pages before the last one have an effect."""
 FILES = {"clicks.parquet": 20_000, "clicks_test.parquet": 5_000}
 """The number of rows of each file."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Write clicks.parquet and clicks_test.parquet."""
-
-    out: Path = Path(__file__).parent
-    """The folder to write to; the TOML file expects them beside itself."""
 
 
 def visits(rows: int, *, seed: int) -> pa.Table:
@@ -82,11 +72,11 @@ def visits(rows: int, *, seed: int) -> pa.Table:
     )
 
 
-def main(options: Options) -> None:
-    """Write both files. An error leaves no partial file."""
-    options.out.mkdir(parents=True, exist_ok=True)
+def main(*, out: Path = Path(__file__).parent) -> None:
+    """Write clicks.parquet and clicks_test.parquet into a folder; the TOML file expects them beside itself."""
+    out.mkdir(parents=True, exist_ok=True)
     for seed, (name, rows) in enumerate(FILES.items(), start=1):
-        path, table = options.out / name, visits(rows, seed=seed)
+        path, table = out / name, visits(rows, seed=seed)
         with whole_file(path) as file:
             parquet.write_table(table, file)
         clicks = np.mean(table["click"].to_numpy())
@@ -94,8 +84,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

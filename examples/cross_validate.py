@@ -3,40 +3,29 @@
 python examples/cross_validate.py --backend jax --folds 5
 """
 
-import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas
-import tyro
 from sklearn.model_selection import StratifiedKFold
 
 from shared_bottom import fit_table, read_table_experiment
+from shared_bottom.cli.program import run
+
+FILE = Path("examples/clicks.toml")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train and evaluate once for each fold of a table."""
-
-    file: Path = Path("examples/clicks.toml")
-    rows: Path = Path("examples/clicks.parquet")
-    by: str = "click"
-    """The column of which each fold has as large a share of each value."""
-    folds: int = 5
-    backend: str = "torch"
-
-
-def main(options: Options) -> None:
+def main(*, backend: str = "torch", folds: int = 5) -> None:
     """Print the mean and the standard deviation of each metric of each task over the folds."""
-    experiment, frame = read_table_experiment(options.file), pandas.read_parquet(options.rows)
+    experiment, frame = read_table_experiment(FILE), pandas.read_parquet(FILE.with_suffix(".parquet"))
     experiment = replace(experiment, data=replace(experiment.data, validation_fraction=0.0))  # folds are for validation
 
     # GroupKFold(...).split(frame, groups=frame["user"]) keeps rows together that belong together.
-    splitter = StratifiedKFold(options.folds, shuffle=True, random_state=experiment.train.seed)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=experiment.train.seed)
     values: dict[str, list[float]] = {}
-    for training, test in splitter.split(frame, frame[options.by]):
-        trained = fit_table(experiment, frame.iloc[training], backend=options.backend, progress="none")
+    for training, test in splitter.split(frame, frame["click"]):
+        trained = fit_table(experiment, frame.iloc[training], backend=backend, progress="none")
         for task, metrics in trained.evaluate(frame.iloc[test]).items():
             for metric, value in metrics.items():
                 values.setdefault(f"{task} {metric}", []).append(value)
@@ -45,8 +34,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except (OSError, ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-import tyro
 
 from shared_bottom import AdamW, load_backend, read_table, read_table_experiment, to_toml
+from shared_bottom.cli.program import run
 from shared_bottom.disk import write_whole
 from spec.metrics import higher_is_better
 
@@ -26,7 +26,7 @@ def changed(network: Any, train: Any, learning_rate: float, weight_decay: float,
     return replace(network, tasks=(first, replace(second, weight=weight))), replace(train, optimizer=optimizer)
 
 
-def main(backend: str, objectives: tuple[Objective, ...] = ("click.auc",), trials: int = 50) -> None:
+def main(*, backend: str, objectives: tuple[Objective, ...] = ("click.auc",), trials: int = 50) -> None:
     """Search, or go on with a search until there are so many trials, and write the best experiment."""
     experiment, chosen = read_table_experiment(FILE), load_backend(backend)
     columns, rows, validation = read_table(experiment, FILE.parent)
@@ -50,11 +50,11 @@ def main(backend: str, objectives: tuple[Objective, ...] = ("click.auc",), trial
     directions = ["maximize" if higher_is_better(name.split(".")[1]) else "minimize" for name in objectives]
     name, storage = " ".join(objectives), "sqlite:///search.db"
     search = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
-    search.optimize(objective, n_trials=max(0, trials - len(search.trials)))
+    search.optimize(objective, n_trials=max(0, trials - sum(trial.state.is_finished() for trial in search.trials)))
     print(*(f"{trial.values} {trial.params}" for trial in search.best_trials), sep="\n")
     network, train = changed(experiment.model, experiment.train, **search.best_trials[0].params)
     write_whole(BEST, to_toml(replace(experiment, model=network, train=train)).encode())
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run(main)

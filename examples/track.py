@@ -4,15 +4,14 @@ python examples/track.py --backend jax
 """
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import tyro
 
 from shared_bottom import fit_table, read_table_experiment, to_toml, write_trained
+from shared_bottom.cli.program import run
 from spec.files import dotted
 
 FILE = Path("examples/clicks.toml")
@@ -25,7 +24,7 @@ def record(epoch: Any) -> None:
     mlflow.log_metrics({"training loss": epoch["loss"], **losses, **named}, step=epoch["epoch"])
 
 
-def main(backend: str, store: str = "mlruns") -> None:
+def main(*, backend: str, store: str = "mlruns") -> None:
     """Train on the clicks, and log. STORE: a folder, or a database or server that MLflow takes."""
     experiment = read_table_experiment(FILE)
     os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # MLflow would rather have a database, but needs none
@@ -44,8 +43,4 @@ def main(backend: str, store: str = "mlruns") -> None:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except (OSError, ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -4,26 +4,16 @@ python examples/tutorial.py --backend jax
 """
 
 import dataclasses
-import sys
-from dataclasses import dataclass
 
 import numpy as np
-import tyro
 
+from shared_bottom.cli.program import run
 from spec import Dataset, load_backend, presets
 
 
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Train two regression tasks on one shared bottom."""
-
-    backend: str = "torch"
-    """torch or jax."""
-
-
-def main(options: Options) -> None:
-    """Train, test, predict."""
-    backend = load_backend(options.backend)
+def main(*, backend: str = "torch") -> None:
+    """Train two regression tasks on one shared bottom, test, predict. BACKEND is torch or jax."""
+    chosen = load_backend(backend)
 
     # Training and test rows: 10 inputs, one target of 3 numbers and one target of 2 numbers.
     training, test = presets.tutorial_data(1000, seed=42), presets.tutorial_data(200, seed=43)
@@ -34,7 +24,7 @@ def main(options: Options) -> None:
     # float64 is chosen so that both frameworks print the same digits.
     train = dataclasses.replace(presets.tutorial_training(), precision="float64")
 
-    fitted = backend.fit(model, train, training, validation=test)
+    fitted = chosen.fit(model, train, training, validation=test)
     for epoch in fitted.history.epochs:
         print(f"Epoch [{epoch['epoch']}/{train.epochs}], Loss: {epoch['loss']:.4f}")
     for task, metrics in fitted.history.epochs[-1]["metrics"].items():
@@ -42,13 +32,9 @@ def main(options: Options) -> None:
 
     # The predictions of both tasks for one new row.
     row = np.random.default_rng(7).standard_normal((1, 10))
-    for task, prediction in backend.predict(model, fitted.params, Dataset(numeric=row)).items():
+    for task, prediction in chosen.predict(model, fitted.params, Dataset(numeric=row)).items():
         print(f"Prediction of {task}: {np.array2string(prediction[0], precision=4)}")
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except (ValueError, ImportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run(main)

@@ -17,10 +17,11 @@ import tyro
 from backends.base import SharedBackend
 from bench.case import Case
 from bench.cases import load_cases
-from bench.options import fail, parse
+from bench.options import parse
 from bench.parity.compare import compare_backends
 from bench.parity.report import plot_report, print_report
 from shared_bottom.cli.printing import standard_streams
+from shared_bottom.cli.program import fail
 from shared_bottom.disk import check_output, write_whole
 from spec import backend_names, load_backend
 

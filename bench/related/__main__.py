@@ -14,8 +14,9 @@ from typing import Annotated
 
 import tyro
 
-from bench.options import fail, limit_threads, parse
+from bench.options import limit_threads, parse
 from shared_bottom.cli.printing import standard_streams
+from shared_bottom.cli.program import fail
 from spec import backend_names, load_backend
 
 

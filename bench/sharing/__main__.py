@@ -14,9 +14,10 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bench.options import fail, limit_threads, parse
+from bench.options import limit_threads, parse
 from bench.sharing.options import Options, check, kinds
 from shared_bottom.cli.printing import standard_streams
+from shared_bottom.cli.program import fail
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend
