@@ -14,7 +14,7 @@ from pydantic import model_validator
 
 from spec.balancing import Balancing, Fixed
 from spec.classes import spec_class
-from spec.validation import ByKind, Count, Flag, Fraction, Many, NonNegative, Positive, Seed, Share, Width
+from spec.validation import ByKind, Count, Flag, Fraction, NonNegative, Positive, Seed, Share, Sorted, Width
 
 Precision = Literal["float32", "float64"]
 Device = Literal["auto", "cpu", "gpu"]
@@ -205,7 +205,7 @@ class TrainSpec:
     clip_norm is that of the whole gradient, to which other rows add nothing. For SGD without momentum and for Adagrad,
     both without weight_decay, lazy and dense are the same arithmetic. (torch.optim.SparseAdam moves the same rows by
     the same t; its eps stands elsewhere.)"""
-    frozen: Many[str] = ()
+    frozen: Sorted[str] = ()
     """Patterns of the names of parameters that training does not move, such as "trunk", "embeddings" or
     "tasks.*.0.bias": see `spec.params.frozen_parameters`. Such a parameter has no gradient, no optimizer slots and no
     weight decay, and neither clipping nor balancing sees it."""
