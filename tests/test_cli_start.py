@@ -63,7 +63,7 @@ def test_a_run_starts_where_another_ended(shop, tmp_path, monday, tuesday_rows, 
     run("fit", shop, "--out", out, *FLAGS, "--start-from", monday, *STILL)
     printed = " ".join(capsys.readouterr().out.split())
     assert f"starts from {monday}" in printed
-    assert "embeddings.colour grown values 4 values 1" in printed
+    assert "embeddings.colour grown values 3 values 1" in printed
     before, after = read_trained(monday), read_trained(out)
     assert after.columns.vocabularies["colour"] == (*before.columns.vocabularies["colour"], "violet")
     assert after.columns.numeric == before.columns.numeric
