@@ -13,8 +13,7 @@ from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
 from shared_bottom.disk import keeping, whole_folder, write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_trained
-from shared_bottom.importance import MOST as MOST_PERMUTED
-from shared_bottom.importance import importances_on, sample
+from shared_bottom.importance import PERMUTED_ROWS, importances_on, sample
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
 from shared_bottom.run.gates import mean_gates
@@ -126,7 +125,7 @@ class Outcome:
             )
             self._gates = mean_gates(self._backend, self._model, fitted.params, self._reported, device, threads)
             if options.importance:
-                self._importances = importances_on(trained, sample(self._reported.pieces(PIECE_ROWS), MOST_PERMUTED))
+                self._importances = importances_on(trained, sample(self._reported.pieces(PIECE_ROWS), PERMUTED_ROWS))
             self._report(fitted.history)
 
     def say(self, fitted: Fitted) -> bool:
