@@ -13,6 +13,8 @@ from shared_bottom.cli import live
 from shared_bottom.run.loop import validate
 from spec import load_backend
 from tests.helpers.cli import contents, run, without_plots, write_experiment
+from tests.helpers.joining import epochs_watched
+from tests.helpers.processes import together
 from tests.helpers.runs import signalled
 
 FLAGS = ("--backend", "torch", "--train.execution", "eager", "--train.epochs", "4", "--quiet")
@@ -179,3 +181,10 @@ def test_a_resumed_run_goes_on_without_tensorboard(shop, tmp_path, monkeypatch, 
     )
     assert (out / "events.out.tfevents.history").read_bytes() == before
     assert epochs(out) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.slow
+def test_of_several_processes_the_first_alone_is_watched():
+    first, other = together(2, epochs_watched, "torch")
+    assert first > 0
+    assert other == 0
