@@ -7,9 +7,10 @@ import pytest
 
 from spec.losses import Loss
 from spec.model import Activation
+from spec.optimizers import Optimizer
 from spec.sharing import WAYS
 from spec.tasks import TASK_KINDS
-from spec.training import Optimizer, TrainSpec
+from spec.training import TrainSpec
 from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
