@@ -21,6 +21,9 @@ USAGE = {
     (): f"Expected one of {{{COMMANDS}}}",
     ("train",): f"command: expected one of {COMMANDS}, got 'train'",
     ("evalute",): f"command: expected one of {COMMANDS}, got 'evalute'; did you mean 'evaluate'?",
+    ("fit", "--resum", "--out", "run"): "Unrecognized options: --resum; did you mean '--resume'?",
+    ("fit", "--out", "run", "--colour=3"): "Unrecognized options: --colour=3",
+    ("fit", "--resume", "--out", "."): "--out: expected the folder of a run to resume, or a FILE.toml besides, got '.'",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
     ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (
@@ -120,7 +123,7 @@ def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
 
 
 MODEL_ERRORS = {
-    "model.json": ("{", "model.json: ModelSpec: Invalid JSON"),
+    "model.json": ("{", "model.json: expected JSON, got an error in line 1, column 2: expecting property name"),
     "columns.json": ("{}", "columns.json: data: expected a value, got none"),
     "params.safetensors": ("no tensors", "params.safetensors: "),
 }

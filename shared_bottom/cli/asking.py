@@ -33,9 +33,15 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
         if not stop.code:
             raise
         line = as_in_the_file(usage(said.getvalue(), stop))
-        unknown = FLAG.search(line) if line.startswith("Unrecognized options: ") else None
-        near = did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
-        raise ValueError(line + near) from None
+        if line.startswith("Unrecognized options: "):
+            line += near_flag(line, cls, arguments, **options)
+        raise ValueError(line) from None
+
+
+def near_flag(words: str, cls: Any, arguments: Sequence[str] = (), **options: Any) -> str:
+    """What an error adds about the first flag among words that are none: see `did_you_mean`."""
+    unknown = FLAG.search(words)
+    return did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
 
 
 def flags_of(cls: Any, arguments: Sequence[str], **options: Any) -> list[str]:
