@@ -11,7 +11,7 @@ from shared_bottom.cli.importance import importance_json, print_importance, writ
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
-from shared_bottom.disk import check_output, write_whole
+from shared_bottom.disk import check_output, check_suffix, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.importance import permutation_importance
 from shared_bottom.run.metrics import Evaluation
@@ -68,8 +68,7 @@ def check_plot(options: Evaluate) -> None:
     """Raise ValueError, naming the flag, if the plot is none that can be drawn."""
     if options.plot is not None and not options.importance:
         raise ValueError("--plot: expected --importance with it, got none")
-    if options.plot is not None and options.plot.suffix not in (".png", ".svg"):
-        raise ValueError(f"--plot: expected a file .png or .svg, got {str(options.plot)!r}")
+    check_suffix("--plot", options.plot, (".png", ".svg"))
 
 
 def print_left_out(evaluation: Evaluation, tally: Tally) -> None:
