@@ -24,6 +24,13 @@ USAGE = {
     ("fit", "--resum", "--out", "run"): "Unrecognized options: --resum; did you mean '--resume'?",
     ("fit", "--out", "run", "--colour=3"): "Unrecognized options: --colour=3",
     ("fit", "--resume", "--out", "."): "--out: expected the folder of a run to resume, or a FILE.toml besides, got '.'",
+    ("fit", "FILE", "--out", "run", "--rows", "abc"): "--rows: expected an integer, got 'abc'",
+    ("fit", "FILE", "--out", "run", "--threads", "1.5"): "--threads: expected an integer, got '1.5'",
+    ("fit", "FILE", "--out", "run", "--timeout", "x"): "--timeout: expected a number, got 'x'",
+    ("fit", "FILE", "--out", "run", "--data.numeric.0.bins", "x"): "--data.numeric.0.bins: expected an integer, got",
+    ("fit", "FILE", "--out", "run", "--model.trunk", "3", "b"): "--model.trunk: expected values of another type, got",
+    ("fit", "FILE", "--out", "run", "--train.epochs"): "--train.epochs: expected a value, got none",
+    ("evaluate", "none", "--max-unknown", "x"): "--max-unknown: expected a number, got 'x'",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
     ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (
@@ -53,8 +60,8 @@ USAGE = {
         "--model.tasks.1.loss.delta: unexpected field of kind squared; it belongs to kind huber, which "
         "--model.tasks.1.loss.kind chooses"
     ),
-    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: no type matching",
-    ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
+    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: expected a number, got 'x'",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: expected an integer, got '1.5'",
     ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: expected a number greater than 0, got 0",
     ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: expected a number greater",
     ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
@@ -63,7 +70,14 @@ USAGE = {
     ("fit", "FILE", "--out", "run", "--train.optimizer.kind", "lion"): (
         "--train.optimizer.kind: expected one of sgd, adam, adamw, adagrad, rmsprop, got 'lion'"
     ),
-    ("fit", "FILE", "--out", "run", "--train.device", "tpu"): "invalid choice 'tpu' for argument '--train.device'",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--train.device",
+        "tpu",
+    ): "--train.device: expected one of 'auto', 'cpu', 'gpu', got 'tpu'",
     (
         "fit",
         "FILE",
@@ -107,6 +121,12 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(file, tmp_path, monkeypatch, 
     said = error(capsys, *(paths.get(argument, argument) for argument in arguments))
     assert said.startswith(USAGE[arguments].replace("BAD", str(bad)))
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["bad.toml"]
+
+
+@pytest.mark.parametrize("flag", ["--rows", "--threads", "--train.clip_norm", "--train.epochs", "--timeout"])
+def test_a_value_that_is_no_number_is_said_in_our_words(file, capsys, flag):
+    kind = "a number" if flag in ("--train.clip_norm", "--timeout") else "an integer"
+    assert error(capsys, "fit", file, "--out", "run", flag, "x y]") == f"{flag}: expected {kind}, got 'x y]'"
 
 
 def test_a_flag_that_is_like_no_other_is_answered_with_none(file, capsys):

@@ -13,7 +13,7 @@ from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
 from shared_bottom.disk import check_output, check_suffix, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
-from shared_bottom.importance import permutation_importance
+from shared_bottom.importance import check_permutations, permutation_importance
 from shared_bottom.run.metrics import Evaluation
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
@@ -28,6 +28,7 @@ def evaluate(options: Evaluate) -> None:
     """
     outputs = {"--json": options.json, "--plot": options.plot}
     check_plot(options)
+    check_permutations(options.repeats, options.seed)
     for option, path in outputs.items():
         check_output(option, path, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
     check_threads(options.threads)
@@ -44,7 +45,9 @@ def evaluate(options: Evaluate) -> None:
     evaluation = trained.evaluation(source, tally)
     check_unknown(tally, options.max_unknown)
     metrics = evaluation.metrics()
-    importances = permutation_importance(trained, source) if options.importance else None
+    importances = None
+    if options.importance:
+        importances = permutation_importance(trained, source, repeats=options.repeats, seed=options.seed)
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
