@@ -22,6 +22,7 @@ _MODULES = {
     "Tally": "shared_bottom.tables.tally",
     "Trained": "shared_bottom.trained",
     "evaluate": "shared_bottom.run.metrics",
+    "ExportedModel": "shared_bottom.export.rows",
     "export_onnx": "shared_bottom.export",
     "fit_columns": "shared_bottom.tables.rows",
     "fit_table": "shared_bottom.table_training",

@@ -50,6 +50,7 @@ SLOW = (
     "test_jax_derivatives",
     "test_export_property",
     "test_export_programs",
+    "test_serve",
     "test_reports",
     "test_parity_optimizers",
     "test_parity_handover",

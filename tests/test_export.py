@@ -227,9 +227,10 @@ def test_without_onnx_one_line_names_the_extra():
     except ImportError as error:
         print(error)
     """
-    assert run(code, blocked={"onnx"}) == "export needs onnx, which is not installed: pip install -e '.[onnx]'"
+    assert run(code, blocked={"onnx"}) == "ONNX files need onnx, which is not installed: pip install -e '.[onnx]'"
 
 
+@pytest.mark.slow
 def test_a_file_is_written_without_a_framework(tmp_path):
     code = f"""
     from shared_bottom import export_onnx, read_table_experiment

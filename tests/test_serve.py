@@ -1,5 +1,6 @@
-"""examples/serve.py, asked over HTTP, in a process without the project."""
+"""examples/serve.py, asked over HTTP."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -29,9 +30,9 @@ def client(network, tmp_path_factory):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command = [sys.executable, "-I", EXAMPLES / "serve.py", path, "--port", str(port)]
+    command, environment = [sys.executable, EXAMPLES / "serve.py", path, "--port", str(port)], os.environ
     with (
-        subprocess.Popen(command, cwd=path.parent) as server,
+        subprocess.Popen(command, env=environment | {"PYTHONPATH": str(EXAMPLES.parent)}) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         try:

@@ -4,11 +4,15 @@ The graph is written from the columns, the spec and the parameters alone. No fra
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from shared_bottom.trained import Trained
+from shared_bottom.export.packages import needing
+
+if TYPE_CHECKING:
+    from shared_bottom.trained import Trained
 
 
-def export_onnx(trained: Trained, path: str | Path) -> None:
+def export_onnx(trained: "Trained", path: str | Path) -> None:
     """Write a trained network with its columns into an ONNX file, whole or not at all.
 
     trained: the network.
@@ -18,11 +22,6 @@ def export_onnx(trained: Trained, path: str | Path) -> None:
     `Trained.predict` gives, and describes both in its metadata. Raises ImportError if onnx is not installed, ValueError
     if the parameters are more than an ONNX file can hold, and OSError if the file cannot be written.
     """
-    try:
+    with needing("onnx"):
         from shared_bottom.export.file import write
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != "onnx":
-            raise
-        command = "pip install -e '.[onnx]'"
-        raise ImportError(f"export needs onnx, which is not installed: {command}", name="onnx") from error
-    write(Path(path), trained.columns, trained.model, trained.params)
+    write(Path(path), trained.columns, trained.spec, trained.params)

@@ -12,7 +12,7 @@ from shared_bottom.export.graph import TRADITIONAL, Graph
 from shared_bottom.export.ids import embedded_pieces
 from shared_bottom.export.inputs import HASH, Input, inputs_of
 from shared_bottom.export.links import predictions
-from shared_bottom.export.network import head_outputs
+from shared_bottom.export.network import Network
 from shared_bottom.export.numbers import numeric_pieces
 from shared_bottom.export.outputs import Output, outputs_of
 from shared_bottom.export.pieces import joined
@@ -67,7 +67,7 @@ def model_proto(columns: FittedColumns, model: ModelSpec, params: Params) -> Mod
         *numeric_pieces(graph, columns, numbers, times, dtype),
         *embedded_pieces(graph, columns, model, params, categories, times),
     ]
-    predictions(graph, columns, head_outputs(graph, model, params, joined(graph, pieces)), dtype)
+    predictions(graph, columns, Network(graph, model, params).head_outputs(joined(graph, pieces)), dtype)
     content = helper.make_model(
         graph.proto([_value(value) for value in inputs], [_value(value) for value in outputs]),
         opset_imports=[helper.make_opsetid(domain, version) for domain, version in OPSETS.items()],

@@ -17,8 +17,9 @@ class Piece(NamedTuple):
     """Where each column belongs in the network's input."""
 
 
-def joined(graph: Graph, pieces: Iterable[Piece]) -> Piece:
-    """All pieces side by side."""
+def joined(graph: Graph, pieces: Iterable[Piece]) -> Value:
+    """The network's input: (rows, input_width)."""
     values, places = zip(*pieces, strict=True)
     value = graph("Concat", *values, axis=1) if len(values) > 1 else values[0]
-    return Piece(value, np.concatenate(places).astype(int).tolist())
+    order = np.argsort(np.concatenate(places))
+    return value if (order == np.arange(len(order))).all() else graph("Gather", value, order, axis=1)

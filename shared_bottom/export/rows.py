@@ -1,0 +1,110 @@
+"""An ONNX file that is asked with single rows or a few, as a program that serves it does."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from shared_bottom.export.packages import needing
+from shared_bottom.tables.values import bucket, canonical
+from spec.validation import one_line
+
+Text = str | bool | int | Annotated[float, Field(allow_inf_nan=False)] | None
+"""A value of a category as JSON has it."""
+DESCRIPTION = {"inputs", "outputs", "versions"}
+"""The entries of the metadata that are read."""
+BEGINNING = datetime(1970, 1, 1)
+NO_TIME = int(np.iinfo(np.int64).min)
+
+
+class ExportedModel:
+    """A file that `export_onnx` wrote, computed by ONNX Runtime.
+
+    path: the file.
+    threads: how many of the processor's threads compute.
+
+    Raises ImportError if onnxruntime is not installed, OSError if the file cannot be read, and ValueError, in one line,
+    for another file.
+    """
+
+    def __init__(self, path: str | Path, *, threads: int = 1) -> None:
+        with needing("onnxruntime"):
+            import onnxruntime
+        options, content = onnxruntime.SessionOptions(), Path(path).read_bytes()
+        options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # those of ONNX Runtime have no class in common
+            raise ValueError(f"{path}: expected an ONNX file, got: {one_line(error)}") from error
+        properties = self._session.get_modelmeta().custom_metadata_map
+        if DESCRIPTION - properties.keys():
+            raise ValueError(f"{path}: expected a file that export wrote, got one without its metadata")
+        self.metadata: dict[str, Any] = {name: json.loads(properties[name]) for name in sorted(DESCRIPTION)}
+        """What the file says of its inputs and outputs, and which versions wrote it."""
+        self._names = [output["name"] for output in self.metadata["outputs"]]
+        self._fields = {f"input_{place}": entry for place, entry in enumerate(self.metadata["inputs"])}
+        fields: dict[str, Any] = {field: _field(entry) for field, entry in self._fields.items()}
+        self.row: type[BaseModel] = create_model("Row", __config__=ConfigDict(extra="forbid"), **fields)
+        """What checks a row: a class of pydantic with a field for each input, called as that is; None is missing."""
+
+    def predict(self, rows: Sequence[BaseModel]) -> list[dict[str, Any]]:
+        """The predictions for rows, by the names of the columns that `predict` writes; None for what is not finite.
+
+        rows: objects of the class `row`.
+        """
+        inputs = {}
+        for field, entry in self._fields.items():
+            arrays = _array_of_lists if entry["several"] else _array
+            inputs[entry["name"]] = arrays(entry, [getattr(row, field) for row in rows])
+        outputs = [map(_finite, array.tolist()) for array in self._session.run(self._names, inputs)]
+        return [dict(zip(self._names, values, strict=True)) for values in zip(*outputs, strict=True)]
+
+
+def _field(entry: dict[str, Any]) -> Any:
+    """What a row may have for an input, which the metadata describes."""
+    number = Annotated[float, Field(strict=True, allow_inf_nan=False, gt=entry["above"])] | None
+    one: Any = {"number": number, "text": Text, "bucket": Text, "time": datetime | None}[entry["kind"]]
+    value: Any = list[one] | None if entry["several"] else one
+    return Annotated[value, Field(alias=entry["name"], description=entry["description"])], ...
+
+
+def _array(entry: dict[str, Any], values: Sequence[Any], none: int = 0) -> np.ndarray:
+    """An input for some rows. none: the bucket where there is no value."""
+
+    def hashed(value: Text) -> int:
+        text = _text(value)
+        return none if text in ("", *entry["missing"]) else bucket(text, entry["buckets"])
+
+    converted: dict[str, tuple[Callable[[Any], Any], Any]] = {
+        "number": (lambda value: math.nan if value is None else value, np.float64),
+        "text": (_text, object),
+        "time": (_microseconds, np.int64),
+        "bucket": (hashed, np.int64),
+    }
+    convert, dtype = converted[entry["kind"]]
+    return np.array([convert(value) for value in values], dtype)
+
+
+def _array_of_lists(entry: dict[str, Any], lists: Sequence[Sequence[Any] | None]) -> np.ndarray:
+    """An input that has several values in a row: padded, place by place, with at least one place."""
+    places = itertools.zip_longest(*(values or () for values in lists), (None,))
+    return np.stack([_array(entry, values, none=-1)[:-1] for values in places], axis=1)
+
+
+def _text(value: Text) -> str:
+    return "" if value is None else canonical(str(value))
+
+
+def _microseconds(time: datetime | None) -> int:
+    """A time as it is written, in whatever zone."""
+    return NO_TIME if time is None else (time.replace(tzinfo=None) - BEGINNING) // timedelta(microseconds=1)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
