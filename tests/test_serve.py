@@ -109,6 +109,11 @@ def test_a_column_that_is_not_there_is_named(client):
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "country"])
 
 
+@pytest.mark.parametrize("name", ["search", "cross_validate", "track", "serve"])
+def test_an_example_is_short(name):
+    assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 60
+
+
 def test_no_rows_are_refused(client):
     assert client.post("/predict_rows", json=[]).status_code == 422
 
