@@ -15,11 +15,12 @@ from shared_bottom.tables.sources import Rows
 from shared_bottom.trained import Trained
 from spec.data import Dataset
 
-REPEATS, MOST = 5, 10_000
+REPEATS, PERMUTED_ROWS = 5, 10_000
+"""How often a column is permuted, and the largest number of rows, if the caller does not say."""
 
 
 def permutation_importance(
-    trained: Trained, rows: Rows, *, repeats: int = REPEATS, seed: int = 0, most: int = MOST
+    trained: Trained, rows: Rows, *, repeats: int = REPEATS, seed: int = 0, most: int = PERMUTED_ROWS
 ) -> Importances:
     """By how much each task's main metric is worse when the values of an input column are permuted among the rows.
 

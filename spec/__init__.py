@@ -3,6 +3,7 @@
 from spec import presets
 from spec.backend import Backend, backend_names, load_backend
 from spec.balancing import DynamicWeightAverage, Fixed, GradNorm, PCGrad, UncertaintyWeighting
+from spec.classes import SpecError
 from spec.columns import CategoricalColumn, LabelColumn, NumericColumn, TimeColumn
 from spec.data import Dataset
 from spec.files import Experiment, from_json, from_toml, json_schema, read_experiment, to_json, to_toml
@@ -61,6 +62,7 @@ __all__ = [
     "Schedule",
     "Separate",
     "SharedBottom",
+    "SpecError",
     "Squared",
     "TableExperiment",
     "TableSpec",

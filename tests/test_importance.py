@@ -54,11 +54,11 @@ def test_it_is_that_of_scikit_learn(fitted, task):
 
 def test_a_column_that_the_network_does_not_use_has_0_and_comes_last(fitted):
     params = fitted.params | {"embeddings.colour": np.zeros_like(fitted.params["embeddings.colour"])}
-    found = permutation_importance(replace(fitted, params=params), ROWS)
-    for drops in found.drops.values():
+    result = permutation_importance(replace(fitted, params=params), ROWS)
+    for drops in result.drops.values():
         assert drops["colour"].tolist() == [0.0] * 5
         assert drops["x"].any()
-    assert found.columns.index("colour") > found.columns.index("x")
+    assert result.columns.index("colour") > result.columns.index("x")
 
 
 def test_a_seed_decides(fitted):
@@ -69,10 +69,10 @@ def test_a_seed_decides(fitted):
 
 def test_of_a_metric_that_is_not_defined_there_is_none(fitted):
     frame = ROWS.to_pandas().assign(click=None)
-    found = permutation_importance(fitted, frame, repeats=2)
-    assert np.isnan([*found.drops["click"].values()]).all()
-    assert np.isfinite([*found.drops["price"].values()]).all()
-    assert sorted(found.columns) == sorted(INPUTS)
+    result = permutation_importance(fitted, frame, repeats=2)
+    assert np.isnan([*result.drops["click"].values()]).all()
+    assert np.isfinite([*result.drops["price"].values()]).all()
+    assert sorted(result.columns) == sorted(INPUTS)
 
 
 @pytest.mark.parametrize("size", [1, 7, 100])
@@ -146,9 +146,9 @@ def test_evaluate_prints_it_writes_it_and_draws_it(trained, tmp_path, capsys):
     assert "by how much the metric is worse when the column is permuted" in said
     lines = {line.split()[0]: line for line in said.splitlines() if "±" in line}
     assert sorted(lines) == sorted(INPUTS)
-    found = json.loads((tmp_path / "m.json").read_text())["importance"]
-    assert {task: list(drops) for task, drops in found.items()} == dict.fromkeys(MAIN, INPUTS)
-    assert f"{np.mean(found['click']['x']):.4g} ± {np.std(found['click']['x']):.2g}" in lines["x"]
+    result = json.loads((tmp_path / "m.json").read_text())["importance"]
+    assert {task: list(drops) for task, drops in result.items()} == dict.fromkeys(MAIN, INPUTS)
+    assert f"{np.mean(result['click']['x']):.4g} ± {np.std(result['click']['x']):.2g}" in lines["x"]
     assert (tmp_path / "i.svg").read_text().count("drop of ") == 2  # auc and accuracy; rmse rises
 
 

@@ -65,7 +65,8 @@ def parameters(model, precision, seed=3):
 def logits(name, model, params, data):
     """The native module's outputs."""
     backend, precision = load_backend(name), str(next(iter(params.values())).dtype)
-    return backend.forward(model, params, "cpu")("logits", encode_inputs(layout_of(model), data, precision))
+    outputs = backend.forward(model, params, "cpu")("logits", encode_inputs(layout_of(model), data, precision))
+    return {task.name: outputs[task.name] for task in model.tasks}
 
 
 def recorded_layers(name, model, params, data, monkeypatch):

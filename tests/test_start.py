@@ -3,9 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
 from shared_bottom.start import take_over
 from spec import (
@@ -13,8 +11,6 @@ from spec import (
     LabelColumn,
     MMoE,
     NumericColumn,
-    Poisson,
-    Quantile,
     SharedBottom,
     TaskSpec,
     TimeColumn,
@@ -31,17 +27,13 @@ from tests.helpers.tomorrow import (
     changed,
     logits,
     started,
+    state,
     untrained,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
 WAYS = [SharedBottom(), MMoE(experts=2), PLE(levels=2, shared_experts=1, task_experts=1)]
 BUY = TaskSpec(name="buy", kind="binary")
-
-
-def state(start, name):
-    (part,) = (part for part in start.parts if part.name == name)
-    return part.state, dict(part.taken), dict(part.new), dict(part.left_out)
 
 
 @pytest.mark.parametrize("sharing", WAYS, ids=lambda way: way.kind)
@@ -150,6 +142,20 @@ OTHERWISE = {
 }
 
 
+@pytest.mark.parametrize(
+    "changes", [*(changes for changes, _ in OTHERWISE.values()), *({"model": {"sharing": way}} for way in WAYS)]
+)
+def test_the_same_experiment_takes_over_all(changes):
+    earlier = untrained(changed(**changes))
+    now, _, start = started(earlier, changed(**changes), MONDAY)
+    assert now.columns == earlier.columns
+    assert now.params.keys() == earlier.params.keys()
+    for name, value in earlier.params.items():
+        np.testing.assert_array_equal(now.params[name], value, err_msg=name)
+    assert {part.state for part in start.parts} == {"taken over"}
+    assert not any(count for part in start.parts for count in (*part.new.values(), *part.left_out.values()))
+
+
 @pytest.mark.parametrize(("changes", "columns"), OTHERWISE.values(), ids=OTHERWISE)
 def test_a_column_that_is_encoded_otherwise_enters_anew(changes, columns):
     _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
@@ -159,95 +165,6 @@ def test_a_column_that_is_encoded_otherwise_enters_anew(changes, columns):
         if name in columns:
             assert state(start, f"embeddings.{name}")[0] == "started anew"
             np.testing.assert_array_equal(start.params[f"embeddings.{name}"], fresh[f"embeddings.{name}"])
-
-
-def of_task(place, **fields):
-    tasks = [*TASKS]
-    tasks[place] = replace(tasks[place], **fields)
-    return {"model": {"tasks": tuple(tasks)}}
-
-
-def of_label(name, **fields):
-    return {"data": {"labels": LABELS | {name: replace(LABELS[name], **fields)}}}
-
-
-OUTPUTS = {
-    "another link": (of_task(1, loss=Poisson()), "tasks.spend.0"),
-    "quantiles": (of_task(1, loss=Quantile(levels=(0.5,))), "tasks.spend.0"),
-    "a transform": (of_label("spend", transform="log1p"), "tasks.spend.0"),
-    "not standardised": (of_label("spend", standardise=False), "tasks.spend.0"),
-    "what is positive": (of_label("click", positive="0"), "tasks.click.1"),
-    "hidden units": (of_task(0, hidden=(6,)), "tasks.click.1"),
-    "a trunk of another width": ({"model": {"trunk": (5, 3)}}, "trunk.1"),
-    "another way of sharing": ({"model": {"sharing": MMoE(experts=2)}}, "experts.0.0"),
-}
-
-
-@pytest.mark.parametrize(("changes", "layer"), OUTPUTS.values(), ids=OUTPUTS)
-def test_a_layer_that_gives_something_else_starts_anew(changes, layer):
-    _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
-    assert state(start, layer)[0] == "started anew"
-    for part in ("kernel", "bias"):
-        np.testing.assert_array_equal(start.params[f"{layer}.{part}"], fresh[f"{layer}.{part}"])
-    np.testing.assert_array_equal(start.params["embeddings.item"], untrained(EXPERIMENT).params["embeddings.item"])
-
-
-CLASSES = {
-    "new ones come last": ({}, ("a", "b", "c", "Z")),
-    "listed ones are in their order": (of_label("plan", classes=("Z", "c", "a")), ("Z", "c", "a")),
-}
-
-
-@pytest.mark.parametrize(("changes", "expected"), CLASSES.values(), ids=CLASSES)
-def test_classes_grow_and_their_outputs_follow_them(changes, expected):
-    """The new rows have no a, and a Z."""
-    earlier = untrained(EXPERIMENT)
-    rows = TUESDAY | {"plan": ["b", "Z", "c", "c", "b", "c"]}
-    now, fresh, start = started(earlier, changed(**changes), rows)
-    assert now.columns.classes["plan"] == expected
-    for place, value in enumerate(expected):
-        known = earlier.columns.classes["plan"]
-        column = fresh["tasks.plan.0.kernel"][:, place]
-        if value in known:
-            column = earlier.params["tasks.plan.0.kernel"][:, known.index(value)]
-        np.testing.assert_array_equal(now.params["tasks.plan.0.kernel"][:, place], column)
-    assert state(start, "tasks.plan.0")[0] == "grown"
-
-
-def test_levels_are_outputs_by_their_number():
-    earlier = untrained(changed(**of_task(1, loss=Quantile(levels=(0.1, 0.5)))))
-    now, fresh, start = started(earlier, changed(**of_task(1, loss=Quantile(levels=(0.5, 0.9)))))
-    kernel = now.params["tasks.spend.0.kernel"]
-    np.testing.assert_array_equal(kernel[:, 0], earlier.params["tasks.spend.0.kernel"][:, 1])
-    np.testing.assert_array_equal(kernel[:, 1], fresh["tasks.spend.0.kernel"][:, 1])
-    assert state(start, "tasks.spend.0") == ("grown", {"outputs": 1}, {"outputs": 1}, {"outputs": 1})
-
-
-@pytest.mark.parametrize("trainable", [True, False])
-def test_given_embeddings_are_those_of_their_file(tmp_path, trainable):
-    vectors = {"Oslo": [1.0, 2.0], "Zug": [3.0, 4.0]}
-    parquet.write_table(pa.table({"value": [*vectors], "vector": [*vectors.values()]}), tmp_path / "v.parquet")
-    column = replace(CITY, embeddings=str(tmp_path / "v.parquet"), trainable=trainable)
-    earlier = untrained(EXPERIMENT)
-    now, fresh, start = started(earlier, changed(data={"categorical": (column, *DATA.categorical[1:])}))
-    table, values = now.params["embeddings.city"], now.columns.vocabularies["city"]
-    assert values == (("Bern", "Oslo", "Rome", "Aarhus", "Zug") if trainable else ("Oslo", "Zug"))
-    for value, vector in vectors.items():
-        np.testing.assert_array_equal(table[1 + values.index(value)], np.float32(vector))
-    if trainable:
-        np.testing.assert_array_equal(table[[0, 1, 3]], earlier.params["embeddings.city"][[0, 1, 3]])
-        assert state(start, "embeddings.city") == ("grown", {"values": 3}, {"values": 3}, {"values": 0})
-    else:
-        np.testing.assert_array_equal(table, fresh["embeddings.city"])
-        assert state(start, "embeddings.city")[0] == "given"
-
-
-def test_parameters_are_rounded_to_the_precision_of_the_new_run():
-    earlier = untrained(EXPERIMENT)
-    wide = {name: value.astype(np.float64) / 3 for name, value in earlier.params.items()}
-    now, _, _ = started(replace(earlier, params=wide), EXPERIMENT)
-    assert {value.dtype for value in now.params.values()} == {np.dtype(np.float32)}
-    np.testing.assert_array_equal(now.params["trunk.1.kernel"], np.float32(wide["trunk.1.kernel"]))
 
 
 def test_columns_that_were_learnt_without_the_earlier_run_are_not_taken_for_its():

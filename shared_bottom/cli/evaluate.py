@@ -7,15 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from shared_bottom.cli.dialect import in_dialect
+from shared_bottom.cli.importance import importance_json, print_importance, write_plot
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import print_metrics, print_table, shortened
+from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
 from shared_bottom.disk import check_output, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.importance import permutation_importance
-from shared_bottom.reports.importances import importance_json, importance_plot, importance_rows
-from shared_bottom.reports.style import colours, render
-from shared_bottom.run.importance import Importances
 from shared_bottom.run.metrics import Evaluation
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
@@ -46,24 +44,23 @@ def evaluate(options: Evaluate) -> None:
     evaluation = trained.evaluation(source, tally)
     check_unknown(tally, options.max_unknown)
     metrics = evaluation.metrics()
-    found = permutation_importance(trained, source) if options.importance else None
+    importances = permutation_importance(trained, source) if options.importance else None
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
             for task, task_metrics in metrics.items()
         }
         content: dict[str, Any] = {"rows": evaluation.rows, "metrics": finite}
-        if found:
-            content["importance"] = importance_json(found)
+        if importances:
+            content["importance"] = importance_json(importances)
         write_whole(options.json, json.dumps(content, indent=2).encode() + b"\n")
-    if options.plot and found:
-        png, svg = render(importance_plot(found, colours(found.drops)))
-        write_whole(options.plot, png if options.plot.suffix == ".png" else svg)
+    if options.plot and importances:
+        write_plot(options.plot, importances)
     print_metrics(f"{evaluation.rows:,} rows of {source.name}", metrics)
     print_left_out(evaluation, tally)
     print_unknown(tally, columns)
-    if found:
-        print_importance(found)
+    if importances:
+        print_importance(importances)
     warn_of_unknown(tally, columns)
 
 
@@ -73,14 +70,6 @@ def check_plot(options: Evaluate) -> None:
         raise ValueError("--plot: expected --importance with it, got none")
     if options.plot is not None and options.plot.suffix not in (".png", ".svg"):
         raise ValueError(f"--plot: expected a file .png or .svg, got {str(options.plot)!r}")
-
-
-def print_importance(found: Importances) -> None:
-    """Print what each input column matters to each task, first those that matter most."""
-    of_rows = f"{found.rows:,} rows"
-    title = f"by how much the metric is worse when the column is permuted: mean and standard deviation, {of_rows}"
-    names = ["column", *(f"{task} · {metric}" for task, metric in found.metrics.items())]
-    print_table(title, names, shortened(importance_rows(found)))
 
 
 def print_left_out(evaluation: Evaluation, tally: Tally) -> None:

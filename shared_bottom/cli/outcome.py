@@ -11,10 +11,9 @@ from shared_bottom.cli.beginning import Beginning, print_start
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
-from shared_bottom.disk import keeping, write_whole
+from shared_bottom.disk import keeping, whole_folder, write_whole
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_trained
-from shared_bottom.importance import MOST as MOST_PERMUTED
-from shared_bottom.importance import importances_on, sample
+from shared_bottom.importance import PERMUTED_ROWS, importances_on, sample
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
 from shared_bottom.run.gates import mean_gates
@@ -80,7 +79,8 @@ class Outcome:
         """
         out, experiment = self._options.out, self._options.experiment
         if start and beginning.earlier and not (out / START).exists():  # before the file that makes it a run's folder
-            write_trained(out / START, beginning.earlier)
+            with whole_folder(out / START) as made:
+                write_trained(made, beginning.earlier)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
             if epochs < epochs_at_start:  # most likely the flags of the first start were left out
@@ -123,7 +123,7 @@ class Outcome:
             )
             self._gates = mean_gates(self._backend, self._model, fitted.params, self._reported, device, threads)
             if options.importance:
-                self._importances = importances_on(trained, sample(self._reported.pieces(PIECE_ROWS), MOST_PERMUTED))
+                self._importances = importances_on(trained, sample(self._reported.pieces(PIECE_ROWS), PERMUTED_ROWS))
             self._report(fitted.history)
 
     def say(self, fitted: Fitted) -> bool:

@@ -41,8 +41,8 @@ class Part:
     state: State
     """grown: some places are taken over, and some are new. started anew: none is taken over. given: a file has them."""
     taken: Mapping[str, int]
-    """How many places are taken over, by what they are: values, inputs, classes, outputs, experts. Hidden units are
-    taken over all or not at all, and are not counted."""
+    """How many places are taken over, by what they are: values (one of them all unknown ones), inputs, classes,
+    outputs, experts. Hidden units are taken over all or not at all, and are not counted."""
     new: Mapping[str, int]
     """How many are new, and start as in any new run."""
     left_out: Mapping[str, int]
@@ -87,10 +87,8 @@ def take_over(
     parts: list[Part] = []
     for name, new in now.items():
         old, matched = before.get(name, ()), None
-        alone = (
-            len(new) == 1 and parts[-1].state == "started anew"
-        )  # a bias, of which the kernel before it is not taken
-        if old and name not in fixed and not alone:
+        follows = len(new) == 1 and parts[-1].state == "started anew"  # a bias, as the kernel before it
+        if old and name not in fixed and not follows:
             matched = _matched(old, _without(new, by_file.get(name, set())))
         if matched is not None:
             taken_from, taken_to = matched

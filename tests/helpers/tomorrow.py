@@ -104,3 +104,9 @@ def logits(trained, rows=MONDAY):
     """What comes out of the heads for rows, by task."""
     found = plain_layers(trained.model, trained.params, read_rows(trained.columns, rows, labels=False))
     return {task.name: found[f"tasks.{task.name}.{len(task.hidden)}"] for task in trained.model.tasks}
+
+
+def state(start, name):
+    """What became of a layer or a table: the state, and what is taken over, new and left out."""
+    (part,) = (part for part in start.parts if part.name == name)
+    return part.state, dict(part.taken), dict(part.new), dict(part.left_out)
