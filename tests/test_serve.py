@@ -30,7 +30,7 @@ def client(network, tmp_path_factory):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command, environment = [sys.executable, EXAMPLES / "serve.py", path, "--port", str(port)], os.environ
+    command, environment = [sys.executable, EXAMPLES / "serve.py", "--file", path, "--port", str(port)], os.environ
     with (
         subprocess.Popen(command, env=environment | {"PYTHONPATH": str(EXAMPLES.parent)}) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
