@@ -227,6 +227,7 @@ def test_runs_without_validation_have_no_table_of_metrics(tmp_path, capsys):
         ("dreaming", 1, "elsewhere", "dreaming"),
         (None, None, None, None),
     ],
+    ids=["alive", "gone", "on another machine", "stopped", "of a later version", "unknown"],
 )
 def test_a_run_whose_process_is_gone_was_killed(tmp_path, state, process, host, shown):
     folder = folder_of(tmp_path / "a")
