@@ -12,6 +12,7 @@ from spec import (
     SGD,
     Adam,
     AdamW,
+    EarlyStopping,
     GradNorm,
     MMoE,
     ModelSpec,
@@ -29,6 +30,7 @@ from tests.helpers.checkpoints import as_of
 from tests.helpers.lazy import DATA, MODEL, TRAIN, agrees
 from tests.helpers.parity import RTOL, compare_curves, compare_params, fit
 from tests.helpers.plain_training import train_plainly
+from tests.helpers.runs import quickest
 from tests.helpers.sharing_models import SMALL, data_of
 
 TRUNK = [f"trunk.{i}.{part}" for i in (0, 1) for part in ("kernel", "bias")]
@@ -118,6 +120,19 @@ def test_a_compiled_scan(backend, tmp_path):
     """With lazy updates, and with tensors that join what moves and what does not."""
     patterns, names = FROZEN["one of two tables and one of two heads that are tied"]
     stands_still(agrees(backend, replace(TRAIN, frozen=patterns), tmp_path, "epoch"), names)
+
+
+def test_the_best_epoch_has_them_as_they_were(backend):
+    """Which a run with early stopping returns."""
+    patterns, names = FROZEN["one of two tables and one of two heads that are tied"]
+    train = replace(TRAIN, frozen=patterns, execution=quickest(backend.name))
+    stopped = backend.fit(
+        MODEL,
+        replace(train, early_stopping=EarlyStopping(patience=1)),
+        DATA,
+        validation=DATA,
+    )
+    stands_still(stopped, names)
 
 
 @each_way
