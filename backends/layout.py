@@ -182,6 +182,16 @@ def native_arrays(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
     return layout.to_tensors(layout.to_vector(params)) | layout.frozen_tensors(params)
 
 
+def check_slots(model: ModelSpec, slots: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Raises ValueError if an optimizer's slots lack a parameter of the model's that training can move."""
+    unmoved = frozen_parameters(model)
+    for slot, values in slots.items():
+        for name in parameter_shapes(model):
+            if name not in values and name not in unmoved:
+                frozen = "those of a run with train.frozen are none of an optimizer of all parameters"
+                raise ValueError(f"slots.{slot}: expected an entry {name!r}, got none; {frozen}")
+
+
 def _join(placed: Mapping[str, Tensor], params: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """New native tensors of the spec's parameters, by native name."""
     return {name: np.concatenate([params[part] for part in t.parts]).reshape(t.shape) for name, t in placed.items()}

@@ -170,8 +170,17 @@ def test_a_frozen_table_is_among_the_params_and_has_no_slots(backend, interchang
     for slot, values in slots.items():
         compare_params(imported[slot], values, 0)
     del slots["mu"]["trunk.0.bias"]
-    with pytest.raises(ValueError, match=r"params: expected an entry 'trunk.0.bias'"):
+    with pytest.raises(ValueError, match=r"^slots\.mu: expected an entry 'trunk.0.bias', got none"):
         interchange.export_slots(model, slots, 3, state)
+
+
+def test_slots_of_a_run_with_frozen_parameters_are_refused_by_name(backend, interchange, tmp_path):
+    train = training(backend, optimizer=OPTIMIZERS["adam"], frozen=("trunk",), epochs=1)
+    fitted = backend.fit(MODEL, train, DATA, checkpoint=tmp_path)
+    saved = load_checkpoint(tmp_path)
+    state = native_state(backend, backend.build(MODEL, fitted.params, device="cpu"))
+    with pytest.raises(ValueError, match=r"^slots\.mu: expected an entry 'trunk.0.kernel', got none; .*train\.frozen"):
+        interchange.export_slots(MODEL, saved.slots, saved.step, state)
 
 
 def test_a_network_with_lazily_updated_tables_comes_back(backend, interchange, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from shared_bottom.tables import files
 from shared_bottom.tables.rows import fit_columns, read_rows
 from shared_bottom.tables.training import check_table, read_table
-from spec import CategoricalColumn, LabelColumn
+from spec import CategoricalColumn, GradNorm, LabelColumn
 from tests.helpers.builders import rejection
 from tests.helpers.table_files import COLUMNS, assert_equal, experiment, simple, with_data, write
 
@@ -47,6 +47,22 @@ def test_one_pass_gives_what_three_give(large, tmp_path, parsed):
     assert_equal(training, read_rows(columns, tmp_path, large.data.train, "training"))
     assert_equal(validation, read_rows(columns, tmp_path, large.data.train, "validation"))
     assert training.rows + validation.rows == 8000
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"frozen": ("trnk",)}, "train.frozen: expected patterns of parameters' names, got 'trnk'; did you mean"),
+        ({"frozen": ("*",)}, "train.frozen: expected patterns that leave a parameter to train, got *"),
+        ({"frozen": ("trunk", "embeddings"), "balancing": GradNorm()}, "balancing: expected another than gradnorm"),
+    ],
+    ids=["nothing is called so", "everything", "nothing shared moves"],
+)
+@pytest.mark.parametrize("read", [read_table, check_table])
+def test_what_cannot_be_frozen_is_refused_before_a_row_is_read(large, tmp_path, parsed, read, training, message):
+    spec = replace(large, train=replace(large.train, **training))
+    assert rejection(read, spec, tmp_path).startswith(message)
+    assert parsed == []
 
 
 def test_without_validation_rows(large, tmp_path, parsed):

@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.jax.model import Network
 from backends.jax.settings import scope
-from backends.layout import layout_of, native_arrays
+from backends.layout import check_slots, layout_of, native_arrays
 from spec.model import ModelSpec
 from spec.params import Params, frozen_zeros
 
@@ -37,11 +37,13 @@ def export_slots(
     """The state of an Adam optimizer of the module's parameters, with these slots after `step` steps.
 
     state: what the `init` of an optax.adam or adamw, or of a chain with one, gave; what else counts steps there is set
-    too. Raises ValueError if it is one of other parameters, or if the slots are another optimizer's.
+    too. Raises ValueError if it is one of other parameters, or if the slots are another optimizer's or those of a run
+    with `train.frozen`.
     """
     _adam(model, state)
     if slots.keys() != SLOTS.keys():
         raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
+    check_slots(model, slots)
     native = {SLOTS[slot]: nnx.filter_state(_slot(model, values), nnx.Param) for slot, values in slots.items()}
     return optax.tree_utils.tree_set(state, count=jnp.array(step, jnp.int32), **native)
 

@@ -44,7 +44,7 @@ def losses_of(network: Network, batch: Batch) -> Callable[[dict[str, Tensor]], F
 def whole(network: Network, moved: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """All of the network's tensors: those that move, the frozen ones out of a batch, and those that join both."""
     frozen = {name: batch[name] for name in network.layout.frozen}
-    joined = {name: torch.cat([moved[name], frozen[name]])[members] for name, members in network.layout.joined.items()}
+    joined = {name: torch.cat([moved[name], frozen[name]])[members] for name, members in network.joined.items()}
     return {**moved, **frozen, **joined}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backends.layout import layout_of, native_arrays
+from backends.layout import check_slots, layout_of, native_arrays
 from spec.model import ModelSpec
 from spec.params import Params, frozen_zeros
 
@@ -32,11 +32,12 @@ def export_slots(
 
     state: the state_dict of the torch.optim.Adam or AdamW; its hyperparameters stay. Raises ValueError if it is one of
     another number of parameters, or of other shapes where it has made a step and so has any; if it has amsgrad, which
-    needs a third slot; or if the slots are another optimizer's.
+    needs a third slot; or if the slots are another optimizer's, or those of a run with `train.frozen`.
     """
     _check(model, state)
     if slots.keys() != SLOTS.keys():
         raise ValueError(f"slots: expected {', '.join(SLOTS)}, got {', '.join(slots) or 'none'}")
+    check_slots(model, slots)
     layout = layout_of(model)
     native = {
         SLOTS[slot]: export_params(model, {**values, **frozen_zeros(model, values)}) for slot, values in slots.items()

@@ -29,6 +29,8 @@ class Network(nn.Module):
         super().__init__()
         self.layout, self.part = layout.layout_of(model, lazy_batch, frozen), part
         self._bound: tuple[Tensor, list[nn.Parameter]] | None = None
+        # Those of the layout, made once on the device: of a list, each step would make a tensor there.
+        self.joined = {name: torch.tensor(members, device=device) for name, members in self.layout.joined.items()}
 
         def stack(tied: stacks.TiedStack) -> nn.ModuleList:
             return nn.ModuleList(Dense(dense, model, device, part) for dense in tied.layers)

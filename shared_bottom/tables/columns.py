@@ -8,6 +8,7 @@ beside the trained parameters.
 
 import dataclasses
 import keyword
+from collections.abc import Mapping
 from dataclasses import field
 from itertools import pairwise
 from typing import Literal
@@ -120,26 +121,10 @@ class FittedColumns:
         followed by the parts of times that are looked up in a table. Both are in the order of the table's spec.
         Features and embedding tables are called as columns and tables are, made into identifiers.
         """
-        features = []
-        for column in self.data.categorical:
-            values = len(self.vocabularies[column.table_name]) if column.buckets is None else column.buckets
-            feature = CategoricalFeature(
-                name=identifier(column.name),
-                vocabulary=1 + values,
-                dimension=column.dimension,
-                length=column.length,
-                pooling=column.pooling,
-                table=None if column.table is None else identifier(column.table),
-                trainable=column.trainable,
-            )
-            features.append(feature)
-        for time in self.data.time:
-            for name, part in time.categorical_parts.items():
-                ids = 1 + (TIME_PARTS[part] or 0)
-                features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
+        values = {name: len(vocabulary) for name, vocabulary in self.vocabularies.items()}
         network_fields = {field.name: getattr(network, field.name) for field in dataclasses.fields(NetworkSpec)}
         network_fields |= {"tasks": self.tasks}
-        return ModelSpec(numeric=self.numeric_width, categorical=tuple(features), **network_fields)
+        return ModelSpec(numeric=self.numeric_width, categorical=features_of(self.data, values), **network_fields)
 
     def prediction_columns(self) -> dict[str, list[str]]:
         """The names of the columns in which a task's predictions are written, by task, in their order.
@@ -217,6 +202,31 @@ class FittedColumns:
             with np.errstate(over="ignore"):
                 restored = np.expm1(restored)
         return restored
+
+
+def features_of(data: TableSpec, values: Mapping[str, int]) -> tuple[CategoricalFeature, ...]:
+    """The network's categorical features: see `FittedColumns.model`.
+
+    values: by the name of the embedding table, how many values its vocabulary has; hashed columns have none.
+    """
+    features = []
+    for column in data.categorical:
+        known = values[column.table_name] if column.buckets is None else column.buckets
+        feature = CategoricalFeature(
+            name=identifier(column.name),
+            vocabulary=1 + known,
+            dimension=column.dimension,
+            length=column.length,
+            pooling=column.pooling,
+            table=None if column.table is None else identifier(column.table),
+            trainable=column.trainable,
+        )
+        features.append(feature)
+    for time in data.time:
+        for name, part in time.categorical_parts.items():
+            ids = 1 + (TIME_PARTS[part] or 0)
+            features.append(CategoricalFeature(name=identifier(name), vocabulary=ids, dimension=time.dimension))
+    return tuple(features)
 
 
 def identifier(name: str) -> str:

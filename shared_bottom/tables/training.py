@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from shared_bottom.run.early_stopping import Monitor, check_stopping
+from shared_bottom.run.plan import check_balancing
 from shared_bottom.tables.checks import check_columns
-from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.columns import FittedColumns, features_of
 from shared_bottom.tables.embeddings import given_values
 from shared_bottom.tables.encoded import encode_table, read_cached
 from shared_bottom.tables.inherited import inherited
@@ -21,7 +22,10 @@ from shared_bottom.tables.rows import (
 from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown, with_validation
 from spec.data import Dataset
+from spec.model import ModelSpec
+from spec.params import frozen_parameters
 from spec.table import TableExperiment
+from spec.tasks import TaskSpec
 
 
 def read_table(
@@ -98,7 +102,8 @@ def check_before_reading(experiment: TableExperiment, rows: Rows, validation: Ro
 
     experiment, rows, validation: as in `read_table`.
 
-    Raises ValueError if the columns do not fit the tasks, if early stopping watches what is not there, if validation
+    Raises ValueError if the columns do not fit the tasks, if early stopping watches what is not there, if a pattern of
+    `train.frozen` names no parameter or if they name all, if the balancing measures what nothing shares, if validation
     rows are given twice, or if a file is not there, be it only for testing.
     """
     data = experiment.data
@@ -108,7 +113,25 @@ def check_before_reading(experiment: TableExperiment, rows: Rows, validation: Ro
     aside = validation_source(data, rows, validation)
     validated = aside is not None or data.validation_fraction > 0
     check_stopping(experiment.train, experiment.model.tasks, validation=validated)
+    unread = _unread_model(experiment)
+    frozen_parameters(unread, experiment.train.frozen)
+    check_balancing(unread, experiment.train)
     sources = [training_source(data, rows), aside, source_of(data.test, rows) if is_folder_of(data, rows) else None]
     for source in sources:
         for path in source.files if source is not None else ():
             check_file(path)
+
+
+def _unread_model(experiment: TableExperiment) -> ModelSpec:
+    """A network whose parameters are called as those of the experiment. Their shapes, which depend on the vocabularies
+    and the classes that the rows have, are others.
+    """
+    network, data = experiment.model, experiment.data
+    return ModelSpec(
+        numeric=1,
+        categorical=features_of(data, {column.table_name: 0 for column in data.categorical}),
+        trunk=network.trunk,
+        tasks=tuple(TaskSpec(name=task.name, kind="regression", hidden=task.hidden) for task in network.tasks),
+        sharing=network.sharing,
+        normalization=network.normalization,
+    )

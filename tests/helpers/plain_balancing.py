@@ -81,14 +81,19 @@ class GradNorm:
 
 
 class PCGrad:
-    """Yu et al., algorithm 1, on all that several tasks depend on: embedding tables, trunk or experts."""
+    """Yu et al., algorithm 1, on all that several tasks depend on: embedding tables, trunk or experts, as far as they
+    move. Where none does, nothing is projected.
+    """
 
     def __init__(self, model, train):
         self.seed, self.model = train.seed, model
 
     def weigh(self, tasks, found, *, step, **_):
         shared = [name for name in found[tasks[0].name][1] if not of_one_task(self.model, name)]
-        own = {t.name: np.concatenate([t.weight * found[t.name][1][name].ravel() for name in shared]) for t in tasks}
+        own = {}
+        for t in tasks:
+            of_shared = [t.weight * found[t.name][1][name].ravel() for name in shared]
+            own[t.name] = np.concatenate([*of_shared, []])
         projected = {}
         for t in tasks:
             g = own[t.name].copy()
