@@ -1,6 +1,7 @@
 """What docs/architecture.md claims of the code, counted: mirror images, and how many files an addition touches."""
 
 import ast
+import functools
 from typing import get_args
 
 import pytest
@@ -66,8 +67,13 @@ def test_both_files_define_the_same_in_the_same_order(file):
     assert [name for name in torch if name in jax] == [name for name in jax if name in torch]
 
 
+@functools.cache
 def words(path):
     """Every name that a file defines or uses, and every text in it that is a single word; no comments or docstrings."""
+    return set(_words(path))
+
+
+def _words(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Name(id=word) | ast.Attribute(attr=word) | ast.alias(name=word) | ast.Constant(value=str(word)):
@@ -77,7 +83,7 @@ def words(path):
 
 
 def files_that_name(*names):
-    return [module for module, path in modules() if set(names) & set(words(path))]
+    return [module for module, path in modules() if words(path).intersection(names)]
 
 
 # The default losses are named by metrics, by what reads their options and by comparisons besides.

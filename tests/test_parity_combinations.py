@@ -7,7 +7,7 @@ import pytest
 from spec import load_backend
 from tests.helpers.backends import each_pair
 from tests.helpers.combinations import CASES, EXECUTIONS, FACTORS, STEPS, problem
-from tests.helpers.parity import PARAMS_RTOL, WITHIN, both, compare_curves, compare_params, fit
+from tests.helpers.parity import FEATURES, PARAMS_RTOL, WITHIN, both, compare_curves, compare_params, fit
 
 
 def test_every_pair_of_values_occurs():
@@ -22,7 +22,7 @@ def test_combinations(case, pair):
     """Every two values of two factors in at least one run, and every value by both ways to execute it: of what is run
     in lock step, each backend's quickest execution has the same curve.
     """
-    model, train, data = problem(case)
+    model, train, data = problem(case, trunk=(6,), categorical=FEATURES[:3])
     if case[-1] == "quickest":
         fitted = both(pair, model, train, data, steps=STEPS)
     else:
