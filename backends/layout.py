@@ -66,18 +66,9 @@ class Layout:
     """For each of `heads`, where its tasks are among the spec's: from one to another, or each one's number."""
     chains: tuple[tuple[str, str], ...]
     """The tasks that are given another, each after the one that it is given; and which that is."""
-
-    @functools.cached_property
-    def joined(self) -> dict[str, list[int]]:
-        """The tensors of which training moves some members and not the others: where each member is among those that
-        it moves and then the others."""
-        return {
-            name: [
-                (*self.tensors[name].parts, *self.frozen[name].parts).index(part) for part in self.native[name].parts
-            ]
-            for name in self.native
-            if name in self.tensors and name in self.frozen
-        }
+    joined: Mapping[str, list[int]]
+    """The tensors of which training moves some members and not the others: where each member is among those that it
+    moves and then the others."""
 
     @property
     def size(self) -> int:
@@ -238,4 +229,9 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None, frozen: tuple[str
         last_shared=span(place for name, place in places if name in last_shared),
         head_places=tuple(places_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
         chains=tuple((task.name, task.given) for task in given_first(model.tasks) if task.given),
+        joined={
+            name: [(*moved.parts, *frozen_tensors[name].parts).index(part) for part in native[name].parts]
+            for name, moved in tensors.items()
+            if name in frozen_tensors
+        },
     )

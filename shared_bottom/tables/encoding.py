@@ -41,7 +41,7 @@ class Encoder:
     """Encodes blocks of rows by what was learnt from the training rows, the columns."""
 
     def __init__(self, columns: FittedColumns) -> None:
-        self.columns = columns
+        self.columns, self._numeric_width = columns, columns.numeric_width
         self._id_of_value = [(column, self._lookup(column)) for column in columns.data.categorical]
         parts = [(column, [*column.categorical_parts.values()]) for column in columns.data.time]
         self._parts_of_time = [(column, of_column) for column, of_column in parts if of_column]
@@ -104,7 +104,7 @@ class Encoder:
     def _numeric(self, block: Block) -> np.ndarray:
         """float32 (N, numeric inputs of the network): see `FittedColumns.model`."""
         columns, missing, start = self.columns, {}, 0
-        encoded = np.empty((block.rows, columns.numeric_width), np.float32)
+        encoded = np.empty((block.rows, self._numeric_width), np.float32)
         for column, numbers in numeric_inputs(columns.data, block):
             stop = start + columns.width(column.name)
             encoded[:, start:stop] = self._number(block, column, numbers)
