@@ -63,7 +63,8 @@ def numeric_pieces(
         encoded = _encoded(graph, columns, [source.column for source in alike], raw, missing)
         places = [starts[name] + place for name in names for place in range(columns.width(name))]
         # Rows of a table are float32 before they are the network's inputs, whatever the precision of the parameters.
-        pieces.append(Piece(graph.to(dtype, graph.to(np.float32, encoded)), places))
+        narrow = graph.to(np.float32, encoded)
+        pieces.append(Piece(narrow if dtype == np.float32 else graph.to(dtype, narrow), places))
         marked = [name for name in names if name in indicators]
         if marked:
             chosen = graph("Gather", missing, np.array([names.index(name) for name in marked]), axis=1)
@@ -95,9 +96,8 @@ def _encoded(graph: Graph, columns: FittedColumns, alike: Sequence[NumericColumn
     raw, missing: their numbers, and where these are missing: (rows, columns) both.
     """
     scales, first, numbers = [columns.numeric[column.name] for column in alike], alike[0], raw
-    refused = graph("IsInf", raw)
     if first.transform == "log1p":
-        numbers, refused = log1p(graph, raw), graph("Or", refused, graph("LessOrEqual", raw, np.float64(-1)))
+        numbers = log1p(graph, raw)
     elif first.transform == "quantile":
         numbers = _shares(graph, [columns.quantiles[column.name] for column in alike], raw)
         if first.distribution == "normal":
@@ -107,13 +107,16 @@ def _encoded(graph: Graph, columns: FittedColumns, alike: Sequence[NumericColumn
     if first.bins is not None:
         edges = [columns.bins[column.name] for column in alike]
         columns_of_bins = np.repeat(np.arange(len(alike)), [columns.width(column.name) for column in alike])
+        refused = graph("Or", graph("IsInf", raw), graph("IsNaN", numbers))
         numbers, refused = (graph("Gather", value, columns_of_bins, axis=1) for value in (numbers, refused))
         return graph("Where", refused, np.float64(np.nan), _binned(graph, edges, numbers))
     standardise = np.array([column.standardise for column in alike])
     means = np.where(standardise, [scale.mean for scale in scales], 0.0)
     deviations = np.where(standardise, [scale.deviation for scale in scales], 1.0)
     numbers = graph("Div", graph("Sub", numbers, means), deviations)
-    return graph("Where", refused, np.float64(np.nan), numbers)
+    if first.transform == "log1p":  # is NaN where it is refused
+        return numbers
+    return graph("Where", graph("IsInf", raw), np.float64(np.nan), numbers)
 
 
 def _binned(graph: Graph, edges: Sequence[Sequence[float]], numbers: Value) -> Value:
