@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.jax.model import Network
 from backends.jax.settings import scope
-from backends.layout import layout_of, native_arrays
+from backends.layout import layout_of
 from spec.model import ModelSpec
 from spec.params import Params, frozen_zeros
 
@@ -21,14 +21,14 @@ SLOTS = {"mu": "mu", "nu": "nu"}
 
 def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.State[Any, Any]:
     """The state of the module that `build` returns. Raises ValueError for params that do not fit."""
-    arrays = native_arrays(model, params)
+    arrays = nativearrays_of(model, params)
     with scope(next(iter(arrays.values())).dtype, jax.devices()[0]):
         return nnx.state(Network(model).bind({name: jnp.array(array) for name, array in arrays.items()}))
 
 
 def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    return layout_of(model).from_tensors(_arrays(state))
+    return layout_of(model).from_tensors(arrays_of(state))
 
 
 def export_slots(
@@ -49,7 +49,9 @@ def export_slots(
 def import_slots(model: ModelSpec, state: optax.OptState) -> tuple[dict[str, Params], int]:
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that is not such a one."""
     adam, layout = _adam(model, state), layout_of(model)
-    slots = {slot: layout.from_tensors(_arrays(getattr(adam, native)), frozen=False) for slot, native in SLOTS.items()}
+    slots = {
+        slot: layout.from_tensors(arrays_of(getattr(adam, native)), frozen=False) for slot, native in SLOTS.items()
+    }
     return slots, int(adam.count)
 
 
@@ -58,7 +60,7 @@ def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
     states = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
     if len(states) != 1:
         raise ValueError(f"state: expected that of one Adam optimizer, got {len(states)}")
-    layout_of(model).from_tensors(_arrays(states[0].mu), frozen=False)
+    layout_of(model).from_tensors(arrays_of(states[0].mu), frozen=False)
     return states[0]
 
 
@@ -67,6 +69,6 @@ def _slot(model: ModelSpec, values: Mapping[str, np.ndarray]) -> nnx.State[Any, 
     return export_params(model, {**values, **frozen_zeros(model, values)})
 
 
-def _arrays(state: nnx.State[Any, Any]) -> dict[str, np.ndarray]:
+def arrays_of(state: nnx.State[Any, Any]) -> dict[str, np.ndarray]:
     """The native tensors by name."""
     return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}
