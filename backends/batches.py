@@ -135,8 +135,9 @@ def encode_inputs(layout: Layout, data: Dataset, precision: Precision) -> Batche
     return inputs
 
 
-def example_inputs(model: ModelSpec, precision: Precision) -> Batches:
-    """Two rows of a model's inputs, as `encode_inputs` gives them, for what has to see some."""
+def example_inputs(model: ModelSpec, params: Mapping[str, np.ndarray]) -> Batches:
+    """Two rows of a model's inputs in the precision of its parameters, as `encode_inputs` gives them."""
+    precision: Precision = "float32" if next(iter(params.values())).dtype == np.float32 else "float64"
     ids = sum(feature.length for feature in model.categorical)
     rows = Dataset(numeric=np.zeros((2, model.numeric)), categorical=np.zeros((2, ids), np.int32))
     return encode_inputs(layout_of(model), rows, precision)

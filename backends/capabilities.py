@@ -11,9 +11,10 @@ from spec.backend import Backend
 from spec.balancing import Balancing
 from spec.losses import Loss
 from spec.model import ModelSpec
+from spec.optimizers import Optimizer
 from spec.params import Params
 from spec.sharing import WAYS
-from spec.training import WHOLE, Device, EmbeddingUpdates, Optimizer, Part, TrainSpec
+from spec.training import WHOLE, Device, EmbeddingUpdates, Part, TrainSpec
 
 
 class UnsupportedError(ValueError):

@@ -42,10 +42,8 @@ class Cost(NamedTuple):
 
 def soonest(costs: Mapping[str, Cost], model: ModelSpec, train: TrainSpec, steps: int) -> str:
     """The execution that ends a run of so many steps first, compiling included."""
-    flops, rows = (
-        step_flops(model, train.batch_size),
-        layout_of(model, train.step_spec.lazy_batch, train.frozen).lazy_rows,
-    )
+    flops = step_flops(model, train.batch_size)
+    rows = layout_of(model, train.step_spec.lazy_batch, train.frozen).lazy_rows
 
     def seconds(cost: Cost) -> float:
         return cost.first + steps * (cost.step + flops / cost.flops + rows * cost.row)

@@ -232,10 +232,10 @@ def layout_of(model: ModelSpec, lazy_batch: int | None = None, frozen: tuple[str
         pieces=pieces_of(places, set(shared_parameters(model))),
         last_shared=span(place for name, place in places if name in last_shared),
         head_places=tuple(places_among([task.name for task in model.tasks], head.tasks) for head in tied_heads),
-        joined={
-            name: [(*tensors[name].parts, *frozen_tensors[name].parts).index(part) for part in tensor.parts]
-            for name, tensor in native.items()
-            if name in tensors and name in frozen_tensors
-        },
         chains=tuple((task.name, task.given) for task in given_first(model.tasks) if task.given),
+        joined={
+            name: [(*moved.parts, *frozen_tensors[name].parts).index(part) for part in native[name].parts]
+            for name, moved in tensors.items()
+            if name in frozen_tensors
+        },
     )

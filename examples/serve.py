@@ -1,10 +1,9 @@
 """Serves an exported network over HTTP, with ONNX Runtime and FastAPI.
 
 python -m shared_bottom export runs/clicks --out clicks.onnx
-python examples/serve.py clicks.onnx --port 8000
+python examples/serve.py --file clicks.onnx --port 8000
 """
 
-import argparse
 from typing import Annotated, Any
 
 import uvicorn
@@ -12,6 +11,7 @@ from fastapi import FastAPI
 from pydantic import Field
 
 from shared_bottom import ExportedModel
+from shared_bottom.cli.program import run
 
 MOST_ROWS = 10_000
 """Most rows of one request."""
@@ -42,10 +42,10 @@ def app_of(path: str) -> FastAPI:
     return app
 
 
+def main(file: str, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Serve what the command export wrote, until Ctrl-C."""
+    uvicorn.run(app_of(file), host=host, port=port, log_level="warning")
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", help="what the command export wrote")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    arguments = parser.parse_args()
-    uvicorn.run(app_of(arguments.file), host=arguments.host, port=arguments.port, log_level="warning")
+    run(main)

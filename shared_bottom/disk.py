@@ -7,7 +7,7 @@ is flushed as well, so that the new name is on the disk. (To flush a folder take
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -138,6 +138,12 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def check_suffix(option: str, path: Path | None, suffixes: Collection[str]) -> None:
+    """Raises ValueError, naming the option, if the file's name does not end as one of the formats' does."""
+    if path is not None and path.suffix not in suffixes:
+        raise ValueError(f"{option}: expected a file {' or '.join(suffixes)}, got {str(path)!r}")
 
 
 def check_output(option: str, path: Path | None, inputs: Iterable[Path] = ()) -> None:

@@ -26,12 +26,12 @@ def fit(backend: SharedBackend, request: FitRequest, watcher: Watcher | None = N
 
     watcher: told in process 0 how far the run is.
     """
-    watcher = watcher or Watcher()
     check_timeout(request.timeout)
     with ExitStack() as stack:
         processes = stack.enter_context(joined(backend, request.timeout, request.threads))
         check_options(request.checkpoint, request.save_every, request.keep, request.resume)
         plan = make_plan(backend, request, processes)
+        watcher = watcher if watcher and processes.is_first else Watcher()
         folder = None
         if request.checkpoint is not None and processes.is_first:
             folder = stack.enter_context(CheckpointFolder(Path(request.checkpoint), request.keep))

@@ -6,7 +6,7 @@
     checkpoints/      see docs/checkpoints.md
     model/            columns.json, model.json and params.safetensors: all that a backend needs to predict; their
                       checksums are in model.sha256
-    status.json       how far the run is, or how it ended: see shared_bottom/cli/live.py
+    status.json       how far the run is, or how it ended: see docs/checkpoints.md
     metrics.jsonl     a line for each epoch that has ended
     events.out.…      TensorBoard's file, if it is asked for
     report.html, plots/

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +33,18 @@ def permutation_importance(
 
     A column is permuted as a whole: a number with the indicator that it is missing and with its bins, a list with all
     its values, a time with all its parts. Metrics are in the units of the label columns, as for `Trained.evaluate`.
-    Raises ValueError as `evaluate` does, or if an argument is no number of 1 or more (0 or more for the seed).
+    Raises ValueError as `evaluate` does, or if an argument is no whole number of 1 or more (0 or more for the seed).
     """
-    for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0), ("most", most, 1)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name}: expected an integer of {least} or more, got {value!r}")
+    check_permutations(repeats, seed, most)
     return importances_on(trained, sample(stream_rows(trained.columns, rows, labels=True), most, seed), repeats, seed)
+
+
+def check_permutations(repeats: Any, seed: Any, most: Any = PERMUTED_ROWS) -> None:
+    """Raises ValueError for an argument of `permutation_importance` that is no such number."""
+    highest = 2**32 - 1  # of a seed of NumPy's
+    for name, value, least in (("repeats", repeats, 1), ("seed", seed, 0), ("most", most, 1)):
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= highest:
+            raise ValueError(f"{name}: expected an integer from {least} to {highest}, got {value!r}")
 
 
 def importances_on(trained: Trained, rows: Dataset, repeats: int = REPEATS, seed: int = 0) -> Importances:

@@ -25,7 +25,7 @@ def prediction_arrays(columns: FittedColumns, predictions: Params) -> dict[str, 
         values = columns.restore(task.name, predictions[task.name])
         of_task: list[Any] = list(values.reshape(len(values), -1).T)
         if task.traits.label == "class":
-            of_task = [_class_array(columns, task.name).take(pa.array(values.argmax(axis=1))), *of_task]
+            of_task = [pa.array(columns.class_values(task.name)).take(pa.array(values.argmax(axis=1))), *of_task]
         of_task += [predictions[part] for part in task.parts]
         arrays |= dict(zip(names[task.name], map(pa.array, of_task), strict=True))
     return arrays
@@ -52,9 +52,3 @@ def evaluation_in_column_units(
     pieces: encoded rows, a piece at a time, and the predictions for them by task, as `Backend.predict` returns them.
     """
     return Evaluation(model, pieces, columns.restore)
-
-
-def _class_array(columns: FittedColumns, task_name: str) -> Any:
-    """The classes of a multiclass task in their order, as a pyarrow array of the type that the label column has."""
-    types = {"integer": pa.int64(), "boolean": pa.bool_()}
-    return pa.array(columns.classes[task_name]).cast(types.get(columns.class_types.get(task_name, ""), pa.string()))

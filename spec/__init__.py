@@ -18,13 +18,14 @@ from spec.losses import (
     ZeroInflatedLognormal,
 )
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
+from spec.optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from spec.params import initial_params, parameter_shapes
 from spec.predictor import Predictor
 from spec.results import DivergenceError, Epoch, Fitted, History
 from spec.sharing import PLE, MMoE, Separate, SharedBottom
 from spec.table import TableExperiment, TableSpec
 from spec.tasks import TaskSpec
-from spec.training import SGD, Adagrad, Adam, AdamW, EarlyStopping, RMSprop, Schedule, TrainSpec, learning_rates
+from spec.training import EarlyStopping, Schedule, TrainSpec, learning_rates
 
 __all__ = [
     "PLE",

@@ -95,11 +95,11 @@ class Backend(abc.ABC):
         timeout: seconds after which a process that shares the batches, and gives no sign of life, counts as dead.
         progress: what shows it on standard error: auto, a bar on a terminal and nothing elsewhere; lines, elsewhere a
         plain line every few seconds, and a last one; none, nothing.
-        on_epoch: a function that is called after each epoch with a copy of its record, the last of `history.epochs`,
-        once the epoch is saved. If it returns True, the run ends as if this epoch had been the last: with the weights
-        of the best epoch if there is early stopping. Whatever else it returns, the run goes on. An exception that it
-        raises ends the run, and reaches the caller as it is. Only process 0 calls it, and a resumed run calls it for
-        the epochs that are left.
+        on_epoch: a function that is called after each epoch, and after its checkpoint if one is due, with a copy of the
+        epoch's record, the last of `history.epochs`. If it returns True, the run ends as if this epoch had been the
+        last: with the weights of the best epoch if there is early stopping. Whatever else it returns, the run goes on.
+        An exception that it raises ends the run, and reaches the caller as it is. Only process 0 calls it, and a
+        resumed run calls it for the epochs that are left.
 
         Raises DivergenceError if a loss is not finite and train.on_divergence says "stop". A checkpoint that cannot be
         saved is a CheckpointWarning, and training goes on.

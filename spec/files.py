@@ -37,10 +37,9 @@ def from_json(cls: type[Spec], text: str) -> Spec:
 
     Raises ValueError, in one line: a SpecError with the field, or which name occurs twice.
     """
+    parse_json(text)  # pydantic takes the last of two equal names, and says of what is no JSON nothing in our words
     with in_one_line():
-        spec = TypeAdapter(cls).validate_json(text)
-    parse_json(text)  # pydantic takes the last of two equal names
-    return spec
+        return TypeAdapter(cls).validate_json(text)
 
 
 def to_toml(spec: Any) -> str:

@@ -6,7 +6,6 @@ the parameters lie in another way, which nobody outside of it sees: see `backend
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy as np
 from spec.model import ModelSpec
 from spec.network import Layer, layers, own_layers, shared_layers
 from spec.training import Precision
+from spec.validation import did_you_mean
 
 Params = dict[str, np.ndarray]
 EMBEDDING_STD = 0.05
@@ -58,10 +58,8 @@ def frozen_parameters(model: ModelSpec, patterns: Sequence[str] = ()) -> list[st
         named = [name for name in names if fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}.*")]
         if not named:
             parts = dict.fromkeys(name.rsplit(".", i)[0] for name in names for i in range(name.count(".") + 1))
-            near = get_close_matches(pattern, parts, 1) or names[:1]
-            raise ValueError(
-                f"train.frozen: expected a pattern of parameters' names such as {near[0]!r}, got {pattern!r}"
-            )
+            near = did_you_mean(pattern, parts)
+            raise ValueError(f"train.frozen: expected patterns of parameters' names, got {pattern!r}{near}")
         frozen.update(named)
     if len(frozen) == len(names):
         raise ValueError(f"train.frozen: expected patterns that leave a parameter to train, got {', '.join(patterns)}")

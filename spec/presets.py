@@ -7,9 +7,10 @@ import numpy as np
 from spec.data import Dataset
 from spec.data import random_data as random_data
 from spec.model import CategoricalFeature, ModelSpec
+from spec.optimizers import Adam
 from spec.sharing import MMoE, SharedBottom, Sharing
 from spec.tasks import TaskSpec
-from spec.training import Adam, Schedule, TrainSpec
+from spec.training import Schedule, TrainSpec
 
 
 def tutorial_model() -> ModelSpec:

@@ -67,6 +67,9 @@ def parse_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text, object_pairs_hook=_distinct)
+    except json.JSONDecodeError as error:
+        said = f"{error.msg[:1].lower()}{error.msg[1:]}"
+        raise ValueError(f"expected JSON, got an error in line {error.lineno}, column {error.colno}: {said}") from error
     except RecursionError as error:
         raise ValueError("expected fewer levels of lists and objects") from error
 

@@ -49,6 +49,10 @@ def _some(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+def _sorted(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(sorted(set(items)))
+
+
 def unique(field: str, names: Iterable[str]) -> None:
     """Raises ValueError, naming `field` and the name, if a name occurs twice."""
     seen: set[str] = set()
@@ -135,6 +139,8 @@ Share = Annotated[float, _Scalar, Field(strict=True, ge=0, le=1)]
 Flag = Annotated[bool, _Scalar, Field(strict=True)]
 Item = TypeVar("Item")
 Many = Annotated[tuple[Item, ...], BeforeValidator(_ordered)]
+Sorted = Annotated[Many[Item], AfterValidator(_sorted)]
+"""Of items whose order and number mean nothing: each once, in ascending order, so that equal ones are equal."""
 Some = Annotated[Many[Item], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 

@@ -63,6 +63,7 @@ SLOW = (
     "test_threads",
     "test_settings_of_the_caller",
     "test_run_folder",
+    "test_run_folder_lost",
     "test_resume_balancing",
     "test_cli_embeddings",
     "test_parity_sharing",

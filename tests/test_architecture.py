@@ -7,9 +7,10 @@ import pytest
 
 from spec.losses import Loss
 from spec.model import Activation
+from spec.optimizers import Optimizer
 from spec.sharing import WAYS
 from spec.tasks import TASK_KINDS
-from spec.training import Optimizer, TrainSpec
+from spec.training import TrainSpec
 from tests.test_imports import ROOT, modules
 
 ONLY_TORCH = {
@@ -104,7 +105,7 @@ def test_a_way_of_sharing_is_named_in_two_files_and_those_that_compare(way):
 @pytest.mark.parametrize("optimizer", [cls for cls in get_args(Optimizer) if cls is not type(TrainSpec().optimizer)])
 def test_an_optimizer_is_named_in_four_files_at_most(optimizer):
     backends = {f"backends.{name}.optimizers" for name in ("torch", "jax")}
-    assert set(files_that_name(optimizer.__name__, optimizer().kind)) == {"spec", "spec.training", *backends}
+    assert set(files_that_name(optimizer.__name__, optimizer().kind)) == {"spec", "spec.optimizers", *backends}
 
 
 @pytest.mark.parametrize("activation", get_args(Activation))

@@ -49,6 +49,8 @@ def test_what_is_wrong_is_one_line(trained, tmp_path, capsys):
     assert said.startswith(f"--out: expected a file outside of '{trained / 'model'}'")
     said = error(capsys, "export", trained, "--out", out, "--backend", "jax")
     assert said == "--backend: expected none for format onnx, got 'jax'"
+    said = error(capsys, "export", trained, "--out", out, "--format", "onxx")
+    assert said == "--format: expected a format, got 'onxx'; did you mean 'onnx'?"
     assert contents(tmp_path) == ["cache"] or contents(tmp_path) == []
 
 

@@ -63,7 +63,7 @@ def test_a_run_starts_where_another_ended(shop, tmp_path, monday, tuesday_rows, 
     run("fit", shop, "--out", out, *FLAGS, "--start-from", monday, *STILL)
     printed = " ".join(capsys.readouterr().out.split())
     assert f"starts from {monday}" in printed
-    assert "embeddings.colour grown values 4 values 1" in printed
+    assert "embeddings.colour grown values 3 values 1" in printed
     before, after = read_trained(monday), read_trained(out)
     assert after.columns.vocabularies["colour"] == (*before.columns.vocabularies["colour"], "violet")
     assert after.columns.numeric == before.columns.numeric
@@ -74,14 +74,27 @@ def test_a_run_starts_where_another_ended(shop, tmp_path, monday, tuesday_rows, 
         assert np.array_equal(got, expected) if expected.dtype.kind == "U" else np.allclose(got, expected, rtol=1e-5)
 
 
+def test_of_many_layers_those_that_are_not_taken_over_as_they_were_are_printed(shop, tmp_path, capsys):
+    hidden = ("--model.tasks.0.hidden", *["6"] * 20)
+    monday = fit(shop, tmp_path / "monday", "torch", "--quiet", *hidden)
+    capsys.readouterr()
+    data = ("--data.labels.region.classes", "north", "south", "west")
+    run("fit", shop, "--out", tmp_path / "tuesday", *FLAGS, "--start-from", monday, *hidden, *data)
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "tasks.region.0 grown classes 2 classes 1 classes 1" in lines
+    assert [line for line in lines if line.startswith("… and")] == ["… and 25 more taken over"]
+
+
 def test_quietly_nothing_is_printed(shop, tmp_path, monday, capsys):
     capsys.readouterr()
     run("fit", shop, "--out", tmp_path / "tuesday", *FLAGS, "--start-from", monday, "--quiet")
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize("same", [False, True], ids=["by its folder", "by the same command"])
 @pytest.mark.parametrize("saves", [0, 1], ids=["before its first checkpoint", "after it"])
-def test_a_resumed_run_needs_the_one_that_it_started_from_no_more(shop, tmp_path, monday, tuesday_rows, saves):
+def test_a_resumed_run_needs_the_one_that_it_started_from_no_more(shop, tmp_path, monday, tuesday_rows, saves, same):
+    again = (shop, *FLAGS, "--start-from", monday) if same else ()
     whole, out = tmp_path / "whole", tmp_path / "tuesday"
     run("fit", shop, "--out", whole, *FLAGS, "--quiet", "--start-from", monday)
     with dying(saves) as patch:
@@ -89,9 +102,13 @@ def test_a_resumed_run_needs_the_one_that_it_started_from_no_more(shop, tmp_path
         run("fit", shop, "--out", out, *FLAGS, "--quiet", "--start-from", monday, code=9)
     assert len([*(out / "checkpoints").glob("step-*")]) == saves
     shutil.rmtree(monday)
-    run("fit", "--resume", "--out", out, "--quiet")
+    run("fit", *again, "--resume", "--out", out, "--quiet")
     for name, value in read_trained(whole).params.items():
         np.testing.assert_array_equal(read_trained(out).params[name], value)
+    if not same:
+        report = (out / "report.html").read_text()
+        assert "<title>tuesday</title>" in report
+        assert f"{out}/start" in report, "what it starts from, though the flag is not there"
 
 
 def test_a_run_is_resumed_with_what_it_started_from_or_without_a_word(shop, tmp_path, monday, capsys):

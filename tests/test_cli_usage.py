@@ -21,6 +21,16 @@ USAGE = {
     (): f"Expected one of {{{COMMANDS}}}",
     ("train",): f"command: expected one of {COMMANDS}, got 'train'",
     ("evalute",): f"command: expected one of {COMMANDS}, got 'evalute'; did you mean 'evaluate'?",
+    ("fit", "--resum", "--out", "run"): "Unrecognized options: --resum; did you mean '--resume'?",
+    ("fit", "--out", "run", "--colour=3"): "Unrecognized options: --colour=3",
+    ("fit", "--resume", "--out", "."): "--out: expected the folder of a run to resume, or a FILE.toml besides, got '.'",
+    ("fit", "FILE", "--out", "run", "--rows", "abc"): "--rows: expected an integer, got 'abc'",
+    ("fit", "FILE", "--out", "run", "--threads", "1.5"): "--threads: expected an integer, got '1.5'",
+    ("fit", "FILE", "--out", "run", "--timeout", "x"): "--timeout: expected a number, got 'x'",
+    ("fit", "FILE", "--out", "run", "--data.numeric.0.bins", "x"): "--data.numeric.0.bins: expected an integer, got",
+    ("fit", "FILE", "--out", "run", "--model.trunk", "3", "b"): "--model.trunk: expected values of another type, got",
+    ("fit", "FILE", "--out", "run", "--train.epochs"): "--train.epochs: expected a value, got none",
+    ("evaluate", "none", "--max-unknown", "x"): "--max-unknown: expected a number, got 'x'",
     ("fit",): "Missing from python -m shared_bottom fit: FILE.toml",
     ("fit", "FILE"): "Missing from python -m shared_bottom fit: --out DIR",
     ("fit", "FILE", "--out", "run", "--train.epoch", "3"): (
@@ -50,8 +60,8 @@ USAGE = {
         "--model.tasks.1.loss.delta: unexpected field of kind squared; it belongs to kind huber, which "
         "--model.tasks.1.loss.kind chooses"
     ),
-    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: no type matching",
-    ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: invalid literal for int()",
+    ("fit", "FILE", "--out", "run", "--train.clip-norm", "x"): "--train.clip_norm: expected a number, got 'x'",
+    ("fit", "FILE", "--out", "run", "--train.epochs", "1.5"): "--train.epochs: expected an integer, got '1.5'",
     ("fit", "FILE", "--out", "run", "--train.epochs", "0"): "train: epochs: expected a number greater than 0, got 0",
     ("fit", "FILE", "--out", "run", "--train.optimizer.eps", "-1"): "train.optimizer: eps: expected a number greater",
     ("fit", "FILE", "--out", "run", "--model.tasks.0.outputs", "3"): (
@@ -60,7 +70,14 @@ USAGE = {
     ("fit", "FILE", "--out", "run", "--train.optimizer.kind", "lion"): (
         "--train.optimizer.kind: expected one of sgd, adam, adamw, adagrad, rmsprop, got 'lion'"
     ),
-    ("fit", "FILE", "--out", "run", "--train.device", "tpu"): "invalid choice 'tpu' for argument '--train.device'",
+    (
+        "fit",
+        "FILE",
+        "--out",
+        "run",
+        "--train.device",
+        "tpu",
+    ): "--train.device: expected one of 'auto', 'cpu', 'gpu', got 'tpu'",
     (
         "fit",
         "FILE",
@@ -106,6 +123,12 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(file, tmp_path, monkeypatch, 
     assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["bad.toml"]
 
 
+@pytest.mark.parametrize("flag", ["--rows", "--threads", "--train.clip_norm", "--train.epochs", "--timeout"])
+def test_a_value_that_is_no_number_is_said_in_our_words(file, capsys, flag):
+    kind = "a number" if flag in ("--train.clip_norm", "--timeout") else "an integer"
+    assert error(capsys, "fit", file, "--out", "run", flag, "x y]") == f"{flag}: expected {kind}, got 'x y]'"
+
+
 def test_a_flag_that_is_like_no_other_is_answered_with_none(file, capsys):
     said = error(capsys, "fit", file, "--out", "run", "--train.colour", "3")
     assert said == "Unrecognized options: --train.colour, 3"
@@ -120,7 +143,7 @@ def test_on_a_terminal_it_is_one_plain_line_too(monkeypatch, capsys):
 
 
 MODEL_ERRORS = {
-    "model.json": ("{", "model.json: ModelSpec: Invalid JSON"),
+    "model.json": ("{", "model.json: expected JSON, got an error in line 1, column 2: expecting property name"),
     "columns.json": ("{}", "columns.json: data: expected a value, got none"),
     "params.safetensors": ("no tensors", "params.safetensors: "),
 }

@@ -1,13 +1,15 @@
 """Runs side by side: the tables, the plot and the page, of runs that have ended and of runs that have not."""
 
 import json
+import os
 import shutil
+import socket
 from dataclasses import replace
 
 import pytest
 
-from shared_bottom.cli.compare import read_run
-from shared_bottom.reports.comparison import ComparedRun, curves, tables
+from shared_bottom.cli.runs import read_run
+from shared_bottom.reports.comparison import ComparedRun, EpochLine, curves, tables
 from shared_bottom.reports.epochs import epoch_lines
 from spec import EarlyStopping, NetworkSpec, to_toml
 from spec.files import dotted
@@ -28,7 +30,7 @@ def folder_of(path, experiment=EXPERIMENT, **history):
 def compared(name="a", metrics=(0.7, 0.8), best_epoch=None, **train):
     """A run whose only metric is the AUC of a task."""
     epochs = [
-        {"epoch": i, "loss": 1.0 / i, "seconds": 2.0, "metrics": {"click": {"auc": value}}}
+        EpochLine(epoch=i, loss=1.0 / i, seconds=2.0, metrics={"click": {"auc": value}})
         for i, value in enumerate(metrics, 1)
     ]
     fields = dotted(replace(EXPERIMENT, train=replace(EXPERIMENT.train, **train)))
@@ -45,7 +47,10 @@ def test_a_run_of_the_command_is_shown_with_all_that_is_known(trained, tmp_path,
     said = capsys.readouterr().out
     saved, unsaved = json.loads((tmp_path / "runs.json").read_text())
     assert (saved["name"], unsaved["name"]) == (str(trained), str(other))
-    assert saved["epochs"] == [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    written = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    assert saved["epochs"] == [
+        {name: line[name] for name in ("epoch", "loss", "seconds", "metrics")} for line in written
+    ]
     assert saved["execution"] in ("eager", "step", "epoch")
     assert saved["backend"] in said
     assert (saved["state"], unsaved["state"]) == ("finished", None)
@@ -152,10 +157,11 @@ def test_the_page_has_the_tables_and_the_plot_and_needs_no_other_file(tmp_path):
         ((), "DIR: expected at least one folder of a run, got none"),
         (("none",), "none: expected the folder of a run, got one with no experiment.toml"),
         (("a", "a"), "DIR: expected distinct names, got 'a' twice"),
-        (("a", "--out", "plot.pdf"), "--out: expected a file .png, .svg, .html, got 'plot.pdf'"),
+        (("a", "--out", "plot.pdf"), "--out: expected a file .png or .svg or .html, got 'plot.pdf'"),
         (("a", "--out", "none/plot.png"), "--out: expected a file in a folder that can be written"),
         (("a", "--json", "a/metrics.jsonl"), "--json: expected a file outside of 'a', got 'a/metrics.jsonl'"),
-        (("damaged",), "damaged/metrics.jsonl: "),
+        (("a", "--out", "b.svg", "--json", "b.svg"), "--json: expected a file other than 'b.svg', got 'b.svg'"),
+        (("damaged",), "damaged/metrics.jsonl: expected JSON, got an error in line 1, column "),
     ],
 )
 def test_what_is_wrong_is_one_line(tmp_path, monkeypatch, capsys, arguments, said):
@@ -163,3 +169,67 @@ def test_what_is_wrong_is_one_line(tmp_path, monkeypatch, capsys, arguments, sai
     (folder_of(tmp_path / "damaged") / "metrics.jsonl").write_text('{"epoch": 1\n')
     monkeypatch.chdir(tmp_path)
     assert error(capsys, "compare", *arguments).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metrics.jsonl", "{}", "0.epoch: expected a value, got none (and 2 more)"),
+        ("metrics.jsonl", '{"epoch": 1, "loss": "a", "seconds": 1}', "0.loss: expected a number, got 'a'"),
+        (
+            "metrics.jsonl",
+            '{"epoch": -5, "loss": 1, "seconds": 1}',
+            "0.epoch: expected a number greater than 0, got -5",
+        ),
+        (
+            "metrics.jsonl",
+            '{"epoch": 1, "loss": 1, "seconds": 1, "metrics": {"click": 3}}',
+            "0.metrics.click: expected a dictionary, got 3",
+        ),
+        ("status.json", '{"state": 3}', "state: expected a string, got 3"),
+        ("status.json", "[", "expected JSON, got an error in line 2, column 1: expecting value"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_is_wrong_in_it(tmp_path, capsys, name, content, said):
+    folder = folder_of(tmp_path / "a")
+    (folder / name).write_text(f"{content}\n")
+    assert error(capsys, "compare", folder) == f"{folder / name}: {said}"
+
+
+def test_a_damaged_checkpoint_is_named(trained, tmp_path, capsys):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    *_, manifest = sorted(copy.glob("checkpoints/step-*/checkpoint.json"))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"best": [1]}))
+    assert error(capsys, "compare", copy).startswith(f"{manifest}: best: expected the fields of Best")
+
+
+def test_of_a_metric_that_a_later_version_has_no_run_is_the_best(tmp_path, capsys):
+    folders = [folder_of(tmp_path / name, epochs=1, metrics={"click": {"gain@3": 0.5}}) for name in "ab"]
+    run("compare", *folders)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "gain@3" in line)
+    assert line.split()[-2:] == ["0.5", "0.5"]
+
+
+def test_runs_without_validation_have_no_table_of_metrics(tmp_path, capsys):
+    run("compare", folder_of(tmp_path / "a"), folder_of(tmp_path / "b"))
+    said = capsys.readouterr().out
+    assert "metrics of the validation rows" not in said
+    assert said.endswith("the experiments are the same\n")
+
+
+@pytest.mark.parametrize(
+    ("state", "process", "host", "shown"),
+    [
+        ("running", os.getpid(), socket.gethostname(), "running"),
+        ("running", 2**22 + 1, socket.gethostname(), "killed"),  # above the largest number that Linux gives
+        ("running", 2**22 + 1, "elsewhere", "running"),
+        ("stopped", 2**22 + 1, socket.gethostname(), "stopped"),
+        ("dreaming", 1, "elsewhere", "dreaming"),
+        (None, None, None, None),
+    ],
+    ids=["alive", "gone", "on another machine", "stopped", "of a later version", "unknown"],
+)
+def test_a_run_whose_process_is_gone_was_killed(tmp_path, state, process, host, shown):
+    folder = folder_of(tmp_path / "a")
+    (folder / "status.json").write_text(json.dumps({"state": state, "process": process, "host": host, "step": 3}))
+    assert read_run(folder).state == shown

@@ -35,6 +35,8 @@ SHORTENED: dict[str, tuple[str, ...]] = {
     "python examples/search.py --backend jax --trials 50": ("--trials", "1"),
     "python examples/cross_validate.py --backend jax --folds 5": ("--folds", "2"),
     "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/clicks": QUICK,
+    "python -m shared_bottom fit examples/clicks.toml --backend jax --out runs/balanced "
+    "--train.balancing.kind uncertainty --quiet": QUICK,
     "python -m shared_bottom launch -n 2 fit examples/clicks.toml --backend jax --out runs/two": QUICK,
     "torchrun --nproc-per-node 2 -m shared_bottom fit examples/clicks.toml --backend torch --out runs/torchrun": QUICK,
     "env XLA_FLAGS=--xla_force_host_platform_device_count=4 "

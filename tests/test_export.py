@@ -177,6 +177,17 @@ def test_columns_that_are_called_as_predictions_are(onnxruntime, tmp_path):
     assert inputs == [("count_number", "count"), ("code", "code"), ("count_text", "count"), ("code_text", "code")]
 
 
+def test_inputs_that_would_meet_are_called_apart(onnxruntime, tmp_path):
+    names = ("click", "click_number")
+    spec = experiment(
+        numeric=[NumericColumn(name=name) for name in names], labels={"click": LabelColumn(columns=("y",))}
+    )
+    rows = pa.table({"click": [1.0, 2.0, 5.0], "click_number": [3.0, -1.0, 0.5], "y": [0, 1, 0]})
+    check(onnxruntime, tmp_path, untrained(spec, rows), rows)
+    inputs = {entry["column"]: entry["name"] for entry in described(tmp_path / "network.onnx")["inputs"]}
+    assert inputs == {"click": "click_number_number", "click_number": "click_number"}
+
+
 def test_the_file_says_what_it_was_made_from_and_what_it_takes(tmp_path):
     trained = untrained(read_table_experiment(EXAMPLES / "clicks.toml"), visits(1000, seed=1))
     path = tmp_path / "clicks.onnx"
@@ -184,7 +195,8 @@ def test_the_file_says_what_it_was_made_from_and_what_it_takes(tmp_path):
     content, metadata = onnx.load(path), described(path)
     properties = {entry.key: entry.value for entry in content.metadata_props}
     assert from_json(ModelSpec, properties["spec"]) == trained.model
-    assert from_json(FittedColumns, properties["columns"]) == trained.columns
+    without_files = replace(trained.columns.data, train=(), validation=(), test=())
+    assert from_json(FittedColumns, properties["columns"]) == replace(trained.columns, data=without_files)
     assert {"onnx", "numpy"} <= metadata["versions"].keys()
     assert [value.name for value in content.graph.input] == list(trained.columns.data.inputs)
     assert [entry["name"] for entry in metadata["outputs"]] == ["click", "spend"]
@@ -197,26 +209,97 @@ def test_the_hash_is_as_the_metadata_says():
     assert [bucket_of(text, 64) for text in ("", "7", "東京")] == [bucket(text, 64) for text in ("", "7", "東京")]
 
 
-def test_what_predict_refuses_is_no_number(onnxruntime, tmp_path):
-    columns = (NumericColumn(name="x", transform="log1p"),)
-    spec = experiment(numeric=columns, labels={"click": LabelColumn(columns=("y",))})
+REFUSING = {
+    "as it is": {},
+    "log1p": {"transform": "log1p"},
+    "bins": {"bins": 2},
+    "log1p in bins": {"transform": "log1p", "bins": 2},
+    "quantiles": {"transform": "quantile"},
+}
+
+
+@pytest.mark.parametrize("options", REFUSING)
+def test_what_predict_refuses_is_no_number(onnxruntime, tmp_path, options):
+    spec = experiment(
+        numeric=(NumericColumn(name="x", **REFUSING[options]),),
+        labels={"click": LabelColumn(columns=("y",))},
+        network={"activation": "tanh"},
+    )
     trained = untrained(spec, pa.table({"x": [0.0, 1.0, 2.0], "y": [0, 1, 0]}))
     path = tmp_path / "network.onnx"
     export_onnx(trained, path)
-    click = onnxruntime(path, {"x": np.array([-1.0, -7.0, np.inf, np.nan, 1.0])})["click"]
-    np.testing.assert_array_equal(np.isnan(click), [True, True, True, False, False])
+    click = onnxruntime(path, {"x": np.array([np.inf, -np.inf, -1.0, -7.0, np.nan, 1.0])})["click"]
+    of_negative = "log1p" in options
+    np.testing.assert_array_equal(np.isnan(click), [True, True, of_negative, of_negative, False, False])
 
 
-def test_parameters_that_are_too_large_for_one_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("shared_bottom.export.file.MOST_BYTES", 1000)
-    spec = experiment(numeric=(NumericColumn(name="gauss"),), train=TrainSpec())
+def test_missing_numbers_of_a_column_that_was_float32(onnxruntime, tmp_path):
+    column = NumericColumn(name="x", missing=("-99.9", "NA"))
+    spec = experiment(numeric=(column,), labels={"click": LabelColumn(columns=("y",))})
+    narrow = pa.table({"x": pa.array([-99.9, 1.0, 5.0, 3.0], pa.float32()), "y": [0, 1, 0, 1]})
+    for rows in (narrow, narrow.set_column(0, "x", [[-99.9, 1.0, 5.0, 3.0]])):
+        check(onnxruntime, tmp_path, untrained(spec, rows), rows)
+
+
+def test_missing_texts_in_another_spelling(onnxruntime, tmp_path):
+    missing = ("-999.0", " NA ", "true", "2024-01-05T00:00:00")
+    columns = [
+        CategoricalColumn(name="plain", missing=missing),
+        CategoricalColumn(name="hashed", encoding="hash", buckets=50, missing=missing),
+        CategoricalColumn(name="list", length=2, missing=missing),
+        CategoricalColumn(name="hashed list", length=2, encoding="hash", buckets=50, missing=missing),
+    ]
+    values = ["-999", "NA", "TRUE", "True", "2024-01-05", "-999.0", "b", "", " c ", "False", None]
+    rows = pa.table(
+        dict.fromkeys(("plain", "hashed"), values)
+        | {name: [[value, "b"] for value in values] for name in ("list", "hashed list")}
+        | {"y": [0, 1] * 5 + [0]}
+    )
+    spec = experiment(categorical=columns, labels={"click": LabelColumn(columns=("y",))})
+    path = tmp_path / "network.onnx"
+    trained = untrained(spec, rows)
+    check(onnxruntime, tmp_path, trained, rows)
+    plain = np.array(["TRUE", "-999.0", "b", "FALSE"], object)  # a graph knows how booleans are spelled
+    inputs = inputs_from(path, rows.take([2, 5, 6, 9]))
+    spelled = inputs | {"plain": plain, "list": np.stack([plain, np.array(["b"] * 4, object)], axis=1)}
+    assert onnxruntime(path, spelled)["click"].tolist() == onnxruntime(path, inputs)["click"].tolist()
+
+
+@pytest.mark.parametrize("encoding", [{}, {"encoding": "hash", "buckets": 50}])
+def test_an_empty_text_that_is_a_value(onnxruntime, tmp_path, encoding):
+    columns = (CategoricalColumn(name="c", missing=(), **encoding),)
+    spec = experiment(categorical=columns, labels={"click": LabelColumn(columns=("y",))})
+    rows = pa.table({"c": ["", "a", None, "NA"], "y": [0, 1, 0, 1]})
+    check(onnxruntime, tmp_path, untrained(spec, rows), rows)
+
+
+def test_numbers_as_texts_with_commas(onnxruntime, tmp_path):
+    """What is text in a table is a number to the file, and a category has a point."""
+    spec = experiment(
+        numeric=(NumericColumn(name="x", missing=("-1.000,5",)),),
+        categorical=(CategoricalColumn(name="c"),),
+        labels={"click": LabelColumn(columns=("y",))},
+        decimal=",",
+        thousands=".",
+        delimiter=";",
+    )
+    rows = pa.table({"x": ["1.234,5", "-1.000,5", "7"], "c": ["1,50", "2,0", "x"], "y": [0, 1, 0]})
+    trained = untrained(spec, rows)
+    export_onnx(trained, tmp_path / "network.onnx")
+    inputs = {"x": np.array([1234.5, -1000.5, 7.0]), "c": np.array(["1.5", "2", "x"], object)}
+    assert_same(onnxruntime(tmp_path / "network.onnx", inputs), trained.predict(rows), 1e-12)
+
+
+def test_parameters_and_vocabularies_that_are_too_large_for_one_file(tmp_path, monkeypatch):
+    spec = experiment(categorical=(CategoricalColumn(name="city"),), train=TrainSpec())
     trained = untrained(spec, rows_of(spec, 20, 0))
-    large = replace(trained, params=trained.params | {"trunk.1.kernel": np.zeros((5, 4), np.float32)})
-    export_onnx(large, tmp_path / "small.onnx")
-    monkeypatch.setattr("shared_bottom.export.file.MOST_BYTES", 100)
-    with pytest.raises(ValueError, match="params: expected parameters of at most 100 bytes, as an ONNX file can have"):
-        export_onnx(trained, tmp_path / "large.onnx")
-    assert not (tmp_path / "large.onnx").exists()
+    parameters = sum(array.nbytes for array in trained.params.values())
+    for most in (parameters - 1, parameters + 100):
+        monkeypatch.setattr("shared_bottom.export.file.MOST_BYTES", most)
+        said = f"model: expected parameters and vocabularies of at most {most:,} bytes, as an ONNX file can have, got"
+        with pytest.raises(ValueError, match=said):
+            export_onnx(trained, tmp_path / "large.onnx")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_onnx_one_line_names_the_extra():

@@ -51,9 +51,15 @@ def test_rows_are_answered_as_predict_does(network, exported):
     assert answers(exported, INPUTS[2:]) == pytest.approx(network.predict(ROWS)["y"].to_pylist()[2:], rel=1e-5)
 
 
-@pytest.mark.parametrize("code", [3, 3.0, "3", " 3 ", "3.0"])
-def test_a_value_may_be_spelled_otherwise(exported, code):
-    assert answers(exported, [INPUTS[0] | {"code": code}]) == answers(exported, INPUTS[:1])
+@pytest.mark.parametrize(
+    "spelled",
+    [{"code": code} for code in (3, 3.0, "3", " 3 ", "3.0", "3e+00")]
+    + [{"truth": truth} for truth in ("true", "True", "TRUE")]
+    + [{"tags": tags} for tags in (["a ", "b"], ["a", None, "b", ""])],
+    ids=str,
+)
+def test_a_value_may_be_spelled_otherwise(exported, spelled):
+    assert answers(exported, [INPUTS[0] | spelled]) == answers(exported, INPUTS[:1])
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from spec import (
 )
 from spec.balancing import Balancing
 from spec.losses import Loss
+from spec.optimizers import Optimizer
 from spec.sharing import WAYS
-from spec.training import Optimizer
 from tests.helpers.builders import CLASSES, feature, model, rejection, task
 from tests.helpers.strategies import (
     OPTIMIZERS,

@@ -119,11 +119,12 @@ def test_a_column_is_all_that_it_becomes():
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"), [("repeats", 0), ("repeats", 2.0), ("seed", -1), ("seed", None), ("most", 0), ("most", True)]
+    ("argument", "value"),
+    [("repeats", 0), ("repeats", 2.0), ("seed", -1), ("seed", 2**32), ("seed", None), ("most", 0), ("most", True)],
 )
 def test_what_is_no_number_is_refused(fitted, argument, value):
     line = rejection(permutation_importance, fitted, ROWS, **{argument: value})
-    assert line.startswith(f"{argument}: expected an integer of ")
+    assert line.startswith(f"{argument}: expected an integer from ")
     assert line.endswith(f", got {value!r}")
 
 
@@ -156,6 +157,8 @@ def test_evaluate_prints_it_writes_it_and_draws_it(trained, tmp_path, capsys):
     ("flags", "said"),
     [
         (("--plot", "i.png"), "--plot: expected --importance with it, got none"),
+        (("--importance", "--repeats", "0"), "repeats: expected an integer from 1 to "),
+        (("--importance", "--seed", "-1"), "seed: expected an integer from 0 to "),
         (("--importance", "--plot", "i.pdf"), "--plot: expected a file .png or .svg, got 'i.pdf'"),
         (("--importance", "--plot", "none/i.png"), "--plot: expected a file in a folder that can be written"),
     ],

@@ -32,8 +32,8 @@ raise SystemExit(10 + len(came))
         (("-n", "0", "fit", "x.toml"), "-n: expected a number of processes of 1 or more, got 0"),
         (("-n", "-2", "fit", "x.toml"), "-n: expected a number of processes of 1 or more, got -2"),
         (("-n", "2"), "launch: expected a command to run, such as fit, got none"),
-        (("-n", "two", "fit"), "-n/--processes: invalid literal for int() with base 10: 'two'"),
-        (("-n", "2", "fit", "x.toml", "--timeout", "soon"), "--timeout: could not convert string to float: 'soon'"),
+        (("-n", "two", "fit"), "-n/--processes: expected an integer, got 'two'"),
+        (("-n", "2", "fit", "x.toml", "--timeout", "soon"), "--timeout: expected a number, got 'soon'"),
     ],
 )
 def test_what_is_wrong_is_one_line(capsys, arguments, message):

@@ -81,6 +81,15 @@ def test_an_exception_reaches_the_caller_as_it_is_and_the_epoch_is_saved(backend
     assert load_checkpoint(tmp_path).step == 10
 
 
+def test_it_is_called_after_the_epochs_checkpoint_if_one_is_due(tmp_path):
+    backend, saved = installed("torch"), []
+    train = short(backend, epochs=4)
+    backend.fit(
+        MODEL, train, DATA, checkpoint=tmp_path, save_every=10, on_epoch=lambda _: saved.append(steps_saved(tmp_path))
+    )
+    assert saved == [[], [10], [10], [10, 20]]
+
+
 def test_a_resumed_run_calls_it_for_the_epochs_that_are_left(backend, tmp_path):
     train, epochs = short(backend, epochs=4), []
     backend.fit(MODEL, train, DATA, checkpoint=tmp_path, on_epoch=lambda record: record["epoch"] == 2)

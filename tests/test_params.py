@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 
 from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, parameter_shapes, presets
-from spec.params import EMBEDDING_STD, PIECE, check_params, frozen_parameters, shared_parameters
+from spec.params import EMBEDDING_STD, PIECE, check_params
 from tests.helpers.strategies import model_specs, repeatable
 
 TUTORIAL = {
@@ -113,34 +113,6 @@ def test_the_table(model, shapes, numbers):
     params = initial_params(model)
     assert [(name, value.shape) for name, value in params.items()] == list(shapes.items())
     assert sum(value.size for value in params.values()) == numbers
-
-
-def test_what_is_shared_and_what_is_frozen():
-    assert shared_parameters(SHARED) == ["embeddings.word", "embeddings.colour", "trunk.0.kernel", "trunk.0.bias"]
-    assert frozen_parameters(SHARED) == ["embeddings.colour"]
-    assert frozen_parameters(MIXED) == []
-
-
-@pytest.mark.parametrize(
-    ("patterns", "names"),
-    [
-        (("trunk",), ["trunk.0.kernel", "trunk.0.bias"]),
-        (("embeddings",), ["embeddings.word"]),
-        (("trunk.0.bias", "trunk.0.bias"), ["trunk.0.bias"]),
-        (("*.bias", "embeddings.w?rd"), ["embeddings.word", "trunk.0.bias", "tasks.click.0.bias"]),
-        (("tasks.[!a]*", "trunk.?.bias"), ["trunk.0.bias", "tasks.click.0.kernel", "tasks.click.0.bias"]),
-    ],
-)
-def test_a_pattern_names_parameters_and_what_their_names_begin_with(patterns, names):
-    """Beside the tables that are not trainable, in network order."""
-    expected = [name for name in parameter_shapes(SHARED) if name in (*names, "embeddings.colour")]
-    assert frozen_parameters(SHARED, patterns) == expected
-
-
-def test_a_pattern_matches_whole_parts_of_names_in_upper_and_lower_case():
-    for pattern in ("trun", "trunk.", "Trunk", "kernel", "embeddings.wor", "tasks.click.0.kern"):
-        with pytest.raises(ValueError, match=r"train\.frozen: expected a pattern of parameters' names such as"):
-            frozen_parameters(SHARED, (pattern,))
 
 
 @repeatable

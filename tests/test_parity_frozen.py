@@ -164,26 +164,3 @@ def test_a_loop_of_pytorch_whose_parameters_require_no_gradient_draws_the_same_c
             native.step()
             losses.append(loss.item())
     np.testing.assert_allclose(fitted.history.step_loss, losses, rtol=RTOL)
-
-
-@pytest.mark.parametrize(
-    ("patterns", "message"),
-    [
-        (("trnk",), "train.frozen: expected a pattern of parameters' names such as 'trunk', got 'trnk'"),
-        (("trunk", "embeddings.words"), "such as 'embeddings.word', got 'embeddings.words'"),
-        (("Trunk",), "such as 'trunk', got 'Trunk'"),
-        (("",), "got ''"),
-        (("*",), r"train.frozen: expected patterns that leave a parameter to train, got \*"),
-        (("trunk", "tasks", "embeddings"), "got trunk, tasks, embeddings"),
-    ],
-)
-def test_patterns_that_name_nothing_or_everything_are_refused_before_any_work(backend, tmp_path, patterns, message):
-    with pytest.raises(ValueError, match=message):
-        backend.fit(MODEL, replace(TRAIN, frozen=patterns), DATA, checkpoint=tmp_path / "runs")
-    assert not (tmp_path / "runs").exists()
-
-
-def test_gradnorm_is_refused_where_nothing_shared_moves(backend):
-    train = replace(TRAIN, balancing=GradNorm(), frozen=("trunk", "embeddings"))
-    with pytest.raises(ValueError, match=r"expected another than gradnorm .* no shared kernels or embeddings"):
-        backend.fit(MODEL, train, DATA)

@@ -42,13 +42,13 @@ def test_every_optimizer(backend, tmp_path, optimizer, decay, clip_norm):
 def test_every_balancing(backend, tmp_path, balancing):
     train = replace(TRAIN, balancing=balancing)
     agrees(backend, train, tmp_path)
-    assert np.abs(plain(train).total / plain(TRAIN).total - 1).max() > 1e-4  # the rule does something
+    assert np.abs(plain(MODEL, train).total / plain(MODEL, TRAIN).total - 1).max() > 1e-4  # the rule does something
 
 
 @pytest.mark.parametrize("size", [1, ROWS, 100])
 def test_batches_of_one_row_of_all_and_of_more_than_there_are(backend, size):
     train = replace(TRAIN, batch_size=size, epochs=2)
     fitted = backend.fit(MODEL, replace(train, execution=quickest(backend.name)), DATA)
-    expected = plain(train)
+    expected = plain(MODEL, train)
     np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
     compare_params(fitted.params, expected.params, RTOL)

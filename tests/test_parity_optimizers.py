@@ -12,7 +12,7 @@ import torch
 from backends.jax import optimizers as jax_optimizers
 from backends.torch import optimizers as torch_optimizers
 from spec import SGD, Adagrad, Adam, AdamW, RMSprop, TrainSpec
-from spec.training import debias
+from spec.optimizers import debias
 from tests.helpers.parity import compare_params
 
 STEPS, SIZE, RTOL = 200, 23, 1e-9

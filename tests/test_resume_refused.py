@@ -165,3 +165,20 @@ def test_options_that_make_no_sense(backend, monkeypatch, tmp_path, options, mes
     with pytest.raises(ValueError, match=message):
         backend.fit(MODEL, short(backend), DATA, **options)
     assert list(tmp_path.iterdir()) == []
+
+
+SAME_RATES = {
+    "a decay to where it began": Schedule(kind="linear", final=1.0),
+    "a warm-up that goes on": Schedule(kind="cosine", warmup_steps=1000),
+}
+
+
+@pytest.mark.parametrize("schedule", SAME_RATES.values(), ids=SAME_RATES)
+def test_epochs_may_differ_where_no_step_that_is_done_has_another_rate(backend, base, tmp_path, schedule):
+    base = replace(base, schedule=schedule)
+    whole = backend.fit(MODEL, replace(base, epochs=2), DATA, VALIDATION)
+    backend.fit(MODEL, base, DATA, VALIDATION, checkpoint=tmp_path)
+    resumed = backend.fit(MODEL, replace(base, epochs=2), DATA, VALIDATION, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.history.step_loss, whole.history.step_loss)
+    with pytest.raises(ValueError, match=r"^train.epochs: expected no fewer steps than the 10 that are done, got 5$"):
+        backend.fit(MODEL, base, DATA, VALIDATION, checkpoint=tmp_path, resume=True)

@@ -30,7 +30,7 @@ def client(network, tmp_path_factory):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command, environment = [sys.executable, EXAMPLES / "serve.py", path, "--port", str(port)], os.environ
+    command, environment = [sys.executable, EXAMPLES / "serve.py", "--file", path, "--port", str(port)], os.environ
     with (
         subprocess.Popen(command, env=environment | {"PYTHONPATH": str(EXAMPLES.parent)}) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
@@ -107,6 +107,11 @@ def test_a_column_that_is_not_there_is_named(client):
     del row["country"]
     answer = client.post("/predict", json=row)
     assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "country"])
+
+
+@pytest.mark.parametrize("name", ["search", "cross_validate", "track", "serve"])
+def test_an_example_is_short(name):
+    assert len((EXAMPLES / f"{name}.py").read_text(encoding="utf-8").splitlines()) <= 60
 
 
 def test_no_rows_are_refused(client):

@@ -1,11 +1,14 @@
 """A run that starts from an earlier one: what the earlier network has learnt means the same, wherever it stands now."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shared_bottom.start import take_over
+from shared_bottom.tables.rows import fit_columns, read_rows
+from shared_bottom.trained import Trained
 from spec import (
     PLE,
     LabelColumn,
@@ -14,6 +17,7 @@ from spec import (
     SharedBottom,
     TaskSpec,
     TimeColumn,
+    initial_params,
 )
 from tests.helpers.tomorrow import (
     BEFORE,
@@ -79,7 +83,7 @@ def test_vocabularies_grow_at_their_end():
         name = f"embeddings.{table}"
         np.testing.assert_array_equal(now.params[name][:known], earlier.params[name])
         np.testing.assert_array_equal(now.params[name][known:], fresh[name][known:])
-    assert state(start, "embeddings.city") == ("grown", {"values": 4}, {"values": 1}, {"values": 0})
+    assert state(start, "embeddings.city") == ("grown", {"values": 3}, {"values": 1}, {"values": 0})
     summary = {column.name: column for column in now.columns.summary}["city"]
     assert (summary.distinct, summary.kept, summary.unknown) == (3, 4, 1 / 6)
 
@@ -109,7 +113,7 @@ def test_columns_are_added_and_left_out_by_their_name():
     assert start.new_inputs == ("w",)
     assert start.left_out_inputs == ("z", "city")
     assert state(start, "trunk.0") == ("grown", {"inputs": 14}, {"inputs": 1}, {"inputs": 4})
-    assert state(start, "embeddings.city") == ("left out", {}, {}, {"values": 4})
+    assert state(start, "embeddings.city") == ("left out", {}, {}, {"values": 3})
     kernel, old = now.params["trunk.0.kernel"], earlier.params["trunk.0.kernel"]
     np.testing.assert_array_equal(kernel[0], fresh["trunk.0.kernel"][0])
     np.testing.assert_array_equal(kernel[1:3], old[:2])
@@ -165,6 +169,54 @@ def test_a_column_that_is_encoded_otherwise_enters_anew(changes, columns):
         if name in columns:
             assert state(start, f"embeddings.{name}")[0] == "started anew"
             np.testing.assert_array_equal(start.params[f"embeddings.{name}"], fresh[f"embeddings.{name}"])
+
+
+LACKING = {
+    "a number": ("x", {}),
+    "a number with quantiles": ("y", {}),
+    "a number with bins": ("z", {}),
+    "a value": ("city", {}),
+    "a truth": ("click", {}),
+    "the positive truth": ("click", {"labels": LABELS | {"click": LabelColumn(columns=("click",), positive="1")}}),
+    "a label that is a number": ("spend", {}),
+    "a class": ("plan", {}),
+    "a listed class": ("plan", {"labels": LABELS | {"plan": LabelColumn(columns=("plan",), classes=("c", "b", "a"))}}),
+}
+
+
+@pytest.mark.parametrize(("column", "data"), LACKING.values(), ids=LACKING)
+def test_a_day_may_be_without_what_the_earlier_run_knows(column, data):
+    spec = changed(data=data)
+    earlier, rows = untrained(spec), MONDAY | {column: [None] * 5 + [0 if data and column == "click" else None]}
+    with pytest.raises(ValueError, match="expected") if column != "city" else nullcontext():
+        fit_columns(spec, rows)
+    now, _, _ = started(earlier, spec, rows)
+    for field in ("numeric", "quantiles", "bins", "vocabularies", "classes", "labels"):
+        assert getattr(now.columns, field) == getattr(earlier.columns, field)
+    (summary,) = (summary for summary in now.columns.summary if summary.name == column)
+    assert summary.missing >= 5
+    assert read_rows(now.columns, rows).rows == 6
+
+
+def test_values_of_an_earlier_version_are_those_of_this_one():
+    """It wrote 3.0 where this one writes 3, and told apart what is one value now."""
+    city, plan = ("3.0", "Oslo", "TRUE", "true"), ("1.0", "2.0", "x")
+    rows = MONDAY | {"city": ["Oslo", "4", "TRUE", "x", "3", "Oslo"], "plan": ["1", "2", "x", "1", "2", "3"]}
+    columns = untrained(EXPERIMENT).columns
+    columns = replace(
+        columns, vocabularies=columns.vocabularies | {"city": city}, classes=columns.classes | {"plan": plan}
+    )
+    model = columns.model(EXPERIMENT.model)
+    earlier = Trained(columns=columns, model=model, params=initial_params(model, seed=5))
+    now, fresh, start = started(earlier, EXPERIMENT, rows)
+    assert now.columns.vocabularies["city"] == ("3", "Oslo", "true", "4", "x")
+    assert now.columns.classes["plan"] == ("1", "2", "x", "3")
+    table = now.params["embeddings.city"]
+    np.testing.assert_array_equal(table[:4], earlier.params["embeddings.city"][:4])
+    np.testing.assert_array_equal(table[4:], fresh["embeddings.city"][4:])
+    kernel = now.params["tasks.plan.0.kernel"]
+    np.testing.assert_array_equal(kernel[:, :3], earlier.params["tasks.plan.0.kernel"])
+    assert state(start, "embeddings.city") == ("grown", {"values": 3}, {"values": 2}, {"values": 0})
 
 
 def test_columns_that_were_learnt_without_the_earlier_run_are_not_taken_for_its():

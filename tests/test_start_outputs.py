@@ -43,17 +43,34 @@ OUTPUTS = {
     "what is positive": (of_label("click", positive="0"), "tasks.click.1"),
     "hidden units": (of_task(0, hidden=(6,)), "tasks.click.1"),
     "a trunk of another width": ({"model": {"trunk": (5, 3)}}, "trunk.1"),
+    "what reads a layer that starts anew": ({"model": {"trunk": (6, 4)}}, "trunk.1"),
+    "a head behind another trunk": ({"model": {"trunk": (5, 3)}}, "tasks.click.0"),
+    "a head behind a trunk that begins otherwise": ({"model": {"trunk": (6, 4)}}, "tasks.plan.0"),
+    "a head behind a trunk of fewer layers": ({"model": {"trunk": (4,)}}, "tasks.click.0"),
+    "another activation": ({"model": {"activation": "relu"}}, "trunk.0"),
+    "another normalization": ({"model": {"normalization": "none"}}, "tasks.spend.0"),
+    "another column of truths": (of_label("click", columns=("truth",)), "tasks.click.1"),
+    "another column of numbers": (of_label("spend", columns=("w",)), "tasks.spend.0"),
+    "another column of classes": (of_label("plan", columns=("letter",)), "tasks.plan.0"),
     "another way of sharing": ({"model": {"sharing": MMoE(experts=2)}}, "experts.0.0"),
 }
 
 
 @pytest.mark.parametrize(("changes", "layer"), OUTPUTS.values(), ids=OUTPUTS)
 def test_a_layer_that_gives_something_else_starts_anew(changes, layer):
-    _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), MONDAY)
+    rows = MONDAY | {"truth": [0, 1] * 3, "letter": [*"cabcab"]}
+    _, fresh, start = started(untrained(EXPERIMENT), changed(**changes), rows)
     assert state(start, layer)[0] == "started anew"
     for part in ("kernel", "bias"):
         np.testing.assert_array_equal(start.params[f"{layer}.{part}"], fresh[f"{layer}.{part}"])
     np.testing.assert_array_equal(start.params["embeddings.item"], untrained(EXPERIMENT).params["embeddings.item"])
+
+
+def test_a_gate_knows_experts_that_start_anew_no_more():
+    sharing = {"sharing": MMoE(experts=2)}
+    _, fresh, start = started(untrained(changed(model=sharing)), changed(model=sharing | {"trunk": (5, 3)}), MONDAY)
+    assert state(start, "gates.click")[0] == "started anew"
+    np.testing.assert_array_equal(start.params["gates.click.kernel"], fresh["gates.click.kernel"])
 
 
 CLASSES = {
@@ -100,7 +117,7 @@ def test_given_embeddings_are_those_of_their_file(tmp_path, trainable):
         np.testing.assert_array_equal(table[1 + values.index(value)], np.float32(vector))
     if trainable:
         np.testing.assert_array_equal(table[[0, 1, 3]], earlier.params["embeddings.city"][[0, 1, 3]])
-        assert state(start, "embeddings.city") == ("grown", {"values": 3}, {"values": 3}, {"values": 0})
+        assert state(start, "embeddings.city") == ("grown", {"values": 2}, {"values": 3}, {"values": 0})
     else:
         np.testing.assert_array_equal(table, fresh["embeddings.city"])
         assert state(start, "embeddings.city")[0] == "given"

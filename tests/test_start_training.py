@@ -77,6 +77,14 @@ def test_a_network_that_a_start_led_to_can_be_started_from(curves, tmp_path, fol
     assert again.columns.numeric == curves["torch"].columns.numeric
 
 
+def test_a_day_without_any_label_of_a_task_is_trained_on(curves):
+    rows = TUESDAY | {"spend": [None] * 6, "click": [1] * 6}
+    trained = fit_table(tomorrow("torch"), rows, backend="torch", start_from=curves["torch"])
+    assert np.isfinite(trained.history.step_loss).all()
+    kernel = "tasks.spend.0.kernel"
+    np.testing.assert_array_equal(trained.params[kernel], curves["torch"].params[kernel])
+
+
 def test_what_is_taken_over_decides_the_encoding_of_rows_that_are_kept(tmp_path, monkeypatch):
     write(tmp_path, "train.csv")
     write(tmp_path, "yesterday.csv", COLUMNS | {"city": ["Zug", *COLUMNS["city"][1:]], "age": [90.0] * 5 + [20.0]})

@@ -102,7 +102,7 @@ class Backend(SharedBackend):
 
     def export(self, model: ModelSpec, params: Params) -> bytes:
         """A serialized `jax.export.Exported`: see `backends.jax.export`."""
-        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, params))
 
     def tensors_of(self, network: Network) -> dict[str, np.ndarray]:
         """The parameters of a flax.nnx.Module by the layout's names."""

@@ -19,7 +19,7 @@ PLATFORMS = ("cpu", "cuda")
 """Where the file can be run."""
 
 
-class Predictions:
+class Program:
     """The network from its encoded inputs to its predictions."""
 
     def __init__(self, network: Network) -> None:
@@ -83,5 +83,5 @@ def exported(network: Network, inputs: Batches) -> bytes:
     with scope(parameter.dtype, device):
         (any_rows,) = export.symbolic_shape("rows")
         rows = {name: jax.ShapeDtypeStruct((any_rows, array.shape[1]), array.dtype) for name, array in inputs.items()}
-        program = export.export(jax.jit(Predictions(network)), platforms=PLATFORMS)(**rows)
+        program = export.export(jax.jit(Program(network)), platforms=PLATFORMS)(**rows)
         return bytes(program.serialize())

@@ -21,7 +21,7 @@ SLOTS = {"mu": "mu", "nu": "nu"}
 
 def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.State[Any, Any]:
     """The state of the module that `build` returns. Raises ValueError for params that do not fit."""
-    arrays = nativearrays_of(model, params)
+    arrays = native_arrays(model, params)
     with scope(next(iter(arrays.values())).dtype, jax.devices()[0]):
         return nnx.state(Network(model).bind({name: jnp.array(array) for name, array in arrays.items()}))
 

@@ -12,7 +12,8 @@ import optax
 from jax import Array
 from jaxtyping import Float
 
-from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from spec.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from spec.training import CLIP_EPS
 
 
 def init(optimizer: Optimizer, params: Float[Array, " parameters"]) -> optax.OptState:

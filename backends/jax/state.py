@@ -11,7 +11,7 @@ from backends.jax import optimizers
 from backends.jax.balancing import Balance
 from backends.jax.gradients import Batch
 from backends.lazy import PARAMS
-from spec.training import Optimizer
+from spec.optimizers import Optimizer
 
 Tables = dict[str, Float[Array, "rows dimension"]]
 """Lazily updated embedding tables by their tensors' names: their values, or an optimizer's slot for them."""

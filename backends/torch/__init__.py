@@ -91,7 +91,7 @@ class Backend(SharedBackend):
 
     def export(self, model: ModelSpec, params: Params) -> bytes:
         """The content of a .pt2 file: see `backends.torch.export`."""
-        return exported(self.build(model, params, device="cpu"), example_inputs(model, check_params(model, params)))
+        return exported(self.build(model, params, device="cpu"), example_inputs(model, params))
 
     def tensors_of(self, network: Network) -> dict[str, np.ndarray]:
         """The parameters of a torch.nn.Module by the layout's names."""

@@ -16,7 +16,7 @@ from spec.model import ModelSpec
 from spec.tasks import given_first
 
 
-class Predictions(nn.Module):
+class Program(nn.Module):
     """The network from its encoded inputs to its predictions."""
 
     def __init__(self, network: Network) -> None:
@@ -80,8 +80,6 @@ def exported(network: Network, inputs: Batches) -> bytes:
     with scope(), torch.no_grad():
         rows = {name: torch.from_numpy(array) for name, array in inputs.items()}
         any_rows = {name: {0: torch.export.Dim.DYNAMIC} for name in rows}
-        program = torch.export.export(
-            Predictions(network).eval().requires_grad_(False), (), rows, dynamic_shapes=any_rows
-        )
+        program = torch.export.export(Program(network).eval().requires_grad_(False), (), rows, dynamic_shapes=any_rows)
         torch.export.save(program, file)
     return file.getvalue()

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spec.training import CLIP_EPS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from spec.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from spec.training import CLIP_EPS
 
 Slots = dict[str, Float[Tensor, " parameters"]]
 """What an optimizer keeps between steps: vectors like the parameters, by name."""

@@ -14,7 +14,7 @@ from backends.torch import optimizers
 from backends.torch.balancing import Balance
 from backends.torch.gradients import Batch
 from backends.torch.optimizers import Slots
-from spec.training import Optimizer
+from spec.optimizers import Optimizer
 
 Tables = dict[str, Float[Tensor, "rows dimension"]]
 """Lazily updated embedding tables by their tensors' names, and behind the rows of each some more that stand for none:

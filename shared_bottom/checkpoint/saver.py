@@ -4,7 +4,6 @@ import dataclasses
 import itertools
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +19,13 @@ from shared_bottom.run.plan import Plan
 from shared_bottom.run.record import Record
 from shared_bottom.run.saver import Saver
 from shared_bottom.run.streams import unfailing
-from spec.training import TrainSpec, learning_rates
+from spec.training import learning_rates
+
+OTHER_RATES = (
+    "by which schedule {} gives all steps from {} on (from 0) other learning rates; to train on from its parameters, "
+    "begin a new run with --start-from"
+)
+"""What another number of epochs does, in words: the schedule, and the first step that it concerns."""
 
 
 def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> None:
@@ -39,20 +44,16 @@ def check_options(checkpoint: Any, save_every: Any, keep: Any, resume: Any) -> N
             raise ValueError(f"{name}: expected the folder checkpoint with it, got none")
 
 
-def other_rates(differ: Sequence[str], saved: TrainSpec, rates: np.ndarray, steps_per_epoch: int) -> str:
-    """What a number of epochs would change, if nothing else differs, and what to do instead; "" if something does.
+def first_other_rate(saved: Checkpoint, rates: np.ndarray, steps_per_epoch: int) -> int | None:
+    """The first of the steps that are done, from 0, for which the run has another learning rate now; None if there is
+    none, so that another number of epochs makes no other run of it.
 
-    differ: what differs. rates: the learning rates that the run would have now.
+    rates: those of the run now, of all steps.
     """
-    if len(differ) != 1 or not differ[0].startswith("train.epochs: "):
-        return ""
-    before = learning_rates(saved, saved.epochs * steps_per_epoch)
+    before = learning_rates(saved.train, saved.train.epochs * steps_per_epoch)[: saved.step]
     both = min(len(before), len(rates))
-    first = int(np.argmax(before[:both] != rates[:both]))
-    return (
-        f", by which schedule {saved.schedule.kind} gives all steps from {first} on (from 0) other learning rates; to "
-        "train on from its parameters, begin a new run with --start-from"
-    )
+    others = np.flatnonzero(before[:both] != rates[:both])
+    return int(others[0]) if len(others) else None
 
 
 class CheckpointSaver(Saver):
@@ -103,9 +104,11 @@ class CheckpointSaver(Saver):
         differ = differences(saved.run, self._run)
         if self._plan.params is None:
             differ = [line for line in differ if not line.startswith("start:")]
+        if len(differ) == 1 and differ[0].startswith("train.epochs: "):
+            first = first_other_rate(saved, self._plan.learning_rates, self._steps)
+            differ = [] if first is None else [f"{differ[0]}, {OTHER_RATES.format(saved.train.schedule.kind, first)}"]
         if differ:
-            listed = "; ".join(differ) + other_rates(differ, saved.train, self._plan.learning_rates, self._steps)
-            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {listed}")
+            raise ValueError(f"resume: expected the run of {self._folder.last}, got another: {'; '.join(differ)}")
         if saved.step > (total := len(self._plan.learning_rates)):
             raise ValueError(f"train.epochs: expected no fewer steps than the {saved.step} that are done, got {total}")
         if self._plan.train.on_divergence == "stop" and not all_finite(

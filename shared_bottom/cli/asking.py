@@ -21,6 +21,22 @@ FLAG = re.compile(r"--[a-z][\w.-]*")
 ALIKE = 0.8
 """How close an unknown flag must be to one that is suggested; most of a long flag is its path, which many share."""
 
+OPTIONAL = r"no type matching (?:\{None\}\|)?%s could be instantiated from \["
+WORDS = [
+    (
+        rf"(-\S+): (?:invalid literal for int\(\) with base 10: |{OPTIONAL % 'INT'})(.*?)\]?\.?",
+        r"\1: expected an integer, got \2",
+    ),
+    (
+        rf"(-\S+): (?:could not convert string to float: |{OPTIONAL % 'FLOAT'})(.*?)\]?\.?",
+        r"\1: expected a number, got \2",
+    ),
+    (r"(-\S+): Could not find valid parse for arguments: \[(.*)\]", r"\1: expected values of another type, got \2"),
+    (r"invalid choice (.*) for argument '(-\S+)'\. Expected one of \((.*)\)\.", r"\2: expected one of \3, got \1"),
+    (r"Missing value for argument '(-\S+)'\..*", r"\1: expected a value, got none"),
+]
+"""What tyro says of a flag's value, as patterns, and what is said here. Other errors are said as tyro says them."""
+
 
 def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
     """What tyro makes of the arguments. Raises ValueError in one line; SystemExit(0) once help is printed."""
@@ -33,9 +49,15 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
         if not stop.code:
             raise
         line = as_in_the_file(usage(said.getvalue(), stop))
-        unknown = FLAG.search(line) if line.startswith("Unrecognized options: ") else None
-        near = did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
-        raise ValueError(line + near) from None
+        if line.startswith("Unrecognized options: "):
+            line += near_flag(line, cls, arguments, **options)
+        raise ValueError(line) from None
+
+
+def near_flag(words: str, cls: Any, arguments: Sequence[str] = (), **options: Any) -> str:
+    """What an error adds about the first flag among words that are none: see `did_you_mean`."""
+    unknown = FLAG.search(words)
+    return did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
 
 
 def flags_of(cls: Any, arguments: Sequence[str], **options: Any) -> list[str]:
@@ -81,6 +103,7 @@ def usage(printed: str, stop: BaseException) -> str:
     while cause is not None and not isinstance(cause, SpecError):
         cause = cause.__context__
     if cause is None:
-        return line
+        matches = ((re.fullmatch(theirs, line), ours) for theirs, ours in WORDS)
+        return next((match.expand(ours) for match, ours in matches if match), line)
     field = line.split(": ")[0].split("experiment.")[-1]
     return f"{field}: {one_line(cause)}"

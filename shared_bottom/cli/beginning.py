@@ -12,8 +12,8 @@ from backends.base import SharedBackend
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.cli.live import status_of
 from shared_bottom.cli.options import FitExperiment, FitFlags
-from shared_bottom.cli.printing import print_table, shortened
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, START, read_given, read_trained
+from shared_bottom.cli.printing import MOST, print_table
+from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, read_given, read_trained
 from shared_bottom.start import Start, take_over
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params
@@ -84,20 +84,23 @@ def print_start(earlier: Path, start: Start) -> None:
     rows = [
         [part.name, part.state, counted(part.taken), counted(part.new), counted(part.left_out)] for part in start.parts
     ]
+    if len(rows) > MOST:  # of many, those with something to say
+        told = [row for row in rows if row[1:2] != ["taken over"] or row[4]]
+        rows = [*told, [f"… and {len(rows) - len(told):,} more", "taken over", "", "", ""]]
     names = ["layer", "", "taken over", "as in a new run", "left out"]
-    print_table(f"starts from {earlier}", names, shortened(rows), texts=2)
+    print_table(f"starts from {earlier}", names, rows, texts=2)
     for what, columns in (("enter anew", start.new_inputs), ("are left out", start.left_out_inputs)):
         if columns:
             print(plain(f"inputs that {what}: {listed(columns)}"))
 
 
 def _earlier(options: FitExperiment) -> Trained | None:
-    """The run to start from. That of a resumed run is kept in its folder, and may not be there any more itself."""
+    """The run to start from. That of a resumed run is kept in its folder: where it was may be nothing any more."""
     out, named = options.out, options.start_from
     if not (out / EXPERIMENT).exists():  # the run is new
         return None if named is None else _read(named)
     kept = read_trained(out / START) if (out / START).exists() else None
-    if named is not None and not _same(kept, _read(named)):
+    if named is not None and not (kept and not (named / MODEL).exists()) and not _same(kept, _read(named)):
         began = "without one" if kept is None else f"with what is kept in {str(out / START)!r}"
         expected = f"the run that {str(out)!r} began from, or no --start-from at all, as it began {began}"
         raise ValueError(f"--start-from: expected {expected}, got {str(named)!r}")

@@ -11,9 +11,9 @@ from shared_bottom.cli.importance import importance_json, print_importance, writ
 from shared_bottom.cli.options import Evaluate
 from shared_bottom.cli.printing import print_metrics, print_table
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
-from shared_bottom.disk import check_output, write_whole
+from shared_bottom.disk import check_output, check_suffix, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
-from shared_bottom.importance import permutation_importance
+from shared_bottom.importance import check_permutations, permutation_importance
 from shared_bottom.run.metrics import Evaluation
 from shared_bottom.tables.sources import source_of
 from shared_bottom.tables.tally import Tally, warn_of_unknown
@@ -28,6 +28,7 @@ def evaluate(options: Evaluate) -> None:
     """
     outputs = {"--json": options.json, "--plot": options.plot}
     check_plot(options)
+    check_permutations(options.repeats, options.seed)
     for option, path in outputs.items():
         check_output(option, path, [*options.data, *map(options.folder.joinpath, READ_AGAIN)])
     check_threads(options.threads)
@@ -44,7 +45,9 @@ def evaluate(options: Evaluate) -> None:
     evaluation = trained.evaluation(source, tally)
     check_unknown(tally, options.max_unknown)
     metrics = evaluation.metrics()
-    importances = permutation_importance(trained, source) if options.importance else None
+    importances = None
+    if options.importance:
+        importances = permutation_importance(trained, source, repeats=options.repeats, seed=options.seed)
     if options.json:
         finite = {  # JSON has no NaN
             task: {name: value if math.isfinite(value) else None for name, value in task_metrics.items()}
@@ -68,8 +71,7 @@ def check_plot(options: Evaluate) -> None:
     """Raise ValueError, naming the flag, if the plot is none that can be drawn."""
     if options.plot is not None and not options.importance:
         raise ValueError("--plot: expected --importance with it, got none")
-    if options.plot is not None and options.plot.suffix not in (".png", ".svg"):
-        raise ValueError(f"--plot: expected a file .png or .svg, got {str(options.plot)!r}")
+    check_suffix("--plot", options.plot, (".png", ".svg"))
 
 
 def print_left_out(evaluation: Evaluation, tally: Tally) -> None:

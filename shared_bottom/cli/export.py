@@ -8,6 +8,7 @@ from shared_bottom.export import export_onnx
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.trained import choose_backend
 from spec.backend import backend_names
+from spec.validation import did_you_mean
 
 if TYPE_CHECKING:
     from backends.base import SharedBackend
@@ -39,6 +40,8 @@ def _writer(wanted: str, name: str | None) -> "SharedBackend":
 
     Raises ValueError if none that is installed does, and ImportError if the named one is not installed.
     """
+    if meant := did_you_mean(wanted, [ONNX]):  # before a framework is imported
+        raise ValueError(f"--format: expected a format, got {wanted!r}{meant}")
     formats, missing = [] if name else [ONNX], []
     for candidate in backend_names() if name is None else [name]:
         try:
@@ -53,4 +56,5 @@ def _writer(wanted: str, name: str | None) -> "SharedBackend":
         formats += [backend.export_format] if backend.export_format else []
     of_backend = "" if name is None else f" of backend {name}"
     lacking = "".join(f"; {message}" for message in missing)
-    raise ValueError(f"--format: expected one of {', '.join(formats)}{of_backend}, got {wanted!r}{lacking}")
+    meant = did_you_mean(wanted, formats)
+    raise ValueError(f"--format: expected one of {', '.join(formats)}{of_backend}, got {wanted!r}{meant}{lacking}")

@@ -1,5 +1,6 @@
 """The command fit: trains the network of an experiment on its table."""
 
+import warnings
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 
@@ -37,9 +38,8 @@ def fit(options: FitExperiment) -> None:
     """
     experiment, backend, checkpoints = options.experiment, backend_of(options), options.out / CHECKPOINTS
     check_timeout(options.timeout)
-    if (options.out / EVENTS).exists():  # of a resumed run: it grows again
-        options = replace(options, tensorboard=True)
     check(options)
+    options = with_events(options)
     with joined(backend, options.timeout, options.threads) as processes:
         check_alike(processes, lambda: {"--out": str(options.out.resolve())}, "at the beginning", code=2)
         with run_folder(options.out, resume=options.resume) if processes.is_first else nullcontext():
@@ -54,7 +54,7 @@ def fit(options: FitExperiment) -> None:
             if processes.is_first:
                 outcome = Outcome(options, backend, columns, model, training, validation)
                 outcome.begin(beginning, start)
-                live = LiveFiles(options, backend.name)
+                live = LiveFiles(options, backend.name, outcome.write_experiment)
             del beginning, start  # an earlier run's parameters need no memory any more
             request = FitRequest(
                 model=model,
@@ -103,6 +103,18 @@ def check(options: FitExperiment) -> None:
         raise ValueError(f"--cache: expected another folder than those of the run, got {str(cache)!r}")
     if options.tensorboard:
         check_events()
+
+
+def with_events(options: FitExperiment) -> FitExperiment:
+    """The flags, with --tensorboard if the run that is resumed has TensorBoard's file; a warning if it cannot grow."""
+    if options.tensorboard or not (options.out / EVENTS).exists():
+        return options
+    try:
+        check_events()
+    except ImportError as error:
+        warnings.warn(f"{options.out / EVENTS}: stays as it is: {error}", UserWarning, stacklevel=2)
+        return options
+    return replace(options, tensorboard=True)
 
 
 def rows_of(options: FitExperiment, beginning: Beginning) -> tuple[FittedColumns, Dataset, Dataset | None]:

@@ -9,9 +9,10 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from spec.balancing import Balancing
 from spec.files import Spec
 from spec.losses import Loss
+from spec.optimizers import Optimizer
 from spec.sharing import WAYS
 from spec.table import TableExperiment
-from spec.training import EarlyStopping, Optimizer
+from spec.training import EarlyStopping
 from spec.validation import kinds_with
 
 KINDS = ConstructorRegistry()

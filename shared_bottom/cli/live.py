@@ -16,14 +16,12 @@ from pydantic import TypeAdapter
 
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.disk import write_whole
-from shared_bottom.folder import EXPERIMENT
 from shared_bottom.lock import is_still
 from shared_bottom.reports.epochs import epoch_lines
 from shared_bottom.reports.events import records, write_events
 from shared_bottom.run.progress import Progress
 from shared_bottom.run.record import Record
 from shared_bottom.run.watcher import EVENTS, METRICS, STATUS, Watcher
-from spec.files import to_toml
 from spec.validation import one_line
 
 PAUSE, SHORT = 2.0, 0.1
@@ -34,29 +32,23 @@ class LiveFiles(Watcher):
     """The files of a run that grow while it goes on: a context, at whose end status.json says how the run ended.
 
     An epoch that has ended is a line of metrics.jsonl at once. A run that is resumed begins these files with what was
-    saved of it, so that no epoch is there twice; and once it is known to be the same run, experiment.toml says with
-    which epochs, say, it goes on now. status.json has
-
-        state          running, finished, stopped (by a signal) or failed; of a process that was killed, running
-        reason         why it failed, in one line; else null
-        step, steps    how many steps are done, and how many the run has
-        epoch, epochs  how many epochs have ended, and how many the run has at most
-        seconds_left   null if it cannot be known yet
-        process, host  the number of the process, and the name of its machine
-        backend        the one that trains
-        updated        when it was written, in seconds since 1970
+    saved of it, so that no epoch is there twice. The fields of status.json are explained in docs/checkpoints.md.
 
     Like the lines of progress, they are no results: if one cannot be written, a warning says so, and the run goes on
     without them. What is in metrics.jsonl and in TensorBoard's file is written again with the report.
     """
 
-    def __init__(self, options: FitExperiment, backend: str) -> None:
-        self._options, self._folder, self._place, self._backend = options, options.out, options.out.stat(), backend
+    def __init__(self, options: FitExperiment, backend: str, known: Callable[[], None]) -> None:
+        """known: called before the first step, when a run that is resumed is known to be the same run."""
+        self._options, self._backend, self._known = options, backend, known
+        self._folder, self._place = options.out, options.out.stat()
         self._run: tuple[Record, Progress] | None = None
         self._steps = self._epochs = 0
         """Those that are in the files that grow."""
         self._said_at = -math.inf
-        self._failed = False
+        self._grows = True
+        """Whether they still do: once something could not be appended, half of it may be there."""
+        self._warned = False
 
     def __enter__(self) -> Self:
         return self
@@ -77,6 +69,8 @@ class LiveFiles(Watcher):
     def begin(self, record: Record, progress: Progress) -> None:
         """See `Watcher`."""
         self._run = (record, progress)
+        if is_still(self._folder, self._place):
+            self._known()
         self._write(self._begin_files)
         self._write(self._say)
 
@@ -98,31 +92,32 @@ class LiveFiles(Watcher):
         try:
             write()
         except OSError as error:
-            if not self._failed:
+            if not self._warned:
                 message = f"{one_line(error)}: what is to be seen of the run in progress is not written; it goes on"
                 warnings.warn(message, UserWarning, stacklevel=3)
-            self._failed = True
+            self._warned = True
 
     def _begin_files(self) -> None:
         record, _ = self._of_run()
         history = record.history()
-        write_whole(self._folder / EXPERIMENT, to_toml(self._options.experiment).encode())
+        self._grows = False
         write_whole(self._folder / METRICS, epoch_lines(history).encode())
         if self._options.tensorboard:
             write_events(self._folder, history)
-        self._steps, self._epochs = record.step, len(record.epochs)
+        self._steps, self._epochs, self._grows = record.step, len(record.epochs), True
 
     def _grow(self) -> None:
-        """Append what is new; after an error not any more, since a half of it may be written."""
+        """Append what is new."""
+        if not self._grows:
+            return
         record, _ = self._of_run()
         history = record.history()
-        if self._failed:
-            return
+        self._grows = False
         if len(history.epochs) > self._epochs:
             append(self._folder / METRICS, epoch_lines(history, self._epochs).encode())
         if self._options.tensorboard:
             append(self._folder / EVENTS, records(history, self._steps, self._epochs))
-        self._steps, self._epochs = record.step, len(record.epochs)
+        self._steps, self._epochs, self._grows = record.step, len(record.epochs), True
 
     def _say(self, state: str = "running", reason: str | None = None) -> None:
         """Write status.json."""

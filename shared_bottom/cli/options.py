@@ -147,6 +147,10 @@ class Evaluate(Apply):
     importance: bool = False
     """Print, for each input column, by how much the tasks' main metrics are worse when its values are permuted among
     the rows: of more than 10,000 rows, among as many that are drawn."""
+    repeats: Annotated[int, tyro.conf.arg(metavar="N")] = 5
+    """With --importance: how often each column is permuted."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """With --importance: what the permutations are drawn from."""
     plot: Annotated[Path | None, tyro.conf.arg(metavar="FILE.png|.svg")] = None
     """With --importance, draw it."""
 

@@ -59,10 +59,13 @@ class Outcome:
         """Their mean weights on these rows."""
         self._importances: Importances | None = None
         """What the input columns matter on these rows, if it is asked for."""
+        earlier = options.start_from or (options.out / START if (options.out / START).exists() else None)
+        of_folder = options.file.resolve() == (options.out / EXPERIMENT).resolve()  # which every run calls so
+        self._title = options.out.resolve().name if of_folder else options.file.stem
         self._facts = {
             "Experiment": str(options.file),
             "Backend": backend.name,
-            **({"Starts from": str(options.start_from)} if options.start_from else {}),
+            **({"Starts from": str(earlier)} if earlier else {}),
             "Training rows": f"{training.rows:,}",
             "Validation rows": f"{validation.rows if validation else 0:,}",
         }
@@ -87,7 +90,7 @@ class Outcome:
                 message = f"train.epochs: {epochs} now, {epochs_at_start} when the run began"
                 warnings.warn(message, UserWarning, stacklevel=2)
         else:
-            self._write_experiment()
+            self.write_experiment()
         if start and beginning.given:
             write_given(out, beginning.given)
         if not self._options.quiet:
@@ -117,7 +120,6 @@ class Outcome:
         )
         save_model(out, trained, self._end_of(fitted))
         with keeping(f"the trained model is kept: {out / MODEL}"):
-            self._write_experiment()
             self._predictions = self._backend.predict(
                 self._model, fitted.params, self._reported, device=device, threads=threads
             )
@@ -145,7 +147,8 @@ class Outcome:
             say("error", f"{end}: {expected}")
         return end.exists()
 
-    def _write_experiment(self) -> None:
+    def write_experiment(self) -> None:
+        """Write what the run is resumed with: of a resumed run, what may be other than when it began."""
         write_whole(self._options.out / EXPERIMENT, to_toml(self._options.experiment).encode())
 
     def _end_of(self, fitted: Fitted) -> Path:
@@ -155,7 +158,7 @@ class Outcome:
         columns, reported, predictions = self._columns, self._reported, self._predictions
         write_report(
             self._options.out,
-            title=self._options.file.stem,
+            title=self._title,
             model=self._model,
             train=self._options.experiment.train,
             history=history,

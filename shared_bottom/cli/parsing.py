@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from shared_bottom.cli.asking import ask
+from shared_bottom.cli.asking import ask, near_flag
 from shared_bottom.cli.kinds import with_kinds
 from shared_bottom.cli.options import (
     Cache,
@@ -33,6 +33,8 @@ from spec.table import TableExperiment
 from spec.validation import did_you_mean
 
 PROG = "python -m shared_bottom"
+NOWHERE = Path("\0")
+"""Stands for an --out that is not given: no argument of a command can have this character."""
 
 
 def parse(arguments: Sequence[str]) -> Common:
@@ -58,6 +60,8 @@ def parse(arguments: Sequence[str]) -> Common:
     file = experiment_file(arguments[1:]) if arguments[:1] == ["fit"] else None
     if arguments[:1] == ["fit"] and file is None and (file := resumed_file(arguments[1:])) is not None:
         arguments = ["fit", file, *arguments[1:]]
+    if arguments[:1] == ["fit"] and file is None:
+        check_flags(arguments[1:])
     if file is not None:
         missing: Any = tyro.MISSING
         experiment, arguments = with_kinds(read(Path(file)), arguments)
@@ -105,6 +109,14 @@ def experiment_file(arguments: Sequence[str]) -> str | None:
     return files[0] if files else None
 
 
+def check_flags(arguments: Sequence[str]) -> None:
+    """Raises ValueError for a flag that `fit` does not have; those of fields are not known without a file."""
+    _, others = flags_of_fit(arguments)
+    for word in others:
+        if word.startswith("--") and word != "--help" and not word.startswith(("--model.", "--train.", "--data.")):
+            raise ValueError(f"Unrecognized options: {word}{near_flag(word, Fit)}")
+
+
 def resumed_file(arguments: Sequence[str]) -> str | None:
     """The experiment that the folder of a run has, for arguments of `fit` that name no file and resume that run; None
     if they resume none. Raises ValueError if there is no run in the folder.
@@ -112,7 +124,7 @@ def resumed_file(arguments: Sequence[str]) -> str | None:
     from shared_bottom.folder import EXPERIMENT
 
     flags, _ = flags_of_fit(arguments)
-    if not flags.resume or flags.out == Path():
+    if not flags.resume or flags.out == NOWHERE:
         return None
     if not (flags.out / EXPERIMENT).is_file():
         expected = "expected the folder of a run to resume, or a FILE.toml besides"
@@ -123,8 +135,7 @@ def resumed_file(arguments: Sequence[str]) -> str | None:
 def flags_of_fit(arguments: Sequence[str]) -> tuple[FitFlags, list[str]]:
     """The flags among the arguments of `fit` that are no fields of the file, and the other arguments."""
     flags: FitFlags
-    nowhere = FitFlags(out=Path())
-    flags, others = ask(FitFlags, arguments, default=nowhere, return_unknown_args=True, add_help=False)
+    flags, others = ask(FitFlags, arguments, default=FitFlags(out=NOWHERE), return_unknown_args=True, add_help=False)
     return flags, others
 
 

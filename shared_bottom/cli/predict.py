@@ -11,7 +11,7 @@ from pyarrow import csv, parquet
 from shared_bottom.cli.dialect import in_dialect
 from shared_bottom.cli.options import Predict
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown
-from shared_bottom.disk import check_output, keeping, whole_file
+from shared_bottom.disk import check_output, check_suffix, keeping, whole_file
 from shared_bottom.folder import READ_AGAIN, read_trained
 from shared_bottom.predictions import prediction_arrays
 from shared_bottom.tables.encoding import Encoder, column_names
@@ -32,8 +32,7 @@ def predict(options: Predict) -> None:
 
     Rows are read, predicted and written a block at a time, so that the memory does not grow with the files.
     """
-    if options.out.suffix not in WRITERS:
-        raise ValueError(f"--out: expected a file {' or '.join(WRITERS)}, got {str(options.out)!r}")
+    check_suffix("--out", options.out, WRITERS)
     source = source_of(options.files)
     check_output("--out", options.out, [*source.files, *map(options.folder.joinpath, READ_AGAIN)])
     check_threads(options.threads)

@@ -1,9 +1,9 @@
 """The whole ONNX file: graph, description, and what it was made from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
@@ -21,7 +21,7 @@ from shared_bottom.tables.columns import FittedColumns
 from spec.files import to_json
 from spec.machine import describe
 from spec.model import ModelSpec
-from spec.params import Params, check_params, parameter_count
+from spec.params import Params, check_params
 
 OPSETS = {"": 20, TRADITIONAL: 3}
 """Versions of the operators: the first that have all that is needed, for the sake of old runtimes."""
@@ -44,13 +44,17 @@ def write(path: Path, columns: FittedColumns, model: ModelSpec, params: Params) 
     Raises ValueError if it would be larger than an ONNX file can be, and OSError if it cannot be written.
     """
     check_params(model, params)
-    size = sum(np.asarray(array).nbytes for array in params.values())
-    if size > MOST_BYTES:
-        expected = f"parameters of at most {MOST_BYTES:,} bytes, as an ONNX file can have"
-        raise ValueError(f"params: expected {expected}, got {size:,} of {parameter_count(model):,} parameters")
+    _check_size(sum(array.nbytes for array in params.values()))  # before they are copied
     content = model_proto(columns, model, params)
+    _check_size(content.ByteSize())
     onnx.checker.check_model(content, full_check=True)
     write_whole(path, content.SerializeToString())
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_BYTES:
+        expected = f"parameters and vocabularies of at most {MOST_BYTES:,} bytes, as an ONNX file can have"
+        raise ValueError(f"model: expected {expected}, got {size:,}")
 
 
 def model_proto(columns: FittedColumns, model: ModelSpec, params: Params) -> ModelProto:
@@ -80,11 +84,20 @@ def model_proto(columns: FittedColumns, model: ModelSpec, params: Params) -> Mod
         "outputs": json.dumps([value.metadata() for value in outputs]),
         "hash": HASH,
         "spec": to_json(model),
-        "columns": to_json(columns),
+        "columns": to_json(_without_paths(columns)),
         "versions": json.dumps(describe(("shared-bottom", "onnx")).versions),
     }
     helper.set_model_props(content, metadata)
     return content
+
+
+def _without_paths(columns: FittedColumns) -> FittedColumns:
+    """The columns without the folders of the machine on which they were learnt."""
+    categorical = tuple(
+        column if column.embeddings is None else replace(column, embeddings=Path(column.embeddings).name)
+        for column in columns.data.categorical
+    )
+    return replace(columns, data=replace(columns.data, train=(), validation=(), test=(), categorical=categorical))
 
 
 def _value(value: Input | Output) -> ValueInfoProto:

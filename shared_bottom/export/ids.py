@@ -13,7 +13,7 @@ from shared_bottom.export.graph import TRADITIONAL, Graph, Value
 from shared_bottom.export.pieces import Piece
 from shared_bottom.export.times import Times
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.missing import missing_values
+from shared_bottom.tables.missing import missing_of
 from shared_bottom.tables.values import SPELLINGS, canonical
 from spec.columns import CategoricalColumn
 from spec.model import CategoricalFeature, ModelSpec
@@ -93,14 +93,12 @@ def _rows(
 
 
 def _rows_of_texts(graph: Graph, columns: FittedColumns, column: CategoricalColumn, texts: Value, first: int) -> Value:
-    data = columns.data
-    missing = data.missing if column.missing is None else column.missing
-    none = missing_values(tuple(missing), data.decimal, data.thousands).canonical
+    none = missing_of(columns.data, column.missing).canonical
     rows = {canonical(value): first + i for i, value in enumerate(columns.vocabularies[column.table_name], start=1)}
     rows = {text: row for text, row in rows.items() if text not in none}
-    rows |= {spelling: rows[text] for spelling, text in SPELLINGS.items() if text in rows}
     if column.length > 1:
         rows |= dict.fromkeys([*none, ""], int(NONE))
+    rows |= {spelling: rows[text] for spelling, text in SPELLINGS.items() if text in rows}
     rows = rows or {"": first}  # a vocabulary may be empty, an encoder's may not
     return graph(
         "LabelEncoder",

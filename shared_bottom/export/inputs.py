@@ -5,15 +5,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from shared_bottom.tables.columns import FittedColumns
+from shared_bottom.tables.missing import missing_of
+from shared_bottom.tables.values import canonical
 
 Kind = Literal["number", "text", "bucket", "time"]
 TYPES: dict[Kind, str] = {"number": "double", "text": "string", "bucket": "int64", "time": "int64"}
 """The type of each kind's tensor."""
 DESCRIPTIONS: dict[Kind, str] = {
     "number": "numbers, NaN where one is missing",
-    "text": "values as texts; whole numbers without a decimal point (3, not 3.0), booleans as true and false, times as "
-    "2024-01-05 or 2024-01-05T17:30:00; the empty text where a value is missing",
-    "bucket": "the hash bucket of each value, as `hash` of the metadata says; 0 where a value is missing",
+    "text": "values as texts without blanks around them; whole numbers without a decimal point (3, not 3.0), others "
+    "with a point and the fewest digits (1.5), booleans as true and false, times as 2024-01-05T17:30:00, at midnight "
+    "the date alone (2024-01-05); `none` where a value is missing",
+    "bucket": "the hash bucket of each value's text, as `hash` of the metadata says; 0 where a value is missing",
     "time": "microseconds from 1970-01-01T00:00 to the time as it is written, whatever its zone; -2^63 where it is "
     "missing",
 }
@@ -41,7 +44,9 @@ class Input:
     buckets: int | None = None
     """Of a hashed column: how many."""
     missing: tuple[str, ...] = ()
-    """Of a hashed column: the texts, besides the empty one, that stand for a missing value."""
+    """Of a hashed column: the texts that stand for a missing value."""
+    none: str = ""
+    """Of a text: what stands for a missing value: the empty text unless that is a value, as of every unknown value."""
     above: float | None = None
     """What its numbers have to be above."""
 
@@ -74,7 +79,7 @@ def inputs_of(columns: FittedColumns, outputs: Iterable[str]) -> list[Input]:
     taken, inputs = set(outputs), []
     for kind, column, fields in _columns(columns):
         name = column
-        while name in taken:
+        while name in taken or (name != column and name in columns.data.inputs):
             name += f"_{kind}"
         taken.add(name)
         inputs.append(Input(name=name, column=column, kind=kind, **fields))
@@ -85,11 +90,15 @@ def _columns(columns: FittedColumns) -> Iterator[tuple[Kind, str, dict[str, Any]
     for number in columns.data.numeric:
         yield "number", number.name, {"above": -1.0 if number.transform == "log1p" else None}
     for category in columns.data.categorical:
-        several = category.length > 1
+        several, missing = category.length > 1, missing_of(columns.data, category.missing).canonical
+        nothing = {""} if several else set()  # in a list, an empty text is no value
         if category.buckets is None:
-            yield "text", category.name, {"several": several}
+            none, values = "", {*map(canonical, columns.vocabularies[category.table_name])} - missing - nothing
+            while none in values:
+                none += "-"
+            yield "text", category.name, {"several": several, "none": none}
         else:
-            missing = columns.data.missing if category.missing is None else category.missing
-            yield "bucket", category.name, {"several": several, "buckets": category.buckets, "missing": missing}
+            texts = tuple(sorted(missing | nothing))
+            yield "bucket", category.name, {"several": several, "buckets": category.buckets, "missing": texts}
     for time in columns.data.time:
         yield "time", time.name, {}

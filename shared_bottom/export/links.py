@@ -6,16 +6,9 @@ import numpy as np
 
 from shared_bottom.export.graph import Graph, Value
 from shared_bottom.export.special import expm1, softplus
-from shared_bottom.tables.columns import ClassType, FittedColumns
+from shared_bottom.tables.columns import FittedColumns
 from spec.losses import SCALE_FLOOR, Link
 from spec.tasks import TaskSpec, given_first
-
-CLASSES: dict[ClassType, Callable[[str], object]] = {
-    "integer": int,
-    "boolean": lambda text: text in ("true", "1"),
-    "text": str,
-}
-"""A class of each type by its text."""
 
 
 def lognormal_parts(graph: Graph, outputs: Value) -> list[Value]:
@@ -59,9 +52,9 @@ def predictions(graph: Graph, columns: FittedColumns, outputs: Mapping[str, Valu
             predicted[task.name], parts = graph("Mul", predicted[task.given], alone), [alone]
         elif link == "zero_inflated_lognormal":
             parts = lognormal_parts(graph, exact[task.name])
-        own, of_parts = names[task.name], task.parts
-        _write(graph, columns, task, predicted[task.name], own[: len(own) - len(of_parts)], dtype)
-        for name, part in zip(of_parts, parts, strict=True):
+        written = [name for name in names[task.name] if name not in task.parts]
+        _write(graph, columns, task, predicted[task.name], written, dtype)
+        for name, part in zip(task.parts, parts, strict=True):
             graph.column(graph.to(dtype, part), 0, output=name)
 
 
@@ -72,8 +65,7 @@ def _write(
     if task.traits.label == "class":
         probabilities = graph.to(dtype, predicted)
         likeliest, *names = names
-        classes = CLASSES[columns.class_types.get(task.name, "text")]
-        values = np.array([classes(text) for text in columns.classes[task.name]])
+        values = np.array(columns.class_values(task.name))
         values = values.astype(object) if values.dtype.kind == "U" else values
         graph("Gather", values, graph("ArgMax", probabilities, axis=1, keepdims=0), output=likeliest)
     elif task.traits.label == "number":

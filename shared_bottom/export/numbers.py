@@ -15,9 +15,10 @@ from shared_bottom.export.pieces import Piece
 from shared_bottom.export.special import log1p, normal_inverse
 from shared_bottom.export.times import Times
 from shared_bottom.tables.columns import FittedColumns
-from shared_bottom.tables.missing import missing_values
+from shared_bottom.tables.missing import missing_of
 from shared_bottom.tables.quantiles import SMALLEST_SHARE
 from spec.columns import NumericColumn
+from spec.table import TableSpec
 
 
 class Source(NamedTuple):
@@ -47,9 +48,7 @@ def numeric_pieces(
     data, pieces = columns.data, []
     sources = []
     for column in data.numeric:
-        texts = data.missing if column.missing is None else column.missing
-        none = missing_values(tuple(texts), data.decimal, data.thousands).numbers
-        sources.append(Source(column, numbers[column.name], none[~np.isnan(none)].tolist()))
+        sources.append(Source(column, numbers[column.name], _missing_numbers(data, column)))
     for time in data.time:
         for name, part in time.numeric_parts.items():
             sources.append(Source(NumericColumn(name=name), times[time.name].number(part), ()))
@@ -72,6 +71,15 @@ def numeric_pieces(
     return pieces
 
 
+def _missing_numbers(data: TableSpec, column: NumericColumn) -> list[float]:
+    """The numbers that stand for a missing value: -99.9 and, of a column that was float32, what that makes of -99.9."""
+    none = missing_of(data, column.missing).numbers
+    with np.errstate(over="ignore"):
+        rounded = none.astype(np.float32).astype(np.float64)
+    every = np.concatenate([none, rounded[np.isinf(rounded) == np.isinf(none)]])
+    return np.unique(every[~np.isnan(every)]).tolist()
+
+
 def _with_nan(graph: Graph, numbers: Value, sources: Sequence[Source]) -> Value:
     """The numbers with NaN where one stands for a missing value."""
     for of_columns in zip_longest(*(source.missing for source in sources), fillvalue=np.nan):
@@ -81,14 +89,15 @@ def _with_nan(graph: Graph, numbers: Value, sources: Sequence[Source]) -> Value:
 
 
 def _encoded(graph: Graph, columns: FittedColumns, alike: Sequence[NumericColumn], raw: Value, missing: Value) -> Value:
-    """float64 (rows, inputs of these columns). What predicting refuses, such as log1p of -1 or less, becomes NaN.
+    """float64 (rows, inputs of these columns), NaN for what predicting refuses.
 
     alike: columns of one treatment.
     raw, missing: their numbers, and where these are missing: (rows, columns) both.
     """
     scales, first, numbers = [columns.numeric[column.name] for column in alike], alike[0], raw
+    refused = graph("IsInf", raw)
     if first.transform == "log1p":
-        numbers = log1p(graph, raw)
+        numbers, refused = log1p(graph, raw), graph("Or", refused, graph("LessOrEqual", raw, np.float64(-1)))
     elif first.transform == "quantile":
         numbers = _shares(graph, [columns.quantiles[column.name] for column in alike], raw)
         if first.distribution == "normal":
@@ -96,19 +105,25 @@ def _encoded(graph: Graph, columns: FittedColumns, alike: Sequence[NumericColumn
             numbers = normal_inverse(graph, clipped)
     numbers = graph("Where", missing, np.array([scale.mean for scale in scales]), numbers)
     if first.bins is not None:
-        return _binned(graph, [columns.bins[column.name] for column in alike], numbers)
+        edges = [columns.bins[column.name] for column in alike]
+        columns_of_bins = np.repeat(np.arange(len(alike)), [columns.width(column.name) for column in alike])
+        numbers, refused = (graph("Gather", value, columns_of_bins, axis=1) for value in (numbers, refused))
+        return graph("Where", refused, np.float64(np.nan), _binned(graph, edges, numbers))
     standardise = np.array([column.standardise for column in alike])
     means = np.where(standardise, [scale.mean for scale in scales], 0.0)
     deviations = np.where(standardise, [scale.deviation for scale in scales], 1.0)
-    return graph("Div", graph("Sub", numbers, means), deviations)
+    numbers = graph("Div", graph("Sub", numbers, means), deviations)
+    return graph("Where", refused, np.float64(np.nan), numbers)
 
 
 def _binned(graph: Graph, edges: Sequence[Sequence[float]], numbers: Value) -> Value:
-    """See `shared_bottom.tables.quantiles.piecewise_linear`. With a single edge the bin is infinitely wide."""
+    """See `shared_bottom.tables.quantiles.piecewise_linear`. With a single edge the bin is infinitely wide.
+
+    numbers: a column's numbers once for each of its bins.
+    """
     lower = [np.array(of_column[:-1] or (0.0,)) for of_column in edges]
     upper = [np.array(of_column[1:] or (np.inf,)) for of_column in edges]
-    columns = np.repeat(np.arange(len(edges)), [len(of_column) for of_column in lower])
-    above = graph("Sub", graph("Gather", numbers, columns, axis=1), np.concatenate(lower))
+    above = graph("Sub", numbers, np.concatenate(lower))
     with np.errstate(over="ignore"):
         share = graph("Div", above, np.concatenate(upper) - np.concatenate(lower))
     return graph("Clip", share, np.float64(0), np.float64(1))

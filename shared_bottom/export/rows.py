@@ -77,13 +77,16 @@ def _field(entry: dict[str, Any]) -> Any:
 def _array(entry: dict[str, Any], values: Sequence[Any], none: int = 0) -> np.ndarray:
     """An input for some rows. none: the bucket where there is no value."""
 
+    def spelled(value: Text) -> str:
+        return entry["none"] if value is None else canonical(str(value))
+
     def hashed(value: Text) -> int:
-        text = _text(value)
-        return none if text in ("", *entry["missing"]) else bucket(text, entry["buckets"])
+        missing = value is None or spelled(value) in entry["missing"]
+        return none if missing else bucket(spelled(value), entry["buckets"])
 
     converted: dict[str, tuple[Callable[[Any], Any], Any]] = {
         "number": (lambda value: math.nan if value is None else value, np.float64),
-        "text": (_text, object),
+        "text": (spelled, object),
         "time": (_microseconds, np.int64),
         "bucket": (hashed, np.int64),
     }
@@ -95,10 +98,6 @@ def _array_of_lists(entry: dict[str, Any], lists: Sequence[Sequence[Any] | None]
     """An input that has several values in a row: padded, place by place, with at least one place."""
     places = itertools.zip_longest(*(values or () for values in lists), (None,))
     return np.stack([_array(entry, values, none=-1)[:-1] for values in places], axis=1)
-
-
-def _text(value: Text) -> str:
-    return "" if value is None else canonical(str(value))
 
 
 def _microseconds(time: datetime | None) -> int:

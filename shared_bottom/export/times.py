@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from shared_bottom.export.graph import Graph, Value
-from shared_bottom.tables.missing import missing_values
+from shared_bottom.tables.missing import missing_of
 from spec.columns import TimeColumn, TimePart
 from spec.table import TableSpec
 
@@ -20,8 +20,7 @@ class Times:
     """
 
     def __init__(self, graph: Graph, value: Value, column: TimeColumn, data: TableSpec) -> None:
-        texts = data.missing if column.missing is None else column.missing
-        none = [np.iinfo(np.int64).min, *missing_values(tuple(texts), data.decimal, data.thousands).times.astype(int)]
+        none = [np.iinfo(np.int64).min, *missing_of(data, column.missing).times.astype(int)]
         self._graph, self._missing = graph, graph("Equal", value, np.int64(none[0]))
         for time in none[1:]:
             self._missing = graph("Or", self._missing, graph("Equal", value, np.int64(time)))

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as checked
 
 from shared_bottom.reports.curves import FEW_TASKS, MARKED
 from shared_bottom.reports.page import Picture, number, template
 from shared_bottom.reports.style import PALETTE, STYLE, panels, render
-from spec.metrics import higher_is_better
+from spec.metrics import HIGHER_IS_BETTER, higher_is_better, split_metric
+from spec.validation import Finite, NonNegative, Width
 
 NOTHING = "–"
 LINES = ("-", "--", ":", "-.")
@@ -20,24 +23,40 @@ LINES = ("-", "--", ":", "-.")
 CAPTION = "The mean training loss and the metrics of the validation rows, by epoch. A circle marks a run's best epoch."
 
 
+@checked(frozen=True, config=ConfigDict(extra="ignore"))
+class EpochLine:
+    """A line of metrics.jsonl, as far as it is compared."""
+
+    epoch: Width
+    loss: Finite | None
+    """None where it was not finite."""
+    seconds: NonNegative
+    metrics: dict[str, dict[str, Finite | None]] = field(default_factory=dict)
+    """By task and name."""
+
+    def metric(self, task: str, name: str) -> float:
+        """NaN if it has none that is finite."""
+        return _number(self.metrics.get(task, {}).get(name))
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparedRun:
     """A run as far as it is."""
 
     name: str
-    epochs: Sequence[Mapping[str, Any]]
-    """Those that have ended, as the lines of metrics.jsonl."""
+    epochs: Sequence[EpochLine]
+    """Those that have ended."""
     fields: Mapping[str, Any]
     """Its experiment, as `spec.files.dotted` gives it."""
     state: str | None = None
-    """Whether it is running, finished, stopped or failed, if it says so."""
+    """Whether it is running, finished, stopped, failed or killed, if that is known."""
     backend: str | None = None
     execution: str | None = None
     best_epoch: int | None = None
     """The one that early stopping chose, from 1."""
 
     @property
-    def chosen(self) -> Mapping[str, Any] | None:
+    def chosen(self) -> EpochLine | None:
         """The best epoch; without early stopping the last one, and None before the first has ended."""
         if self.best_epoch is not None and self.best_epoch <= len(self.epochs):
             return self.epochs[self.best_epoch - 1]
@@ -45,8 +64,7 @@ class ComparedRun:
 
     def metric(self, task: str, name: str) -> float:
         """A metric of the chosen epoch; NaN if it has none."""
-        value = ((self.chosen or {}).get("metrics") or {}).get(task, {}).get(name)
-        return math.nan if value is None else value
+        return self.chosen.metric(task, name) if self.chosen else math.nan
 
 
 class ComparisonTable(NamedTuple):
@@ -57,21 +75,24 @@ class ComparisonTable(NamedTuple):
 
 
 def tables(runs: Sequence[ComparedRun]) -> list[ComparisonTable]:
-    """What became of the runs, the metrics of their chosen epochs, and the fields that differ."""
+    """What became of the runs; the metrics of their chosen epochs, if they have any; the fields that differ, if any."""
     fields = dict.fromkeys(name for run in runs for name in run.fields)
     differing = [name for name in fields if any(run.fields.get(name) != runs[0].fields.get(name) for run in runs)]
-    title = "fields of the experiments that differ" if differing else "the experiments are the same"
     metrics = "metrics of the validation rows, at the best epoch or else the last (*: the best run)"
-    return [
+    candidates = [
         ComparisonTable("", _outcomes(runs)),
         ComparisonTable(metrics, [_metric_row(runs, task, name) for task, name in metric_names(runs)]),
-        ComparisonTable(title, [[name, *(_text(run.fields.get(name)) for run in runs)] for name in differing]),
+        ComparisonTable(
+            "fields of the experiments that differ",
+            [[name, *(_text(run.fields.get(name)) for run in runs)] for name in differing],
+        ),
     ]
+    return [table for table in candidates if table.rows]
 
 
 def metric_names(runs: Iterable[ComparedRun]) -> list[tuple[str, str]]:
     """The tasks' metrics that any epoch of any run has."""
-    lines = (line.get("metrics") or {} for run in runs for line in run.epochs)
+    lines = (line.metrics for run in runs for line in run.epochs)
     return list(dict.fromkeys((task, name) for metrics in lines for task in metrics for name in metrics[task]))
 
 
@@ -83,12 +104,12 @@ def curves(runs: Sequence[ComparedRun]) -> Figure:
     figure, axes = panels(["loss", *(f"{task} · {name}" for task, name in names)], "epoch", "")
     looks = [(line, colour) for line in LINES for colour in PALETTE]
     with mpl.rc_context(STYLE):
-        for run, (line, colour) in zip(runs, cycle(looks), strict=False):
-            epochs = [entry["epoch"] for entry in run.epochs]
+        for run, (style, colour) in zip(runs, cycle(looks), strict=False):
+            epochs = [line.epoch for line in run.epochs]
             marker = "o" if len(epochs) <= MARKED else ""
             for panel, pair in zip(axes, [None, *names], strict=False):
-                values = [_value(entry, pair) for entry in run.epochs]
-                panel.plot(epochs, values, line, color=colour, marker=marker, markersize=3, label=run.name)
+                values = [line.metric(*pair) if pair else _number(line.loss) for line in run.epochs]
+                panel.plot(epochs, values, style, color=colour, marker=marker, markersize=3, label=run.name)
                 if run.best_epoch in epochs:
                     best = epochs.index(run.best_epoch)
                     panel.plot(epochs[best], values[best], "o", color=colour, markersize=8, fillstyle="none")
@@ -110,8 +131,8 @@ def written(runs: Sequence[ComparedRun], suffix: str) -> bytes:
 
 
 def _outcomes(runs: Sequence[ComparedRun]) -> list[list[str]]:
-    losses = [[math.nan if line["loss"] is None else line["loss"] for line in run.epochs] for run in runs]
-    seconds = [sum(line["seconds"] for line in run.epochs) for run in runs]
+    losses = [[_number(line.loss) for line in run.epochs] for run in runs]
+    seconds = [sum(line.seconds for line in run.epochs) for run in runs]
     columns = {
         "state": [run.state or NOTHING for run in runs],
         "backend": [run.backend or NOTHING for run in runs],
@@ -126,14 +147,14 @@ def _outcomes(runs: Sequence[ComparedRun]) -> list[list[str]]:
 
 
 def _metric_row(runs: Sequence[ComparedRun], task: str, name: str) -> list[str]:
-    values, higher = [run.metric(task, name) for run in runs], higher_is_better(name)
+    values = [run.metric(task, name) for run in runs]
+    higher = higher_is_better(name) if split_metric(name)[0] in HIGHER_IS_BETTER else None  # a later version's
     finite = [value for value in values if math.isfinite(value)]
     best = None if higher is None or len(finite) < 2 else (max if higher else min)(finite)
     return [f"{task} · {name}", *(f"{'*' if value == best else ''}{number(value)}" for value in values)]
 
 
-def _value(line: Mapping[str, Any], pair: tuple[str, str] | None) -> float:
-    value = line["loss"] if pair is None else (line.get("metrics") or {}).get(pair[0], {}).get(pair[1])
+def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 

@@ -11,8 +11,9 @@ import numpy as np
 from backends.balancing import balancing_inputs
 from backends.batches import Batches, BatchSource
 from spec.data import row_order
+from spec.optimizers import debias
 from spec.random import step_key
-from spec.training import TrainSpec, debias
+from spec.training import TrainSpec
 
 SHORT_CALL = 32
 """Steps of a call at most where Python loops over them anyway: what waits for a call's end, a signal or the look at

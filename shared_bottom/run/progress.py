@@ -91,7 +91,7 @@ class Progress:
         return self.epochs * self._steps
 
     def seconds_left(self) -> float | None:
-        """How long the rest of the run takes; None before the first call has ended."""
+        """How long the rest of the run takes, at the pace that `Progress` shows; None before a step is done here."""
         rate = self._rate(self._clock())
         return None if rate is None else self._rows_left() / rate
 

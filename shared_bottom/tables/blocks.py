@@ -25,7 +25,7 @@ from shared_bottom.tables.arrays import (
     text_numbers,
     with_kernels,
 )
-from shared_bottom.tables.missing import Missing, missing_values
+from shared_bottom.tables.missing import Missing, missing_of
 from shared_bottom.tables.times import wall_times
 from spec.columns import Transform
 from spec.table import TableSpec
@@ -157,8 +157,7 @@ class Block:
 
     def missing(self, texts: Sequence[str] | None) -> Missing:
         """What stands for a missing value, where `texts` do so; None: those of the table."""
-        missing = self.data.missing if texts is None else texts
-        return missing_values(tuple(missing), self.data.decimal, self.data.thousands)
+        return missing_of(self.data, texts)
 
     def _to_float64(self, name: str, missing: Missing) -> np.ndarray:
         try:

@@ -17,6 +17,7 @@ from pydantic import model_validator
 from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.summary import ColumnSummary
+from shared_bottom.tables.values import canonical
 from spec.columns import TIME_PARTS
 from spec.model import CategoricalFeature, ModelSpec, NetworkSpec
 from spec.table import TableSpec
@@ -168,6 +169,16 @@ class FittedColumns:
                     )
                 task_of_name[name] = task.name
         return names
+
+    def class_values(self, task_name: str) -> list[str] | list[int] | list[bool]:
+        """The classes of a multiclass task in their order, in the type that the label column has."""
+        texts = self.classes[task_name]
+        match self.class_types.get(task_name, "text"):
+            case "integer":
+                return [int(text) for text in texts]
+            case "boolean":
+                return [canonical(text) in ("true", "1") for text in texts]
+        return list(texts)
 
     def output_names(self, task: TaskSpec) -> tuple[str, ...]:
         """What the outputs of a task's prediction are called, in order: its classes, its label columns if they are

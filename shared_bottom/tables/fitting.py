@@ -72,9 +72,18 @@ def fit_blocks(
 
     def label_scales(task_name: str) -> tuple[Scale, ...]:
         columns, moments_of_task = data.labels[task_name].columns, seen.label_numbers[task_name]
-        return tuple(moments.scale(where(name)) for name, moments in zip(columns, moments_of_task, strict=True))
+        known = inherited.labels.get(task_name, ())
+        return tuple(
+            known[place] if known and not moments.count else moments.scale(where(name))
+            for place, (name, moments) in enumerate(zip(columns, moments_of_task, strict=True))
+        )
 
-    learnt = {name: numbers.learnt(where(name)) for name, numbers in seen.numeric.items()}
+    learnt = {
+        name: inherited.learnt(name)
+        if name in inherited.numeric and not numbers.moments.count
+        else numbers.learnt(where(name))
+        for name, numbers in seen.numeric.items()
+    }
     label_values = {}
     for task in other_tasks:  # binary tasks too: their labels are checked here, although nothing is learnt from them
         label = data.labels[task.name]
@@ -83,7 +92,7 @@ def fit_blocks(
             task,
             label,
             seen.label_texts[task.name].counts,
-            inherited.classes.get(task.name, ()),
+            inherited,
         )
     classes = {task.name: label_values[task.name] for task in other_tasks if task.traits.label == "class"}
     class_types = {name: _class_type(values) for name, values in classes.items() if name not in text_labels}
@@ -116,26 +125,28 @@ def fit_blocks(
 
 
 def _label_values(
-    where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str], known: Sequence[str]
+    where: str, task: TaskSpec, label: LabelColumn, counts: Counter[str], inherited: Inherited
 ) -> tuple[str, ...]:
     """The values of a label in order, which are the classes of a multiclass task; integers are sorted as numbers.
 
-    known: classes of an earlier run, which come before the others.
+    inherited: has the classes of an earlier run, which come before the others.
 
-    Raises ValueError if the training rows do not have the values that the spec asks for.
+    Raises ValueError if the training rows do not have the values that the spec asks for, which they need not have of a
+    label that the earlier run had.
     """
-    if not counts:
+    required = task.name not in inherited.tasks
+    if required and not counts:
         raise ValueError(f"{where}: expected at least one label in the training rows, got none")
     all_integers = all(map(WHOLE.fullmatch, counts))
     in_order = sorted(counts, key=lambda value: (int(value) if all_integers else 0, value))
-    values = grown(known, in_order)
+    values = grown(inherited.classes.get(task.name, ()), in_order)
     shown = listed(values)
-    if label.positive is not None and canonical(label.positive) not in counts:
+    if required and label.positive is not None and canonical(label.positive) not in counts:
         raise ValueError(f"{where}: expected the positive value {label.positive!r} in a training row, got {shown}")
     got = f"{len(values)}: {shown}"
     if label.classes:
         classes = tuple(canonical(value) for value in label.classes)
-        if counts.keys().isdisjoint(classes):
+        if required and counts.keys().isdisjoint(classes):
             raise ValueError(f"{where}: expected one of the classes {classes} in a training row, got {shown}")
         return classes
     if task.traits.label == "class" and not task.outputs_left_open and len(values) != task.outputs:

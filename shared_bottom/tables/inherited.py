@@ -14,6 +14,8 @@ from typing import TypeVar
 from pydantic.dataclasses import dataclass
 
 from shared_bottom.tables.columns import FittedColumns, Scale
+from shared_bottom.tables.numbers import Learnt
+from shared_bottom.tables.values import canonical
 from spec.columns import CategoricalColumn, NumericColumn
 from spec.table import TableExperiment, TableSpec
 from spec.validation import STRICT, Finite, Many, Some
@@ -23,7 +25,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Inherited:
-    """What is taken over: entries of `FittedColumns`. Without an earlier run there are none."""
+    """What is taken over: entries of `FittedColumns`. Without an earlier run there are none.
+
+    What is taken over need not be learnt: the new rows may be without any number of a column, or label of a task.
+    """
+
+    tasks: Many[str] = ()
+    """The tasks whose label is the earlier run's: of the same kind, from the same columns."""
 
     numeric: dict[str, Scale] = field(default_factory=dict)
     quantiles: dict[str, Some[Finite]] = field(default_factory=dict)
@@ -32,6 +40,10 @@ class Inherited:
     vocabularies: dict[str, Many[str]] = field(default_factory=dict)
     classes: dict[str, Many[str]] = field(default_factory=dict)
     labels: dict[str, Many[Scale]] = field(default_factory=dict)
+
+    def learnt(self, name: str) -> Learnt:
+        """What is taken over of a numeric input that is among `numeric`."""
+        return Learnt(self.numeric[name], self.quantiles.get(name, ()), self.bins.get(name, ()))
 
     def into(self, columns: FittedColumns) -> FittedColumns:
         """The columns, learnt from the new rows, with what is taken over in place of that or before it."""
@@ -54,39 +66,44 @@ def grown(known: Sequence[str], values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*known, *values]))
 
 
+def spelled(values: Iterable[str]) -> tuple[str, ...]:
+    """The values in the spelling of this version, each once."""
+    return tuple(dict.fromkeys(map(canonical, values)))
+
+
 def inherited(experiment: TableExperiment, earlier: FittedColumns | None) -> Inherited:
     """What a run of the experiment takes over of an earlier run's columns; nothing if there was none.
 
-    A numeric input is encoded in the same way if transform, distribution, standardise and bins are the same; the labels
-    of a regression task, if their columns, transform and standardise are; a vocabulary, if its table is trained and has
-    the same dimension. Classes that the experiment lists are in its order.
+    A numeric input is encoded in the same way if transform, distribution, standardise and bins are the same; a
+    vocabulary is taken over if its table is trained and has the same dimension. A task's label is the same if the
+    task's kind and the label's columns are; its scale, if transform and standardise are, too. Classes that the
+    experiment lists are in its order. Values are spelled as in this version, whatever version the earlier run was of.
     """
     if earlier is None:
         return Inherited()
     data, before, now = experiment.data, encodings(earlier.data), encodings(experiment.data)
     names = [name for name in now if before.get(name) == now[name]]
     tables, tables_before = _vocabularies(data), _vocabularies(earlier.data)
-    tasks = {task.name: task for task in experiment.model.tasks}
-    labels, classes = {}, {}
-    for task in earlier.tasks:
-        if task.name not in tasks or tasks[task.name].kind != task.kind:
+    labels, classes, earlier_tasks, tasks = {}, {}, {task.name: task for task in earlier.tasks}, []
+    for task in experiment.model.tasks:
+        name, known = task.name, earlier_tasks.get(task.name)
+        if known is None or known.kind != task.kind or earlier.data.labels[name].columns != data.labels[name].columns:
             continue
-        old, new = earlier.data.labels[task.name], data.labels[task.name]
-        if task.name in earlier.classes and not new.classes:
-            classes[task.name] = earlier.classes[task.name]
-        scaled = [
-            (label.columns, label.transform, label.standardised(loss))
-            for label, loss in ((old, task.objective), (new, tasks[task.name].objective))
-        ]
-        if task.name in earlier.labels and scaled[0] == scaled[1]:
-            labels[task.name] = earlier.labels[task.name]
+        old, new = earlier.data.labels[name], data.labels[name]
+        tasks.append(name)
+        if name in earlier.classes and not new.classes:
+            classes[name] = spelled(earlier.classes[name])
+        scaled = (old.transform, old.standardised(known.objective)) == (new.transform, new.standardised(task.objective))
+        if name in earlier.labels and scaled:
+            labels[name] = earlier.labels[name]
     return Inherited(
+        tasks=tuple(tasks),
         numeric=_of(names, earlier.numeric),
         quantiles=_of(names, earlier.quantiles),
         bins=_of(names, earlier.bins),
         indicators=tuple(name for name in earlier.indicators if name in names),
         vocabularies={
-            table: earlier.vocabularies[table]
+            table: spelled(earlier.vocabularies[table])
             for table, column in tables.items()
             if column.trainable and table in tables_before and tables_before[table].dimension == column.dimension
         },

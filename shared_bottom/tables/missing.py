@@ -1,7 +1,7 @@
 """What stands for a missing value, as texts, as numbers and as times."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from shared_bottom.tables.arrays import canonical_texts, text_numbers
 from shared_bottom.tables.times import text_times
+from spec.table import TableSpec
 
 
 class Missing(NamedTuple):
@@ -42,6 +43,14 @@ def missing_values(texts: tuple[str, ...], decimal: str, thousands: str | None) 
         numbers=numbers[~np.isnan(numbers)],
         times=np.array([time for time in times if time is not None], "M8[us]"),
     )
+
+
+def missing_of(data: TableSpec, texts: Sequence[str] | None) -> Missing:
+    """What stands for a missing value in a column of a table.
+
+    texts: those that the column says do so; None: those of the table.
+    """
+    return missing_values(tuple(data.missing if texts is None else texts), data.decimal, data.thousands)
 
 
 def _converted(text: str, convert: Callable[[Any], Any]) -> Any:

@@ -122,7 +122,7 @@ class ObservedColumns:
         else:
             truths = [value for value in seen.counts if TRUTH.get(value)]
             positive = truths if label.positive is None else [canonical(label.positive)]
-            mean = sum(seen.counts[value] for value in positive) / seen.values
+            mean = sum(seen.counts[value] for value in positive) / seen.values if seen.values else None
         yield ColumnSummary(
             name=label.columns[0],
             role="label",
@@ -161,6 +161,7 @@ def _of_numbers(name: str, role: Role, moments: Moments, scale: Scale, task: str
         task=task,
         rows=moments.rows,
         missing=moments.missing,
-        mean=scale.mean,
-        deviation=0.0 if moments.constant else scale.deviation,  # that of a `Scale` is 1 if all numbers are equal
+        mean=scale.mean if moments.count else None,
+        # That of a `Scale` is 1 if all numbers are equal.
+        deviation=None if not moments.count else 0.0 if moments.constant else scale.deviation,
     )

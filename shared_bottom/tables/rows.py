@@ -132,6 +132,8 @@ def stream_rows(
     from shared_bottom.tables.encoding import Encoder
 
     source = source_of(rows) if paths is None else source_of(paths, rows)
+    if subset != "all":
+        source = replace(source, most=columns.data.rows)
     return encoded_batches(Encoder(columns), source, labels=labels, tally=tally, subset=subset)
 
 
@@ -205,8 +207,7 @@ def _blocks(data: TableSpec, source: Source, names: Sequence[str], seed: int, su
     """The columns `names` of the rows, in blocks that are not empty. Raises ValueError if there are no such rows."""
     if subset == "validation" and not data.validation_fraction:
         raise ValueError("data.validation_fraction: expected more than 0 to set rows aside, got 0.0")
-    rows_read = 0
-    blocks = (source if subset == "all" else replace(source, most=data.rows)).blocks(data, names)
+    blocks, rows_read = source.blocks(data, names), 0
     if subset != "all":
         blocks = (parts[subset == "validation"] for parts in divided(data, seed, blocks))
     for block in blocks:

@@ -12,7 +12,6 @@ from shared_bottom.tables.inherited import inherited
 from shared_bottom.tables.joined import joined, outcomes
 from shared_bottom.tables.paths import Name, check_file
 from shared_bottom.tables.rows import (
-    Subset,
     fit_columns,
     is_folder_of,
     stream_rows,
@@ -83,10 +82,10 @@ def check_table(experiment: TableExperiment, rows: Rows) -> FittedColumns:
         pass  # encoding it is the check
     if not (data.validation or data.validation_fraction):
         return columns
-    aside = validation_source(data, rows, None)
-    subset: Subset = "all" if aside else "validation"
-    source = aside or training_source(data, rows)
-    batches = stream_rows(columns, source, labels=True, tally=tally, subset=subset)
+    if (aside := validation_source(data, rows, None)) is not None:
+        batches = stream_rows(columns, aside, labels=True, tally=tally)
+    else:
+        batches = stream_rows(columns, rows, data.train, labels=True, tally=tally, subset="validation")
     validation = joined(map(outcomes, batches))
     if stopping is not None:
         Monitor(columns.model(experiment.model), stopping, validation)

@@ -44,6 +44,18 @@ def assert_same(exported, predicted, tolerance):
             np.testing.assert_allclose(chosen, likeliest, rtol=tolerance, err_msg=name)
 
 
+def largest_error(predicted, exact):
+    """How far predictions are from those of a higher precision, as a share of the largest of their column."""
+    errors = [0.0]
+    for name in predicted.column_names:
+        one, other = predicted[name].to_numpy(), exact[name].to_numpy()
+        if one.dtype.kind == "f":
+            finite = np.isfinite(one) & np.isfinite(other)
+            scale = np.abs(other[finite]).max(initial=0) or 1.0
+            errors.append(np.abs(one[finite] - other[finite]).max(initial=0) / scale)
+    return max(errors)
+
+
 def described(path):
     """The metadata of an ONNX file by name, what is JSON as what it says."""
     content = onnx.load(path)
@@ -62,28 +74,25 @@ def array_of(entry, column):
         return np.array([np.nan if value is None else float(value) for value in column.to_pylist()])
     if entry["kind"] == "time":
         return column.cast(pa.timestamp("us")).combine_chunks().to_numpy(zero_copy_only=False).astype(np.int64)
-    values, hashed = column.to_pylist(), entry["kind"] == "bucket"
+    values = column.to_pylist()
     if entry["several"]:
         longest = max(1, *(len(row or ()) for row in values))
-        padded = [[*(row or ()), *[None] * (longest - len(row or ()))] for row in values]
-        texts = np.array([[text_of(value) for value in row] for row in padded], object)
-    else:
-        texts = np.array([text_of(value) for value in values], object)
-    if not hashed:
-        return texts
-    nothing, none = {"", *entry["missing"]}, -1 if entry["several"] else 0
-    buckets = {text: none if text in nothing else bucket_of(text, entry["buckets"]) for text in texts.flat}
-    return np.array([buckets[text] for text in texts.flat], np.int64).reshape(texts.shape)
+        values = [[*(row or ()), *[None] * (longest - len(row or ()))] for row in values]
+    texts = np.array(values, object)
+    nothing = entry["none"] if entry["kind"] == "text" else -1 if entry["several"] else 0
+
+    def one(value):
+        if value is None or (entry["kind"] == "bucket" and text_of(value) in entry["missing"]):
+            return nothing
+        return text_of(value) if entry["kind"] == "text" else bucket_of(text_of(value), entry["buckets"])
+
+    converted = np.array([one(value) for value in texts.flat], object).reshape(texts.shape)
+    return converted if entry["kind"] == "text" else converted.astype(np.int64)
 
 
 def text_of(value):
-    match value:
-        case None:
-            return ""
-        case bool():
-            return str(value).lower()
-        case float():
-            return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
     text = str(value).strip()
     return text.lower() if text in ("True", "False") else text
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from backends.engines import ENGINES
+from shared_bottom.fit import fit as fit_request
 from shared_bottom.run.errors import ProcessError
+from shared_bottom.run.watcher import Watcher
 from spec import Epoch, Fitted, load_backend
 from tests.helpers.shared_batches import CASES, QUICKEST
 
@@ -67,3 +69,18 @@ def ended_by_process_0(backend: str) -> tuple[int, Exception]:
     with pytest.raises((LookupError, ProcessError)) as caught:
         CASE.fit(backend, QUICKEST[backend], on_epoch=fail)
     return len(ended.history.epochs), caught.value
+
+
+def epochs_watched(backend: str) -> int:
+    """How many ends of epochs this process's watcher is told of, in a run that the command `fit` would train."""
+    told = []
+
+    class Counting(Watcher):
+        def after_epoch(self) -> None:
+            told.append(None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        trains = load_backend(backend)
+        patch.setattr(trains, "_loop", lambda chosen, request: fit_request(chosen, request, Counting()))
+        CASE.fit(backend, QUICKEST[backend])
+    return len(told)

@@ -74,18 +74,22 @@ OPTIMIZERS = {
 """Without weight decay."""
 BALANCINGS = [UncertaintyWeighting(initial_log_variance=0.3), DynamicWeightAverage(), GradNorm(), PCGrad()]
 
-plain = functools.cache(lambda train: train_plainly(MODEL, train, DATA))
+plain = functools.cache(lambda model, train: train_plainly(model, train, rows_of(model)))
 
 
-def agrees(backend, train, folder, execution=None):
+def agrees(backend, train, folder, execution=None, model=MODEL):
     """The run, after the whole of it was compared with the plain version. It saves the end of each epoch."""
     fitted = backend.fit(
-        MODEL, replace(train, execution=execution or quickest(backend.name)), DATA, checkpoint=folder, keep=100
+        model,
+        replace(train, execution=execution or quickest(backend.name)),
+        rows_of(model),
+        checkpoint=folder,
+        keep=100,
     )
-    expected = plain(train)
+    expected = plain(model, train)
     assert fitted.history.step_loss.shape == (STEPS,)
     np.testing.assert_allclose(fitted.history.step_loss, expected.total, rtol=RTOL)
-    weights = [fitted.history.task_weight[task.name] for task in MODEL.tasks]
+    weights = [fitted.history.task_weight[task.name] for task in model.tasks]
     np.testing.assert_allclose(np.stack(weights, axis=1), expected.weights, rtol=RTOL)
     compare_params(fitted.params, expected.params, RTOL)
     slots = load_checkpoint(folder).slots

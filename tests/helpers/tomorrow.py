@@ -102,8 +102,8 @@ def started(earlier, experiment, rows=TUESDAY):
 
 def logits(trained, rows=MONDAY):
     """What comes out of the heads for rows, by task."""
-    found = plain_layers(trained.model, trained.params, read_rows(trained.columns, rows, labels=False))
-    return {task.name: found[f"tasks.{task.name}.{len(task.hidden)}"] for task in trained.model.tasks}
+    layers = plain_layers(trained.model, trained.params, read_rows(trained.columns, rows, labels=False))
+    return {task.name: layers[f"tasks.{task.name}.{len(task.hidden)}"] for task in trained.model.tasks}
 
 
 def state(start, name):

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from backends.numpy_eager.layers import Array
-from spec.training import CLIP_EPS, SGD
+from spec.optimizers import SGD
+from spec.training import CLIP_EPS
 
 Slots = dict[str, Float[Array, " parameters"]]
 """What an optimizer keeps between steps: vectors like the parameters, by name."""

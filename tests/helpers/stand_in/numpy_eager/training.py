@@ -12,7 +12,8 @@ from backends.numpy_eager.gradients import Batch, loss_and_gradient
 from backends.numpy_eager.layers import Array
 from backends.numpy_eager.model import Network
 from spec.model import ModelSpec
-from spec.training import SGD, StepSpec
+from spec.optimizers import SGD
+from spec.training import StepSpec
 
 
 class Trainer:
