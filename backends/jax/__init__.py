@@ -26,7 +26,7 @@ from backends.predictor import Forward, Output
 from backends.programs import forward_program
 from backends.settings import patient_threads
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params
 from spec.training import Device, Part
 
 

@@ -22,7 +22,7 @@ from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
 from spec.machine import cores
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params
 from spec.training import Device, Part
 
 
