@@ -11,7 +11,7 @@ from flax import nnx
 
 from backends.jax.model import Network
 from backends.jax.settings import scope
-from backends.layout import layout_of
+from backends.layout import layout_of, native_arrays
 from spec.model import ModelSpec
 from spec.params import Params, frozen_zeros
 
