@@ -3,7 +3,6 @@
 import abc
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from backends.layout import layout_of
 from backends.lazy import PARAMS
 from backends.parts import Joined
 from backends.predictor import Forward, SharedPredictor
+from backends.programs import step_program
 from backends.trainer import Trainer
 from spec.data import Dataset
 from spec.flops import step_flops
@@ -53,6 +53,10 @@ class SharedBackend(Capabilities):
 
         A network without gates is not asked for theirs.
         """
+
+    @abc.abstractmethod
+    def tensors_of(self, network: Any) -> dict[str, np.ndarray]:
+        """The parameters of a native module by the layout's names. Raises ValueError for another kind of object."""
 
     @abc.abstractmethod
     def loss_and_gradient(
@@ -123,8 +127,8 @@ class SharedBackend(Capabilities):
         vector, vectors, balance = to_vectors(layout, train, params, slots or {}, balance)
         tables = {name: layout.lazy_tables(values) for name, values in {PARAMS: params, **(slots or {})}.items()}
         given = constants(layout, params, train.numbers)
-        alike = replace(model, tasks=tuple(replace(task, weight=1.0) for task in model.tasks))  # one compiled step
-        return self.trainer_type(alike, step_spec, vector, native, execution, vectors, tables, balance, given)
+        program = step_program(model)
+        return self.trainer_type(program, step_spec, vector, native, execution, vectors, tables, balance, given)
 
     def predictor(
         self,
@@ -140,6 +144,15 @@ class SharedBackend(Capabilities):
         precision = check_params(model, params)
         forward = self.forward(model, params, device)
         return SharedPredictor(model, precision, forward, partial(self.computing, threads))
+
+    def params_of(self, model: ModelSpec, network: Any) -> Params:
+        """The parameters of a native object: see `spec.Backend.params_of`."""
+        params = layout_of(model).from_tensors(self.tensors_of(network), "network")
+        check_params(model, params)
+        for name, value in params.items():
+            if not np.isfinite(value).all():
+                raise ValueError(f"network: expected finite parameters, got {name!r} with one that is not")
+        return params
 
     def gradients(
         self,

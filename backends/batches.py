@@ -150,8 +150,7 @@ def padded_inputs(layout: Layout, data: Dataset, precision: Precision, most: int
     it meets. Therefore a single piece is as long as a power of two.
     """
     size = min(most, 1 << (data.rows - 1).bit_length())
-    inputs = Dataset(numeric=data.numeric, categorical=data.categorical)
-    for rows in [inputs] if data.rows <= size else inputs.pieces(size):
+    for rows in [data] if data.rows <= size else data.inputs.pieces(size):
         yield {name: _filled(array, size) for name, array in encode_inputs(layout, rows, precision).items()}
 
 

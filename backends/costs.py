@@ -12,9 +12,9 @@ MANY_FLOPS = 2e9
 """From so many floating-point operations a step on, more threads are worth their cost. They wait for each other in each
 of a step's operations, and for milliseconds where other programs use the processor too.
 """
-FEW_FLOPS = 2**18
-"""Below so many floating-point operations a call, no operation is divided among threads, however many there may be: the
-libraries themselves compute matrix products of this size with one.
+FEW_FLOPS, FEW_NUMBERS = 2**18, 2**15
+"""A call of fewer floating-point operations whose layers have fewer numbers is not divided among threads, however many
+there may be: the libraries compute so small a matrix product with one, and PyTorch gives each thread so many numbers.
 """
 LOCK_STEPS = 320
 """Steps of a typical run in lock step with another backend: those of the tutorial."""

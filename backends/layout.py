@@ -68,7 +68,7 @@ class Layout:
     """The tasks that are given another, each after the one that it is given; and which that is."""
     joined: Mapping[str, list[int]]
     """The tensors of which training moves some members and not the others: where each member is among those that it
-    moves and then the others."""
+    moves and then the others. A field, since PyTorch's compiler cannot see into a property that is computed once."""
 
     @property
     def size(self) -> int:
@@ -136,18 +136,22 @@ class Layout:
         """New arrays of the lazily updated tables, whole, by native name."""
         return _join(self.lazy, params)
 
-    def from_tensors(self, tensors: Mapping[str, np.ndarray], *, frozen: bool = True) -> Params:
+    def from_tensors(self, tensors: Mapping[str, np.ndarray], field: str = "state", *, frozen: bool = True) -> Params:
         """The spec's parameters out of native tensors by name. Raises ValueError for those of another network.
 
+        field: what error messages call them.
         frozen: whether those that training does not move are among them; if not, what there is of them is left out.
         """
         expected: Mapping[str, Tensor] = self.native if frozen else self.tensors
         received = {name: tensor for name, tensor in tensors.items() if frozen or name not in self.frozen}
-        if received.keys() != expected.keys():
-            raise ValueError(f"state: expected the entries {', '.join(expected)}, got {', '.join(received)}")
+        for name in received:
+            if name not in expected:
+                raise ValueError(f"{field}: expected no entry {name!r}, which this network does not have")
         for name, tensor in expected.items():
+            if name not in received:
+                raise ValueError(f"{field}: expected an entry {name!r} of shape {tensor.shape}, got none")
             if tensors[name].shape != tensor.shape:
-                raise ValueError(f"state[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
+                raise ValueError(f"{field}[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
         params = self._parts(expected, tensors)
         return self._in_order({name: array.copy() for name, array in params.items()})
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from backends.batches import MAX_CALL_BYTES, Batches, padded_inputs
-from backends.costs import FEW_FLOPS
+from backends.costs import FEW_FLOPS, FEW_NUMBERS
 from backends.layout import layout_of
 from backends.links import predictions
 from spec.data import Dataset
 from spec.flops import prediction_flops
 from spec.model import ModelSpec
-from spec.network import levels
+from spec.network import layers, levels
 from spec.params import Params
 from spec.predictor import Predictor
 from spec.training import Precision
@@ -41,12 +41,13 @@ class SharedPredictor(Predictor):
         """computing: a block in which the calling thread computes calls of so many floating-point operations."""
         self._model, self._precision, self._forward, self._computing = model, precision, forward, computing
         self._layout, self._row_flops = layout_of(model), prediction_flops(model, 1)
+        embedded = sum(feature.length * feature.dimension for feature in model.categorical)
+        self._row_numbers = model.numeric + embedded + sum(layer.outputs for layer in layers(model))
         tasks = [task.name for task in model.tasks]
-        self._shared = not model.sharing.gated and not model.sharing.task_experts
         self._names: dict[Output, list[str]] = {
             "logits": tasks,
             "gates": [gate.layer.name for level in levels(model) for gate in level.gates],
-            "trunk_outputs": tasks[:1] if self._shared else tasks,
+            "trunk_outputs": tasks,
         }
         ids = sum(feature.length for feature in model.categorical)
         self._row_bytes = model.numeric * np.dtype(precision).itemsize + ids * np.dtype(np.int32).itemsize
@@ -59,10 +60,9 @@ class SharedPredictor(Predictor):
         """See `spec.Predictor.gates`."""
         return self._outputs("gates", data)
 
-    def trunk_outputs(self, data: Dataset) -> np.ndarray | Params:
+    def trunk_outputs(self, data: Dataset) -> Params:
         """See `spec.Predictor.trunk_outputs`."""
-        outputs = self._outputs("trunk_outputs", data)
-        return outputs.popitem()[1] if self._shared else outputs
+        return self._outputs("trunk_outputs", data)
 
     def _outputs(self, output: Output, data: Dataset) -> Params:
         """What the forward pass gives for each row, by name, in new arrays."""
@@ -70,8 +70,9 @@ class SharedPredictor(Predictor):
         if not self._names[output]:
             return {}
         most = max(1, min(PREDICT_ROWS, MAX_CALL_BYTES // self._row_bytes))
-        flops = self._row_flops * min(most, data.rows)
-        with nullcontext() if flops < FEW_FLOPS else self._computing(flops):
+        rows = min(most, 2 * data.rows)  # with those that pad them
+        few = self._row_flops * rows < FEW_FLOPS and self._row_numbers * rows < FEW_NUMBERS
+        with nullcontext() if few else self._computing(self._row_flops * min(most, data.rows)):
             pieces = padded_inputs(self._layout, data, self._precision, most)
             chunks = [self._forward(output, inputs) for inputs in pieces]
         return {name: np.concatenate([chunk[name] for chunk in chunks])[: data.rows] for name in self._names[output]}

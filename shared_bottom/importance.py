@@ -51,7 +51,7 @@ def importances_on(trained: Trained, rows: Dataset, repeats: int = REPEATS, seed
     """What `permutation_importance` gives for encoded rows with their labels, all of which are permuted."""
 
     def evaluate(some: Dataset) -> dict[str, dict[str, float]]:
-        predicted = trained.predictor.predict(Dataset(numeric=some.numeric, categorical=some.categorical))
+        predicted = trained.predictor.predict(some.inputs)
         with warnings.catch_warnings():  # the importances are NaN
             warnings.simplefilter("ignore", UndefinedMetricWarning)
             return evaluation_in_column_units(trained.columns, trained.model, [(some, predicted)]).metrics()

@@ -95,14 +95,12 @@ class Trained:
         warn_of_unknown(tally, self.columns)
         return pa.concat_tables(tables)
 
-    def trunk_outputs(self, rows: Rows) -> np.ndarray | Params:
+    def trunk_outputs(self, rows: Rows) -> Params:
         """What the heads take: see `spec.Predictor.trunk_outputs`. Rows, errors and warnings are as for `predict`."""
         tally = Tally()
         batches = [self.predictor.trunk_outputs(batch) for batch in self._encoded(rows, tally)]
         warn_of_unknown(tally, self.columns)
-        if isinstance(batches[0], dict):
-            return {task: np.concatenate([cast(Params, batch)[task] for batch in batches]) for task in batches[0]}
-        return np.concatenate(cast(list[np.ndarray], batches))
+        return {task: np.concatenate([batch[task] for batch in batches]) for task in batches[0]}
 
     def embedding(self, name: str) -> Embedding:
         """The table in which a categorical input is looked up: what its rows stand for, and the rows, as in `params`.
@@ -139,7 +137,7 @@ class Trained:
         from shared_bottom.predictions import evaluation_in_column_units
 
         batches = self._encoded(rows, tally, labels=True)
-        predicted = ((batch, self.predictor.predict(_inputs(batch))) for batch in batches)
+        predicted = ((batch, self.predictor.predict(batch.inputs)) for batch in batches)
         return evaluation_in_column_units(self.columns, self.model, predicted)
 
     @cached_property
@@ -154,11 +152,6 @@ class Trained:
     def __getstate__(self) -> dict[str, Any]:
         """What pickle and copy take: the fields, without what was built from them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
-
-
-def _inputs(rows: Dataset) -> Dataset:
-    """The rows without labels, which predictions need not check."""
-    return Dataset(numeric=rows.numeric, categorical=rows.categorical)
 
 
 def choose_backend(name: str | None) -> "SharedBackend":

@@ -134,7 +134,7 @@ class Backend(abc.ABC):
 
         A backend may compile for each number of rows that it meets. Rows are therefore padded to powers of two, of
         which there are few; and what is compiled serves all predictors of equal models.
-        threads: as for `fit`, whenever it predicts. A few rows are computed by one, since there is nothing to divide.
+        threads: as for `fit`, whenever it predicts; so few rows that there is nothing to divide are computed by one.
         """
 
     def predict(
@@ -188,7 +188,7 @@ class Backend(abc.ABC):
     def params_of(self, model: ModelSpec, network: Any) -> Params:
         """The inverse of `build`: the parameters that a native object of this model has now, by the spec's names.
 
-        Raises ValueError for an object of another kind or another network.
+        Raises ValueError for an object of another kind or another network, and for parameters that are not finite.
         """
 
 

@@ -69,6 +69,11 @@ class Dataset:
         return len(inputs)
 
     @property
+    def inputs(self) -> "Dataset":
+        """The same rows without labels, weights and groups."""
+        return Dataset(numeric=self.numeric, categorical=self.categorical)
+
+    @property
     def arrays(self) -> dict[str, np.ndarray]:
         """Those that there are: numeric, categorical, sample_weight, group, labels.<task> and task_weight.<task>."""
         arrays = {name: getattr(self, name) for name in ("numeric", "categorical", "sample_weight", "group")}

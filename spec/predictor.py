@@ -2,8 +2,6 @@
 
 import abc
 
-import numpy as np
-
 from spec.data import Dataset
 from spec.params import Params
 
@@ -33,8 +31,8 @@ class Predictor(abc.ABC):
         """
 
     @abc.abstractmethod
-    def trunk_outputs(self, data: Dataset) -> np.ndarray | Params:
-        """What the heads take: (N, width), the output of the trunk that all tasks share.
+    def trunk_outputs(self, data: Dataset) -> Params:
+        """What the head of each task takes: (N, width), by task.
 
-        Where each task has a trunk or a mixture of experts of its own: such an array for each, by task.
+        It is the output of the trunk, the same for all tasks where they share one, or the task's mixture of experts.
         """

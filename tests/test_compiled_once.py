@@ -12,7 +12,7 @@ from tests.helpers.parity import example_data, example_model
 from tests.helpers.plain_training import train_plainly
 
 MODEL = example_model("untied", activation="tanh", trunk=(5,))
-DATA = example_data(MODEL, 40)
+DATA, VALIDATION = example_data(MODEL, 40), example_data(MODEL, 7)
 TRAIN = TrainSpec(optimizer=AdamW(), clip_norm=1.0, batch_size=16, epochs=2, precision="float64", device="cpu")
 RTOL = 1e-9
 
@@ -57,7 +57,7 @@ def compiled_by_jax():
 def fit(name, execution, model, **changes):
     """The run, compared with the plain version: compiled code must not keep the numbers of another run."""
     train = replace(TRAIN, **changes)
-    fitted = load_backend(name).fit(model, replace(train, execution=execution), DATA)
+    fitted = load_backend(name).fit(model, replace(train, execution=execution), DATA, VALIDATION)
     np.testing.assert_allclose(fitted.history.step_loss, train_plainly(model, train, DATA).total, rtol=RTOL)
 
 

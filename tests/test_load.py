@@ -128,11 +128,12 @@ def test_an_input_without_a_table_is_an_error():
 def test_the_outputs_of_the_trunk_of_a_table(backend, sharing):
     model = made(backend.name, sharing=sharing)
     encoded = read_rows(model.columns, COLUMNS, labels=False)
-    outputs, expected = model.trunk_outputs(pa.table(COLUMNS)), model.predictor.trunk_outputs(encoded)
-    if sharing == "shared_bottom":
-        assert outputs.shape == (6, 4)
-        outputs, expected = {"all": outputs}, {"all": expected}
-    compare_params(outputs, expected, 0)
+    outputs = model.trunk_outputs(pa.table(COLUMNS))
+    assert {task: of_task.shape for task, of_task in outputs.items()} == dict.fromkeys(
+        ("click", "spend", "plan"), (6, 4)
+    )
+    compare_params(outputs, model.predictor.trunk_outputs(encoded), 0)
+    assert np.array_equal(outputs["click"], outputs["spend"]) == (sharing == "shared_bottom")
 
 
 def changed_natively(name, network):
@@ -169,7 +170,12 @@ def test_a_network_goes_to_its_framework_and_comes_back(name):
 def test_an_object_that_is_no_such_network_is_refused(name):
     installed(name)
     model, other = made(name), made(name, categorical=(CategoricalColumn(name="city", dimension=5),))
-    assert rejection(model.from_network, other.network).startswith("state: expected the entries ")
+    assert rejection(model.from_network, other.network).startswith(
+        "network['tables.0.embedding']: expected shape (4, 2), got (4, 5)"
+    )
+    broken = replace(model, params={key: value * np.nan for key, value in model.params.items()})
+    said = "network: expected finite parameters, got 'embeddings.city' with one that is not"
+    assert rejection(model.from_network, broken.network) == said
     for nothing in (None, model, model.params):
         said = f"network: expected a {'torch.nn' if name == 'torch' else 'flax.nnx'}.Module, got "
         assert rejection(model.from_network, nothing) == said + type(nothing).__name__

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from backends import predictor as predictors
+from backends.programs import forward_program
 from spec import Dataset, Predictor, initial_params, load_backend
 from tests.helpers.backends import PAIRS, each_backend
 from tests.helpers.builders import rejection
@@ -66,12 +67,13 @@ def test_rows_are_checked_whenever_it_predicts(backend):
         assert rejection(ask, data.take(slice(0))) == "data: expected at least one row, got 0"
 
 
-def test_several_threads_may_ask_at_once(backend):
-    predictor, data = predictor_of(backend, SMALL), example_data(SMALL, 16)
-    expected = predictor.predict(data)
+def test_several_threads_may_ask_predictors_of_either_precision_at_once(backend):
+    data = example_data(SMALL, 16)
+    of_both = [backend.predictor(SMALL, initial_params(SMALL, precision=p)) for p in ("float32", "float64")]
+    expected = [predictor.predict(data) for predictor in of_both]
     with ThreadPoolExecutor(4) as pool:
-        for predictions in pool.map(predictor.predict, [data] * 40):
-            compare_params(predictions, expected, 0)
+        for i, predictions in enumerate(pool.map(lambda i: of_both[i % 2].predict(data), range(60))):
+            compare_params(predictions, expected[i % 2], 0)
 
 
 @pytest.mark.parametrize("way", SHARINGS)
@@ -83,8 +85,7 @@ def test_what_the_heads_take_is_what_their_logits_are_made_of(way):
     outputs = {}
     for name in {name for pair in PAIRS for name in pair}:
         predictor = load_backend(name).predictor(model, params, device="cpu")
-        shared = predictor.trunk_outputs(data)
-        outputs[name] = {task.name: shared for task in model.tasks} if way == "shared bottom" else shared
+        outputs[name] = predictor.trunk_outputs(data)
         assert list(outputs[name]) == [task.name for task in model.tasks]
         logits = {
             task: of_task @ params[f"tasks.{task}.0.kernel"] + params[f"tasks.{task}.0.bias"]
@@ -116,14 +117,15 @@ def test_jax_compiles_once_for_each_power_of_two_and_for_all_networks_of_a_model
 
     monkeypatch.setattr(predictors, "PREDICT_ROWS", 8)
     model = replace(SMALL, trunk=(5,))  # which no other test has compiled
-    data = example_data(model, 21)
+    data, compiled = example_data(model, 21), make_forward(forward_program(model), "logits")
     for seed in range(2):
         predictor = predictor_of(load_backend("jax"), model, seed)
         for rows in (1, 3, 4, 5, 7, 8, 9, 15, 16, 17, 21):
             assert {len(values) for values in predictor.predict(data.take(slice(rows))).values()} == {rows}
-        assert make_forward(model, "logits")._cache_size() == 3  # of 1, 4 and 8 rows
-    load_backend("jax").predict(model, initial_params(model, seed=5, precision="float64"), data.take(slice(6)))
-    assert make_forward(model, "logits")._cache_size() == 3
+        assert compiled._cache_size() == 3  # of 1, 4 and 8 rows
+    weighed = replace(model, tasks=(replace(model.tasks[0], weight=9.0),), dropout=0.5)  # of which it has no use
+    load_backend("jax").predict(weighed, initial_params(weighed, seed=5, precision="float64"), data.take(slice(6)))
+    assert compiled._cache_size() == 3
 
 
 @each_backend
@@ -132,9 +134,9 @@ def test_the_parameters_of_a_built_network_are_those_that_it_was_built_with(name
     params = initial_params(SMALL, seed=4, precision="float64")
     compare_params(backend.params_of(SMALL, backend.build(SMALL, params, device="cpu")), params, 0)
     other = backend.build(replace(SMALL, trunk=(4,)), initial_params(replace(SMALL, trunk=(4,))), device="cpu")
-    assert rejection(backend.params_of, SMALL, other).startswith("state['trunk.0.kernel']: expected shape ")
+    assert rejection(backend.params_of, SMALL, other).startswith("network['trunk.0.kernel']: expected shape ")
     deeper = backend.build(replace(SMALL, trunk=(3, 3)), initial_params(replace(SMALL, trunk=(3, 3))), device="cpu")
-    assert rejection(backend.params_of, SMALL, deeper).startswith("state: expected the entries ")
+    assert rejection(backend.params_of, SMALL, deeper).startswith("network: expected no entry 'trunk.1.")
     assert rejection(backend.params_of, SMALL, params).startswith("network: expected a ")
 
 

@@ -24,7 +24,7 @@ def answers(backend, model, data, execution, precision):
         **fitted.params,
         **{f"gradient of {name}": gradient for name, gradient in gradients.items()},
         **{f"prediction of {task}": values for task, values in backend.predict(model, params, data).items()},
-        "output of the trunk": backend.predictor(model, params).trunk_outputs(data),
+        "output of the trunk": backend.predictor(model, params).trunk_outputs(data)["click"],
     }
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from backends.costs import FEW_FLOPS, MANY_FLOPS
 from shared_bottom import fit_table, load_checkpoint
-from spec import initial_params, load_backend, presets
+from spec import CategoricalFeature, ModelSpec, TaskSpec, initial_params, load_backend, presets
 from spec.flops import prediction_flops, step_flops
 from spec.machine import cores
 from tests.helpers.backends import installed
@@ -84,6 +84,20 @@ def test_a_row_is_predicted_without_a_change_of_threads(torch, monkeypatch, mode
     with monkeypatch.context() as patch:
         patch.setattr(torch, "set_num_threads", lambda number: pytest.fail("the number of threads was changed"))
         assert predictor.predict(data.take(slice(1)))["click"].shape == (1,)
+
+
+def test_a_little_arithmetic_on_many_numbers_keeps_to_the_threads(torch):
+    """Wide embeddings in front of a narrow trunk: to look them up and to join them is what several threads would do."""
+    features = tuple(CategoricalFeature(name=f"column_{i}", vocabulary=9, dimension=64) for i in range(16))
+    model = ModelSpec(numeric=0, categorical=features, trunk=(1,), tasks=(TaskSpec(name="click", kind="binary"),))
+    assert prediction_flops(model, 120) < FEW_FLOPS
+    inside = set()
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(lambda *_: inside.add(torch.get_num_threads()))
+    try:
+        load_backend("torch").predict(model, initial_params(model), presets.random_data(model, 120), threads=1)
+    finally:
+        hook.remove()
+    assert inside == {1}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -15,7 +15,7 @@ from backends.batches import Batches, example_inputs
 from backends.costs import Cost
 from backends.jax import processes
 from backends.jax.export import exported
-from backends.jax.interchange import import_params
+from backends.jax.interchange import arrays_of
 from backends.jax.model import Network
 from backends.jax.settings import has_started, scope, start, thread_count
 from backends.jax.steps import make_forward, make_gradient
@@ -23,9 +23,10 @@ from backends.jax.training import Trainer, as_arguments
 from backends.layout import native_arrays
 from backends.parts import Joined
 from backends.predictor import Forward, Output
+from backends.programs import forward_program
 from backends.settings import patient_threads
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params
 from spec.training import Device, Part
 
 
@@ -103,13 +104,11 @@ class Backend(SharedBackend):
         """A serialized `jax.export.Exported`: see `backends.jax.export`."""
         return exported(self.build(model, params, device="cpu"), example_inputs(model, params))
 
-    def params_of(self, model: ModelSpec, network: Network) -> Params:
-        """The parameters of a flax.nnx.Module that `build` has made of this model."""
+    def tensors_of(self, network: Network) -> dict[str, np.ndarray]:
+        """The parameters of a flax.nnx.Module by the layout's names."""
         if not isinstance(network, nnx.Module):
             raise ValueError(f"network: expected a flax.nnx.Module, got {type(network).__name__}")
-        params = import_params(model, nnx.state(network))
-        check_params(model, params)
-        return params
+        return arrays_of(nnx.state(network))
 
     def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
         """The forward pass of a network with these parameters, compiled once for all networks of equal models."""
@@ -117,11 +116,15 @@ class Backend(SharedBackend):
         dtype = next(iter(arrays.values())).dtype
         with scope(dtype, native):
             tensors = jax.device_put(arrays, native)
-        passes = functools.cache(functools.partial(make_forward, model))
+        passes = functools.cache(functools.partial(make_forward, forward_program(model)))
+        compiled = set[tuple[Output, int]]()
 
         def run(output: Output, inputs: Batches) -> Params:
-            with scope(dtype, native):
-                return {name: np.asarray(x) for name, x in passes(output)(tensors, as_arguments(inputs)).items()}
+            program = output, len(next(iter(inputs.values())))
+            with scope(dtype, native, compiles=program not in compiled):
+                outputs = passes(output)(tensors, as_arguments(inputs))
+                compiled.add(program)
+                return {name: np.asarray(x) for name, x in outputs.items()}
 
         return run
 

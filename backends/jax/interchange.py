@@ -28,7 +28,7 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> nnx.Sta
 
 def import_params(model: ModelSpec, state: nnx.State[Any, Any]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    return layout_of(model).from_tensors(_arrays(state))
+    return layout_of(model).from_tensors(arrays_of(state))
 
 
 def export_slots(
@@ -51,7 +51,9 @@ def export_slots(
 def import_slots(model: ModelSpec, state: optax.OptState) -> tuple[dict[str, Params], int]:
     """The inverse of `export_slots`: slots and step. Raises ValueError for a state that is not such a one."""
     adam, layout = _adam(model, state), layout_of(model)
-    slots = {slot: layout.from_tensors(_arrays(getattr(adam, native)), frozen=False) for slot, native in SLOTS.items()}
+    slots = {
+        slot: layout.from_tensors(arrays_of(getattr(adam, native)), frozen=False) for slot, native in SLOTS.items()
+    }
     return slots, int(adam.count)
 
 
@@ -60,7 +62,7 @@ def _adam(model: ModelSpec, state: optax.OptState) -> optax.ScaleByAdamState:
     states = [leaf for leaf in leaves if isinstance(leaf, optax.ScaleByAdamState)]
     if len(states) != 1:
         raise ValueError(f"state: expected that of one Adam optimizer, got {len(states)}")
-    layout_of(model).from_tensors(_arrays(states[0].mu), frozen=False)
+    layout_of(model).from_tensors(arrays_of(states[0].mu), frozen=False)
     return states[0]
 
 
@@ -69,6 +71,6 @@ def _slot(model: ModelSpec, values: Mapping[str, np.ndarray]) -> nnx.State[Any, 
     return export_params(model, {**values, **frozen_zeros(model, values)})
 
 
-def _arrays(state: nnx.State[Any, Any]) -> dict[str, np.ndarray]:
+def arrays_of(state: nnx.State[Any, Any]) -> dict[str, np.ndarray]:
     """The native tensors by name."""
     return {".".join(map(str, path)): np.asarray(leaf[...]) for path, leaf in nnx.to_flat_state(state)}

@@ -6,7 +6,7 @@ import functools
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import jax
@@ -23,9 +23,11 @@ CACHE = str(cache_folder() / "jax")
 
 
 @contextmanager
-def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
+def scope(dtype: np.dtype, device: jax.Device, compiles: bool = True) -> Iterator[None]:
     """Where arrays are made and in which precision; matrix products in full float32, no GPU's default; NumPy's rules of
     types, shapes and transfers, though the caller may be stricter; and what is compiled inside is kept in `CACHE`.
+
+    compiles: whether anything may be compiled inside. If not, the cache need not be opened, which takes time.
     """
     with (
         jax.default_device(device),
@@ -34,7 +36,7 @@ def scope(dtype: np.dtype, device: jax.Device) -> Iterator[None]:
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),
         jax.transfer_guard("allow"),
-        COMPILE_CACHE,
+        COMPILE_CACHE if compiles else nullcontext(),
         memory_errors(),
     ):
         yield

@@ -15,14 +15,14 @@ from backends.parts import Joined
 from backends.predictor import Forward, Output
 from backends.torch import processes
 from backends.torch.export import exported
-from backends.torch.interchange import import_params
+from backends.torch.interchange import arrays_of
 from backends.torch.model import Network
 from backends.torch.settings import inference_scope, missing_compiler, scope, thread_count
 from backends.torch.steps import make_gradient
 from backends.torch.training import Trainer
 from spec.machine import cores
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import Params
 from spec.training import Device, Part
 
 
@@ -93,13 +93,11 @@ class Backend(SharedBackend):
         """The content of a .pt2 file: see `backends.torch.export`."""
         return exported(self.build(model, params, device="cpu"), example_inputs(model, params))
 
-    def params_of(self, model: ModelSpec, network: Network) -> Params:
-        """The parameters of a torch.nn.Module that `build` has made of this model."""
+    def tensors_of(self, network: Network) -> dict[str, np.ndarray]:
+        """The parameters of a torch.nn.Module by the layout's names."""
         if not isinstance(network, torch.nn.Module):
             raise ValueError(f"network: expected a torch.nn.Module, got {type(network).__name__}")
-        params = import_params(model, network.state_dict())
-        check_params(model, params)
-        return params
+        return arrays_of(network.state_dict())
 
     def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
         """The forward pass of a network with these parameters."""

@@ -22,7 +22,7 @@ def export_params(model: ModelSpec, params: Mapping[str, np.ndarray]) -> dict[st
 
 def import_params(model: ModelSpec, state: Mapping[str, Tensor]) -> Params:
     """The inverse of `export_params`. Raises ValueError for a state of another network."""
-    return layout_of(model).from_tensors({name: _array(name, tensor) for name, tensor in state.items()})
+    return layout_of(model).from_tensors(arrays_of(state))
 
 
 def export_slots(
@@ -64,14 +64,6 @@ def import_slots(model: ModelSpec, state: Mapping[str, Any]) -> tuple[dict[str, 
     return slots, int(by_index[max(places.values())]["step"])
 
 
-def _array(name: str, tensor: Tensor) -> np.ndarray:
-    try:
-        array: np.ndarray = tensor.numpy(force=True)
-    except TypeError as error:  # NumPy has no bfloat16
-        raise ValueError(f"state[{name!r}]: expected float32 or float64, got {tensor.dtype}") from error
-    return array
-
-
 def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:
     layout = layout_of(model)
     indices = [index for group in state["param_groups"] for index in group["params"]]
@@ -89,3 +81,14 @@ def _check(model: ModelSpec, state: Mapping[str, Any]) -> None:
                 raise ValueError(
                     f"state[{index}].{slot}: expected shape {shape} of {name}, got {tuple(entry[slot].shape)}"
                 )
+
+
+def arrays_of(state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """The native tensors by name. Raises ValueError for a type that NumPy does not have."""
+    arrays: dict[str, np.ndarray] = {}
+    for name, tensor in state.items():
+        try:
+            arrays[name] = tensor.numpy(force=True)
+        except TypeError as error:
+            raise ValueError(f"state[{name!r}]: expected float32 or float64, got {tensor.dtype}") from error
+    return arrays

@@ -39,13 +39,13 @@ class Embedding(nn.Module):
         self.columns: Tensor
         self.offsets: Tensor
         self.register_buffer("columns", torch.tensor(table.columns, device=device), persistent=False)
-        self.joined = any(table.offsets)
+        self.has_offsets = any(table.offsets)
         self.register_buffer("offsets", torch.tensor(table.offsets, dtype=torch.int32, device=device), persistent=False)
 
     def forward(self, categorical: Int[Tensor, "rows columns"]) -> dict[int, Float[Tensor, "rows width"]]:
         """The embeddings of the features that look here, by feature; if all do, side by side under the first."""
         ids = categorical if self.serves_all else categorical.index_select(1, self.columns)
-        rows = ids + self.offsets if self.joined else ids
+        rows = ids + self.offsets if self.has_offsets else ids
         if self.pooled:
             there = ids >= 0
             embedded = torch.embedding(self.embedding, torch.where(there, rows, 0))
@@ -128,10 +128,10 @@ class Dropout(nn.Module):
         self.register_buffer("keys", keys, persistent=False)
 
     def forward(
-        self, x: Float[Tensor, "*members rows width"], step_key: Int[Tensor, ""] | None
+        self, x: Float[Tensor, "*members rows width"], step_key: Int[Tensor, ""]
     ) -> Float[Tensor, "*members rows width"]:
-        """step_key: that of the training step, or None to keep everything."""
-        if step_key is None or self.rate == 0:
+        """step_key: that of the training step."""
+        if self.rate == 0:
             return x
         rows, width = x.shape[-2:]
         element = torch.arange(rows * width, device=x.device).reshape(rows, width)
@@ -155,7 +155,7 @@ class Dense(nn.Module):
     def forward(
         self, x: Float[Tensor, "*members rows inputs"], step_key: Int[Tensor, ""] | None
     ) -> Float[Tensor, "*members rows outputs"]:
-        """x: without an axis of members where all take the same. step_key: see `Dropout`."""
+        """x: without an axis of members where all take the same. step_key: that of the step; None keeps all."""
         kernel, bias = self.kernel, self.bias  # each asks the module's tables
         if kernel.ndim == 2:
             x = torch.addmm(bias, x, kernel)

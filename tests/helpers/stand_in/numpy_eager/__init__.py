@@ -20,7 +20,7 @@ from backends.numpy_eager.training import Trainer
 from backends.predictor import Forward
 from spec.machine import cores
 from spec.model import ModelSpec
-from spec.params import Params, check_params
+from spec.params import check_params
 from spec.training import Device
 
 
@@ -69,9 +69,9 @@ class Backend(SharedBackend):
         layout = layout_of(model)
         return Network(layout, layout.to_vector(params), layout.frozen_tensors(params))
 
-    def params_of(self, model: ModelSpec, network: Network) -> Params:
-        """The parameters of a network that `build` has made of this model."""
-        return layout_of(model).from_tensors(network.tensors)
+    def tensors_of(self, network: Network) -> dict[str, np.ndarray]:
+        """The parameters of a network by the layout's names."""
+        return network.tensors
 
     def forward(self, model: ModelSpec, params: Mapping[str, np.ndarray], device: Device) -> Forward:
         """The forward pass of a network with these parameters."""
