@@ -109,15 +109,15 @@ def test_where_the_file_system_has_no_links_each_checkpoint_has_files_of_its_own
 
 
 def test_where_somebody_removed_the_earlier_checkpoint_the_next_one_is_whole(backend, tmp_path):
-    original = backend.predict
+    original = backend.predictor
 
-    def predict(*arguments, **options):  # of the validation rows, before the end of each epoch is saved
+    def predictor(*arguments, **options):  # of the validation rows, before the end of each epoch is saved
         for path in tmp_path.glob("step-*"):
             shutil.rmtree(path)
         return original(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "predict", predict)
+        patch.setattr(backend, "predictor", predictor)
         fitted = fit_in_segments(tmp_path, backend)
     assert steps_saved(tmp_path) == [20]
     assert_same_run(fit_in_segments(tmp_path, backend, resume=True), fitted)

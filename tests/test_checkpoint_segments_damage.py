@@ -61,9 +61,9 @@ def test_damage_of_a_file_that_several_link_to_is_theirs_and_an_earlier_one_is_u
 def test_a_run_writes_a_segment_that_goes_bad_on_the_disk_anew(backend, tmp_path, damage):
     """Within as many saves as there are segments: from the damage at step 15 to the end, twice three."""
     whole = fit_in_segments(tmp_path / "whole", backend, save_every=1, keep=99)
-    folder, original, epochs = tmp_path / "run", backend.predict, []
+    folder, original, epochs = tmp_path / "run", backend.predictor, []
 
-    def predict(*arguments, **options):  # of the validation rows, before the end of each epoch is saved
+    def predictor(*arguments, **options):  # of the validation rows, before the end of each epoch is saved
         epochs.append(None)
         if len(epochs) == 3:
             for path in (folder / "step-00000014").glob("history-*"):
@@ -71,7 +71,7 @@ def test_a_run_writes_a_segment_that_goes_bad_on_the_disk_anew(backend, tmp_path
         return original(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "predict", predict)
+        patch.setattr(backend, "predictor", predictor)
         assert_same_run(fit_in_segments(folder, backend, save_every=1, keep=99), whole)
     for step in (14, 15):
         with pytest.raises(CheckpointError, match=r"history-00000\d\.safetensors: "):

@@ -112,7 +112,7 @@ def test_an_empty_flag_takes_back_what_training_had(folder, tmp_path):
         (("--delimiter", "tab"), "--delimiter: String should match pattern"),
         (("--decimal", ","), "--decimal: expected another than thousands and delimiter have, got ','"),
         (("--column-names", "y", "y"), "--column-names: expected distinct names, got 'y' twice"),
-        (("--separator", ""), "--separator: String should have at least 1 character, got ''"),
+        (("--separator", ""), "--separator: expected a string of at least 1 character, got ''"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "evaluate"])
