@@ -220,7 +220,10 @@ def test_what_is_another_networks_is_rejected(backend, interchange):
     begun = interchange.export_slots(wider, {"mu": wide, "nu": wide}, 1, begun)
     for ask, message in [
         (lambda: interchange.export_params(smaller, params), "params: expected no entry"),
-        (lambda: interchange.import_params(smaller, interchange.export_params(MODEL, params)), "state: expected the"),
+        (
+            lambda: interchange.import_params(smaller, interchange.export_params(MODEL, params)),
+            "state: expected no entry",
+        ),
         (lambda: interchange.import_params(wider, interchange.export_params(MODEL, params)), r"trunk.0.kernel.*shape"),
         (lambda: interchange.export_slots(MODEL, slots, 1, other), "state: expected"),
         (lambda: interchange.export_slots(MODEL, {"trace": params}, 1, own), "slots: expected mu, nu, got trace"),
