@@ -150,6 +150,7 @@ class Layout:
         for name, tensor in expected.items():
             if name not in received:
                 raise ValueError(f"{field}: expected an entry {name!r} of shape {tensor.shape}, got none")
+        for name, tensor in expected.items():
             if tensors[name].shape != tensor.shape:
                 raise ValueError(f"{field}[{name!r}]: expected shape {tensor.shape}, got {tensors[name].shape}")
         params = self._parts(expected, tensors)
