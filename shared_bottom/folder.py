@@ -38,7 +38,7 @@ from spec.model import ModelSpec
 from spec.params import check_params
 from spec.results import DivergenceError
 from spec.training import Device
-from spec.validation import one_line
+from spec.validation import check_class, one_line
 
 EXPERIMENT, GIVEN, START = "experiment.toml", "given.json", "start"
 CHECKPOINTS, MODEL = "checkpoints", "model"
@@ -121,11 +121,22 @@ def read_given(folder: Path) -> dict[str, list[str]]:
 
 
 def write_trained(folder: str | Path, trained: Trained) -> None:
-    """Write the folder model/ of a run, in place of an earlier one. Raises OSError if it cannot be written.
+    """Write a trained network into a folder, as model/, in place of one that was written so before.
 
-    folder: the folder of the run. It is made if it does not exist.
+    folder: it is made if it does not exist.
     trained: the network to write, with its columns; not with its history.
+
+    Raises ValueError for the folder of a run of the command fit, whose report is of another model, and OSError if it
+    cannot be written.
     """
+    check_class("trained", trained, Trained, "fit_table and load return it")
+    if (Path(folder) / EXPERIMENT).exists():
+        raise ValueError(f"folder: expected another than that of a run, which has its model, got {str(folder)!r}")
+    write_model(folder, trained)
+
+
+def write_model(folder: str | Path, trained: Trained) -> None:
+    """Write the folder model/ of a run, in place of an earlier one. Raises OSError if it cannot be written."""
     contents = {
         COLUMNS: [to_json(trained.columns).encode()],
         NETWORK: [to_json(trained.model).encode()],

@@ -7,6 +7,7 @@ from shared_bottom.tables.sources import Rows, source_of
 from shared_bottom.trained import Trained, choose_backend
 from spec.backend import OnEpoch, ProgressMode
 from spec.table import TableExperiment
+from spec.validation import check_class
 
 
 def fit_table(
@@ -49,6 +50,7 @@ def fit_table(
     from shared_bottom.tables.embeddings import given_values, starting_params
     from shared_bottom.tables.training import read_table
 
+    check_class("experiment", experiment, TableExperiment, "read_table_experiment returns it")
     chosen, given = choose_backend(backend), given_values(experiment.data, Path())
     earlier = read_trained(start_from) if isinstance(start_from, str | Path) else start_from
     columns, training, validation_rows = read_table(

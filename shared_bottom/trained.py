@@ -15,7 +15,7 @@ from shared_bottom.tables.tally import Tally, warn_of_unknown
 from spec.backend import backend_names, load_backend
 from spec.data import Dataset
 from spec.model import ModelSpec
-from spec.params import Params
+from spec.params import Params, parameter_count
 from spec.predictor import Predictor
 from spec.results import History
 from spec.training import Device
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from shared_bottom.tables.encoding import Encoder
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Trained:
     """A trained network, and how the columns of a table become its inputs and its outputs become predictions.
 
@@ -46,6 +46,11 @@ class Trained:
     """The processor's threads that predict, as for `spec.Backend.fit`."""
     history: History | None = None
     """How the training went, if it was in this process."""
+
+    def __repr__(self) -> str:
+        """In one line, since all parameters and vocabularies would be thousands of them."""
+        tasks = ", ".join(task.name for task in self.model.tasks)
+        return f"Trained(tasks {tasks}; {parameter_count(self.model):,} parameters; backend {self.backend})"
 
     @property
     def spec(self) -> ModelSpec:

@@ -92,6 +92,13 @@ def error_at(field: str, value: Any, message: str) -> ValidationError:
     return ValidationError.from_exception_data(field, [detail])
 
 
+def check_class(field: str, value: Any, cls: type[Any], whence: str) -> None:
+    """Raises ValueError, naming `field`, for what is no `cls`. whence: where the caller has one from."""
+    if not isinstance(value, cls):
+        got = f"{value!r:.200}" if isinstance(value, str) else f"a {type(value).__name__}"
+        raise ValueError(f"{field}: expected a {cls.__name__}, as {whence}, got {got}")
+
+
 class ByKind:
     """Of a field that holds one of several classes, which `kind` chooses: the kind alone stands for the class with its
     defaults. Errors name the field and what is wrong in it, and no class as pydantic's do.

@@ -22,6 +22,7 @@ KINDS = {
     "pyarrow": pa.table,
     "batch": pa.RecordBatch.from_pydict,
     "dict": dict,
+    "dicts": lambda columns: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
     "arrays": lambda columns: {name: np.array(values) for name, values in columns.items()},
     "reader": lambda columns: pa.table(columns).to_reader(),
 }
@@ -147,25 +148,30 @@ GOOD = {"x": [1.5, 2.5, 4.0], "c": ["a", "b", "a"], "y": [0, 1, 1]}
             "the table in memory: expected a column 'c', found it twice",
         ),
         (GOOD | {"c": ["a"]}, "the table in memory: expected columns of one length, got {'x': 3, 'c': 1, 'y': 3}"),
-        (GOOD | {"c": "aba"}, "the table in memory: column 'c': expected values of one type, got others (no list)"),
-        (GOOD | {"c": 3}, "the table in memory: column 'c': expected values of one type, got others ("),
+        (GOOD | {"c": "aba"}, "the table in memory: column 'c': expected a list with a value for each row, got 'aba'"),
+        (GOOD | {"c": 3}, "the table in memory: column 'c': expected a list with a value for each row, got 3"),
+        ([{"x": 1.5, "y": 0}, {"y": 1}], "the table in memory: expected a column 'c', found x, y"),
+        (
+            [{"x": 1.5, "c": "a", "y": 0}, 3],
+            "rows: expected the names of files, a data frame, a pyarrow table, a dict of",
+        ),
         (GOOD | {"x": np.zeros((3, 2))}, "the table in memory: column 'x': expected values of one type, got others ("),
         (GOOD | {"x": [10**30, 1, 1]}, "the table in memory: column 'x': expected values of one type, got others ("),
         (GOOD | {"x": [[1], [2], [3]]}, "the table in memory: column 'x': expected numbers, got list"),
         ({name: [] for name in GOOD}, "the table in memory: expected training rows, got none"),
         (
             pl.DataFrame(GOOD).lazy(),
-            "rows: expected the names of files, a data frame, a pyarrow table or a dict of columns, got LazyFrame; its "
-            "method collect() returns a data frame",
+            "rows: expected the names of files, a data frame, a pyarrow table, a dict of columns or a list of dicts, "
+            "got LazyFrame; its method collect() returns a data frame",
         ),
         *(
             (kind(GOOD | {"c": pl.Series([1, 2, 3], dtype=pl.Object)}), f"{ONE_TYPE} (the dtype Object of polars")
             for kind in (dict, pl.DataFrame)
         ),
-        ([GOOD], "rows: expected the names of files, a data frame, a pyarrow table or a dict of columns, got list"),
+        ([GOOD], "the table in memory: column 'x': expected numbers, got list"),
         (
             np.zeros((3, 3)),
-            "rows: expected the names of files, a data frame, a pyarrow table or a dict of columns, got",
+            "rows: expected the names of files, a data frame, a pyarrow table, a dict of columns or a list of",
         ),
     ],
 )

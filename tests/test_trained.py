@@ -76,6 +76,35 @@ def test_what_is_written_is_read_and_predicts_in_any_backend(backend, tmp_path):
     assert read_trained(tmp_path / "other").columns == trained.columns
 
 
+def test_what_a_run_of_the_command_has_written_is_not_written_over(backend, tmp_path):
+    trained = fitted(backend, table(60))
+    (tmp_path / "experiment.toml").write_text("")
+    message = f"folder: expected another than that of a run, which has its model, got {str(tmp_path)!r}"
+    assert rejection(write_trained, tmp_path, trained) == message
+    assert [path.name for path in tmp_path.iterdir()] == ["experiment.toml"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: fit_table("clicks.toml", table(9)),
+            "experiment: expected a TableExperiment, as read_table_experiment",
+        ),
+        (lambda: fit_table(table(9), NO_FILES), "experiment: expected a TableExperiment, as read_table_experiment"),
+        (lambda: write_trained(NO_FILES, "runs/new"), "trained: expected a Trained, as fit_table and load return it"),
+    ],
+)
+def test_arguments_that_are_exchanged_are_named(call, message):
+    assert rejection(call).startswith(message)
+
+
+def test_a_trained_network_is_shown_in_one_line(backend):
+    trained = fitted(backend, table(60))
+    assert repr(trained).startswith("Trained(tasks click, ")
+    assert repr(trained).endswith(f"parameters; backend {backend.name})")
+
+
 def test_a_run_is_resumed(backend, tmp_path):
     folder = str(tmp_path / "checkpoints")
     whole = fitted(backend, table(60), checkpoint=folder)

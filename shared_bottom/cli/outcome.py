@@ -12,7 +12,7 @@ from shared_bottom.cli.options import FitExperiment
 from shared_bottom.cli.parsing import read
 from shared_bottom.cli.printing import OutputError, print_columns, print_metrics, print_table, say
 from shared_bottom.disk import keeping, whole_folder, write_whole
-from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_trained
+from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, write_given, write_model
 from shared_bottom.importance import PERMUTED_ROWS, importances_on, sample
 from shared_bottom.predictions import evaluation_in_column_units, in_column_units
 from shared_bottom.reports import write_events, write_report
@@ -83,7 +83,7 @@ class Outcome:
         out, experiment = self._options.out, self._options.experiment
         if start and beginning.earlier and not (out / START).exists():  # before the file that makes it a run's folder
             with whole_folder(out / START) as made:
-                write_trained(made, beginning.earlier)
+                write_model(made, beginning.earlier)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
             epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
             if epochs < epochs_at_start:  # most likely the flags of the first start were left out
@@ -192,13 +192,13 @@ def save_model(out: Path, trained: Trained, end: Path) -> None:
     Raises OSError, whose message says where the network is.
     """
     try:
-        write_trained(out, trained)
+        write_model(out, trained)
     except OSError as error:
         kept = f"the end of the run is kept, and --resume writes the model: {end}"
         if not end.exists():
             elsewhere = Path(tempfile.mkdtemp(prefix="trained-"))
             with keeping(f"{out / MODEL} could not be written either: {error.strerror}"):
-                write_trained(elsewhere, trained)
+                write_model(elsewhere, trained)
             kept = f"the trained model is kept: {elsewhere / MODEL}"
         with keeping(kept):
             raise error

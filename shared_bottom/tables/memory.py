@@ -32,6 +32,9 @@ def _batches(rows: Any, names: Sequence[str]) -> Iterable[Any]:
         rows = pa.table(rows)
     elif isinstance(rows, Mapping):
         rows = _table(list(rows.items()), names)
+    elif isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+        columns_of_rows = dict.fromkeys(name for row in rows for name in row)  # a row without one has no value there
+        rows = _table([(name, [row.get(name) for row in rows]) for name in columns_of_rows], names)
     elif hasattr(rows, "iloc") and hasattr(rows, "columns"):  # a pandas frame; its columns' names need not be texts
         columns = [(name, rows.iloc[:, i]) for i, name in enumerate(rows.columns)]
         rows = _table(columns, names)
@@ -41,7 +44,7 @@ def _batches(rows: Any, names: Sequence[str]) -> Iterable[Any]:
         try:
             rows = pa.RecordBatchReader.from_stream(rows)
         except (pa.ArrowException, TypeError) as error:
-            expected = "the names of files, a data frame, a pyarrow table or a dict of columns"
+            expected = "the names of files, a data frame, a pyarrow table, a dict of columns or a list of dicts"
             kind = type(rows).__name__
             hint = "; its method collect() returns a data frame" if kind == "LazyFrame" else ""
             raise ValueError(f"rows: expected {expected}, got {kind}{hint}") from error
@@ -65,9 +68,11 @@ def _array(name: str, values: Any) -> Any:
     """The values of a column as a pyarrow array. In an array of NumPy or pandas, NaN is a missing value."""
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise ValueError(
+            f"{IN_MEMORY}: column {name!r}: expected a list with a value for each row, got {values!r:.100}"
+        )
     try:
-        if isinstance(values, str | bytes | Mapping):
-            raise TypeError("no list")
         if hasattr(values, "__arrow_c_stream__") and not hasattr(values, "iloc"):  # a column of polars
             if str(getattr(values, "dtype", "")) == "Object":  # pyarrow would get the addresses of the objects
                 raise TypeError("the dtype Object of polars may hold anything")

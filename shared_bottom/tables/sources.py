@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Rows: TypeAlias = Any
 """A `Name`, a list of them, or a table in memory: a data frame of pandas or polars, a table, a batch or a reader of
-pyarrow, anything else with the method __arrow_c_stream__, or a dict of lists or of NumPy arrays by column."""
+pyarrow, anything else with the method __arrow_c_stream__, a dict of lists or of NumPy arrays by column, or a list of a
+dict for each row."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
