@@ -10,7 +10,7 @@
     metrics.jsonl     a line for each epoch that has ended
     events.out.…      TensorBoard's file, if it is asked for
     report.html, plots/
-    .lock             as long as a run uses the folder
+    .lock             as long as a run uses the folder: its process
 
 Each file, and the folder model/ as a whole, is either complete or does not exist, except for metrics.jsonl and
 TensorBoard's file, which grow as the run goes on.
@@ -28,7 +28,8 @@ from pydantic import TypeAdapter
 from shared_bottom import arrays
 from shared_bottom.checkpoint.files import checkpoint_paths
 from shared_bottom.disk import readable_folder, whole_folder, write_flushed, write_whole
-from shared_bottom.lock import LOCK, folder_of_one_run, is_still, is_unused, make_folder
+from shared_bottom.lock import LOCK, check_not_in_use, folder_of_one_run, is_still, is_unused, make_folder
+from shared_bottom.run.status import status_of
 from shared_bottom.run.watcher import EVENTS, METRICS, STATUS
 from shared_bottom.tables.checks import check_columns
 from shared_bottom.tables.columns import FittedColumns
@@ -60,6 +61,7 @@ def run_folder(path: Path, *, resume: bool) -> Iterator[None]:
     included, and nothing else. Only if the error is a DivergenceError all files stay. Raises ValueError if the folder
     contains something else, cannot be written, or another run is using it.
     """
+    check_not_in_use("--out", path)
     check_usable(path, resume)  # before a lock file is made in a folder that is somebody else's
     with folder_of_one_run("--out", path) as made:
         place = path.stat()
@@ -156,7 +158,8 @@ def read_trained(folder: str | Path) -> Trained:
     """
     path = readable_folder(Path(folder) / MODEL)
     if not path.is_dir():
-        raise ValueError(f"{folder}: expected a folder that fit has completed, found no {MODEL} in it")
+        expected = f"expected a folder that fit has completed, found no {MODEL} in it"
+        raise ValueError(f"{folder}: {expected}{_why_no_model(Path(folder))}")
     _check_files(path)
     columns = _parsed(FittedColumns, path / COLUMNS)
     with _naming(path / COLUMNS):
@@ -172,6 +175,19 @@ def read_trained(folder: str | Path) -> Trained:
                 if (wrong := ~np.isfinite(piece)).any():
                     raise ValueError(f"params[{name!r}]: expected finite numbers, got {piece[wrong][0]}")
     return Trained(columns=columns, model=model, params=params)
+
+
+def _why_no_model(folder: Path) -> str:
+    """What an error adds where status.json says of a run that it has not ended, or how."""
+    status = status_of(folder)
+    match state := status.now():
+        case "running":
+            return f"; its run is going on (process {status.process} on {status.host})"
+        case "stopped" | "killed":
+            return f"; its run was {state}, and fit --resume --out {folder} goes on with it"
+        case "failed":
+            return f"; its run failed: {status.reason}"
+    return ""
 
 
 def load(

@@ -1,6 +1,8 @@
 """A folder that one run uses, and no other at the same time."""
 
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,7 +13,7 @@ from filelock import FileLock, Timeout
 from shared_bottom.disk import UNFINISHED, clear_unfinished, is_left_over, sync
 
 LOCK = ".lock"
-"""The file in a folder that is locked (flock) as long as a run uses the folder."""
+"""The file in a folder that is locked (flock) as long as a run uses the folder, and says which process that is."""
 
 
 @contextmanager
@@ -32,14 +34,39 @@ def folder_of_one_run(field: str, path: Path) -> Iterator[list[Path]]:
             clear_unfinished(path)
             check_writable(path)  # an old lock file may be writable where the folder is not
         except Timeout as error:
-            raise ValueError(
-                f"{field}: expected a folder of this run's own, got {str(path)!r}, which another run is using"
-            ) from error
+            raise _in_use(field, path) from error
         except OSError as error:
             raise ValueError(f"{field}: expected a folder to write in, got {str(path)!r}: {error.strerror}") from error
+        with suppress(OSError):  # on a full disk, the run has other worries
+            (path / LOCK).write_text(f"process {os.getpid()} on {socket.gethostname()}")
         yield made
     finally:
         lock.release()
+
+
+def check_not_in_use(field: str, path: Path) -> None:
+    """Raises ValueError if a run has the folder, in which nothing is made or changed.
+
+    field: what an error begins with.
+    """
+    if (path / LOCK).is_file():
+        try:
+            with FileLock(path / LOCK, blocking=False, fallback_to_soft=False):
+                pass
+        except Timeout as error:
+            raise _in_use(field, path) from error
+        except OSError:  # a file that cannot be opened or locked is nobody's lock
+            pass
+
+
+def _in_use(field: str, path: Path) -> ValueError:
+    """The error of whoever comes second, with the process of the first one where its lock names it."""
+    holder = ""
+    with suppress(OSError):
+        written = (path / LOCK).read_text(errors="replace")
+        holder = f" ({written})" if re.fullmatch(r"process \d+ on \S+", written) else ""
+    used = f"which another run is using{holder}"
+    return ValueError(f"{field}: expected a folder of this run's own, got {str(path)!r}, {used}")
 
 
 def make_folder(path: Path) -> list[Path]:

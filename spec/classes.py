@@ -1,5 +1,6 @@
 """What makes a class one of the spec, and errors of its fields that are one line, from Python as from a file."""
 
+import dataclasses
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from pydantic.dataclasses import dataclass
 from spec.validation import STRICT, did_you_mean, error_at, one_line
 
 Class = TypeVar("Class", bound=type[Any])
+SHOWN = 12
+"""The most fields that are listed where a name is like none of them."""
 
 
 class SpecError(ValueError):
@@ -54,8 +57,12 @@ def _check_names(cls: Any, given: Any) -> Any:
     args, fields = getattr(given, "args", None), getattr(given, "kwargs", None) or given  # those of a call, or a dict
     if args:
         raise ValueError(f"expected fields by their names, got {args[0]!r:.200}")
-    known = cls.__dataclass_fields__
+    known = [field.name for field in dataclasses.fields(cls)]
     for name, value in fields.items() if isinstance(fields, dict) else ():
         if name not in known:
-            raise error_at(name, value, f"unexpected field, got {value!r:.200}{did_you_mean(str(name), known)}")
+            near = (
+                did_you_mean(str(name), known)
+                or f"; the fields are {', '.join(known[:SHOWN])}{', …' * (len(known) > SHOWN)}"
+            )
+            raise error_at(name, value, f"unexpected field, got {value!r:.200}{near}")
     return given

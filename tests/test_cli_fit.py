@@ -116,16 +116,17 @@ def test_a_run_that_was_interrupted_ends_as_if_it_had_not_been(backend, tmp_path
 
 
 @pytest.mark.filterwarnings("always:train.epochs")
-def test_fewer_epochs_than_a_run_began_with_are_said(tmp_path, monkeypatch, capsys):
+def test_fewer_epochs_than_a_run_was_last_started_with_are_said(tmp_path, monkeypatch, capsys):
     file, out = write_experiment(tmp_path / "data"), tmp_path / "run"
     flags, more = ("--backend", "jax", "--train.execution", "epoch", "--quiet"), ("--train.epochs", "5")
+    run("fit", file, "--out", out, *flags, "--train.epochs", "1")
     with monkeypatch.context() as patch:
         signalled(load_backend("jax"), patch, 1, signal.SIGINT)
-        run("fit", file, "--out", out, *flags, *more, code=130)
+        run("fit", file, "--out", out, *flags, *more, "--resume", code=130)
     capsys.readouterr()
     run("fit", file, "--out", out, *flags, "--resume")
     epochs = EXPERIMENT.train.epochs
-    assert capsys.readouterr().err == f"warning: train.epochs: {epochs} now, 5 when the run began\n"
+    assert capsys.readouterr().err == f"warning: train.epochs: {epochs} now, 5 when the run was last started\n"
 
 
 def test_a_run_that_has_ended_goes_on_for_more_epochs(tmp_path):

@@ -90,7 +90,9 @@ def test_a_run_in_progress_is_shown_as_far_as_it_is(tmp_path, capsys):
     assert "0 of 2" in said
     assert "2 of 2" in said
     assert "the experiments are the same" in said
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+    plot = (tmp_path / "plot.png").read_bytes()
+    assert plot.startswith(b"\x89PNG")
+    assert said.endswith(f"{len(plot):,} bytes: {tmp_path / 'plot.png'}\n")
 
 
 def test_the_fields_that_differ_are_named_as_flags_are():

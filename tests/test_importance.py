@@ -147,6 +147,9 @@ def test_evaluate_prints_it_writes_it_and_draws_it(trained, tmp_path, capsys):
     assert "by how much the metric is worse when the column is permuted" in said
     lines = {line.split()[0]: line for line in said.splitlines() if "±" in line}
     assert sorted(lines) == sorted(INPUTS)
+    assert said.splitlines()[-2:] == [
+        f"{path.stat().st_size:,} bytes: {path}" for path in (tmp_path / "m.json", tmp_path / "i.svg")
+    ]
     result = json.loads((tmp_path / "m.json").read_text())["importance"]
     assert {task: list(drops) for task, drops in result.items()} == dict.fromkeys(MAIN, INPUTS)
     assert f"{np.mean(result['click']['x']):.4g} ± {np.std(result['click']['x']):.2g}" in lines["x"]

@@ -1,7 +1,9 @@
 """A trained model as an object: loaded, looked into, changed in its framework, and taken back."""
 
 import copy
+import json
 import pickle
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -51,6 +53,27 @@ def test_what_cannot_be_loaded_is_said_in_a_line(trained, tmp_path):
     assert rejection(load, trained, device="tpu").startswith("device: expected one of ")
     assert rejection(load, trained, threads=0).startswith("threads: expected 1 to ")
     assert rejection(load, tmp_path) == f"{tmp_path}: expected a folder that fit has completed, found no model in it"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ({"state": "running", "process": 7, "host": "a"}, "; its run is going on (process 7 on a)"),
+        ({"state": "stopped"}, "; its run was stopped, and fit --resume --out {folder} goes on with it"),
+        (
+            {"state": "running", "process": 2**22 + 1, "host": socket.gethostname()},
+            "; its run was killed, and fit --resume --out {folder} goes on with it",
+        ),
+        ({"state": "failed", "reason": "loss: expected 1"}, "; its run failed: loss: expected 1"),
+        ({"state": "finished"}, ""),
+        ({"state": 3}, ""),
+    ],
+    ids=["running", "stopped", "killed", "failed", "finished and removed", "damaged"],
+)
+def test_of_a_run_without_a_model_it_is_said_how_far_it_is(tmp_path, status, said):
+    (tmp_path / "status.json").write_text(json.dumps(status))
+    expected = "expected a folder that fit has completed, found no model in it"
+    assert rejection(load, tmp_path) == f"{tmp_path}: {expected}{said.format(folder=tmp_path)}"
 
 
 @pytest.mark.parametrize("name", FILES)

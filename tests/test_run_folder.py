@@ -1,6 +1,8 @@
 """The folder of a run: one run has it at a time, and others' files in it stay."""
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,11 +29,9 @@ def test_a_second_run_is_refused_and_the_first_ends_as_if_alone(shop, tmp_path, 
 
     at_first_call(monkeypatch, when, second)
     run("fit", shop, "--out", out, *FLAGS)
-    if when == SAVING and not flags:
-        assert refused == [f"--out: expected a new or an empty folder, or --resume, got {str(out)!r}"]
-    else:
-        expected = f"--out: expected a folder of this run's own, got {str(out)!r}, which another run is using"
-        assert refused == [expected]
+    holder = f"process {os.getpid()} on {socket.gethostname()}"
+    used = f"which another run is using ({holder})"
+    assert refused == [f"--out: expected a folder of this run's own, got {str(out)!r}, {used}"]
     assert contents(out) == WRITTEN
     assert load_checkpoint(out / "checkpoints").epoch == 2
 
@@ -40,10 +40,13 @@ def test_of_two_processes_that_begin_at_once_one_runs_and_the_other_is_told(shop
     out = tmp_path / "new" / "run"
     command = [sys.executable, "-m", "shared_bottom", "fit", shop, "--out", out, *FLAGS]
     both = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    (said, ended), (why, refused) = sorted((process.communicate()[1], process.returncode) for process in both)
+    ends = sorted((process.communicate()[1], process.returncode, process.pid) for process in both)
+    (said, ended, first), (why, refused, _) = ends
     assert (said, ended, refused) == ("", 0, 2)
+    used = f"error: --out: expected a folder of this run's own, got {str(out)!r}, which another run is using"
     assert why in {
-        f"error: --out: expected a folder of this run's own, got {str(out)!r}, which another run is using\n",
+        f"{used} (process {first} on {socket.gethostname()})\n",
+        f"{used}\n",  # in the moment between the lock and the name in it
         f"error: --out: expected a new or an empty folder, or --resume, got {str(out)!r}\n",
     }
     assert contents(out) == WRITTEN

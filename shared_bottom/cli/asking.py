@@ -18,6 +18,12 @@ from spec.validation import did_you_mean, one_line
 FIELD = re.compile(r"(?<=--)(?:model|train|data)\.[\w.-]+|\b(?:model|train|data)\.[\w.-]+(?= options)")
 """A flag that is a field of the file, and the title above the flags of one class."""
 FLAG = re.compile(r"--[a-z][\w.-]*")
+ITEM = re.compile(r"\.\d+(?=\.|$)")
+"""The part of a flag that numbers an item of a list."""
+ARGUMENT = re.compile(r"(?:-\S+ )?[^\s,]+")
+"""An argument at the beginning of its help: a flag with what its value is called, or what a positional is called."""
+MISSING, UNKNOWN = "Missing from ", "Unrecognized options: "
+"""How tyro begins to say that arguments are missing, and that there are some which the command does not take."""
 ALIKE = 0.8
 """How close an unknown flag must be to one that is suggested; most of a long flag is its path, which many share."""
 
@@ -49,15 +55,53 @@ def ask(cls: Any, arguments: Sequence[str], **options: Any) -> Any:
         if not stop.code:
             raise
         line = as_in_the_file(usage(said.getvalue(), stop))
-        if line.startswith("Unrecognized options: "):
-            line += near_flag(line, cls, arguments, **options)
+        if line.startswith(MISSING):
+            line = missing(line)
+        elif line.startswith(UNKNOWN):
+            line = unexpected(line.removeprefix(UNKNOWN), cls, arguments, **options)
         raise ValueError(line) from None
 
 
-def near_flag(words: str, cls: Any, arguments: Sequence[str] = (), **options: Any) -> str:
-    """What an error adds about the first flag among words that are none: see `did_you_mean`."""
-    unknown = FLAG.search(words)
-    return did_you_mean(unknown[0], flags_of(cls, arguments, **options), ALIKE) if unknown else ""
+def missing(said: str) -> str:
+    """What is said of arguments that are missing.
+
+    said: what tyro says: the command, and each argument with its help and "(required)".
+    """
+    command, _, listed = said.removeprefix(MISSING).partition(": ")
+    arguments = [ARGUMENT.match(item.strip()) for item in listed.split(" (required)")]
+    expected = " and ".join(argument[0] for argument in arguments if argument)
+    resumed = f", or {expected.replace('FILE.toml', '--resume')}" if "FILE.toml" in expected.split() else ""
+    return f"{command.split()[-1]}: expected {expected}{resumed}, got none"
+
+
+def unexpected(said: str, cls: Any, arguments: Sequence[str] = (), **options: Any) -> str:
+    """What is said of the first argument that the command does not take: where it is a flag, one that is close to it.
+
+    said: the argument, and after it perhaps "=" and its value, or a comma and others.
+    """
+    word = said.split(", ")[0]
+    if not word.startswith("-"):
+        return f"{word}: unexpected argument"
+    word = word.split("=")[0]
+    known = flags_of(cls, arguments, **options)
+    same_items = [flag for flag in known if ITEM.findall(flag) == ITEM.findall(word)]
+    return f"{word}: unexpected flag{items(word, known) or did_you_mean(word, same_items, ALIKE)}"
+
+
+def items(word: str, known: Sequence[str]) -> str:
+    """What an error adds about an unknown flag in which something else stands where the known ones number an item of a
+    list: how the items are numbered. Nothing about any other flag.
+    """
+    parts = word.split(".")
+    for i in range(1, len(parts)):
+        beginning = ".".join(parts[:i])
+        numbers = {flag.split(".")[i] for flag in known if flag.startswith(f"{beginning}.")}
+        if numbers and all(map(str.isdecimal, numbers)) and parts[i] not in numbers:
+            last = max(map(int, numbers))
+            alike = ".".join([beginning, "0", *parts[i + 1 :]])
+            example = alike if alike in known else f"{beginning}.0"
+            return f"; the items of {parts[i - 1]} are numbered from 0{f' to {last}' if last else ''}, as in {example}"
+    return ""
 
 
 def flags_of(cls: Any, arguments: Sequence[str], **options: Any) -> list[str]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from backends.base import SharedBackend
 from shared_bottom.checkpoint.files import checkpoint_paths
-from shared_bottom.cli.live import status_of
 from shared_bottom.cli.options import FitExperiment, FitFlags
 from shared_bottom.cli.printing import MOST, print_table
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT, MODEL, START, read_given, read_trained
+from shared_bottom.run.status import status_of
 from shared_bottom.start import Start, take_over
 from shared_bottom.tables.columns import FittedColumns
 from shared_bottom.tables.embeddings import given_values, starting_params
@@ -44,7 +44,7 @@ def backend_of(flags: FitFlags) -> SharedBackend:
 
     Raises ValueError and ImportError as `shared_bottom.trained.choose_backend` does.
     """
-    if flags.backend is None and flags.resume and (name := status_of(flags.out).get("backend")) in backend_names():
+    if flags.backend is None and flags.resume and (name := status_of(flags.out).backend) in backend_names():
         with suppress(ImportError):  # another backend can go on from there
             return choose_backend(name)
     return choose_backend(flags.backend)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 from shared_bottom.cli.options import Compare
-from shared_bottom.cli.printing import print_table
+from shared_bottom.cli.printing import print_table, print_written
 from shared_bottom.cli.runs import read_run
 from shared_bottom.disk import check_output, check_suffix, keeping, write_whole
 from shared_bottom.reports.comparison import tables, written
@@ -34,3 +34,4 @@ def compare(options: Compare) -> None:
         print_table(table.title, ["", *(run.name for run in runs)], table.rows)
     if len(runs) > 1 and all(run.fields == runs[0].fields for run in runs):
         print("the experiments are the same")
+    print_written(options.json, options.out)

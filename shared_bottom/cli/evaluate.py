@@ -9,7 +9,7 @@ from typing import Any
 from shared_bottom.cli.dialect import in_dialect
 from shared_bottom.cli.importance import importance_json, print_importance, write_plot
 from shared_bottom.cli.options import Evaluate
-from shared_bottom.cli.printing import print_metrics, print_table
+from shared_bottom.cli.printing import print_metrics, print_table, print_written
 from shared_bottom.cli.unknown import check_max_unknown, check_unknown, print_unknown
 from shared_bottom.disk import check_output, check_suffix, write_whole
 from shared_bottom.folder import READ_AGAIN, read_trained
@@ -64,6 +64,7 @@ def evaluate(options: Evaluate) -> None:
     print_unknown(tally, columns)
     if importances:
         print_importance(importances)
+    print_written(*outputs.values())
     warn_of_unknown(tally, columns)
 
 

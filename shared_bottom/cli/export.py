@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from shared_bottom.cli.options import Export
+from shared_bottom.cli.printing import print_written
 from shared_bottom.disk import check_output, keeping, write_whole
 from shared_bottom.export import export_onnx
 from shared_bottom.folder import READ_AGAIN, read_trained
@@ -32,7 +33,7 @@ def export(options: Export) -> None:
             write_whole(options.out, backend.export(trained.model, trained.params))
         else:
             export_onnx(trained, options.out)
-    print(f"{options.out.stat().st_size:,} bytes: {options.out}")
+    print_written(options.out)
 
 
 def _writer(wanted: str, name: str | None) -> "SharedBackend":

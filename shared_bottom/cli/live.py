@@ -10,9 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from pydantic import TypeAdapter
+from typing import Self
 
 from shared_bottom.cli.options import FitExperiment
 from shared_bottom.disk import write_whole
@@ -142,14 +140,6 @@ class LiveFiles(Watcher):
     def _of_run(self) -> tuple[Record, Progress]:
         assert self._run is not None
         return self._run
-
-
-def status_of(folder: Path) -> dict[str, Any]:
-    """What status.json says of the run in a folder; nothing if there is none, or it is damaged."""
-    try:
-        return TypeAdapter(dict[str, Any]).validate_json((folder / STATUS).read_bytes())
-    except (OSError, ValueError):  # it is no result, and nothing depends on it
-        return {}
 
 
 def append(path: Path, content: bytes) -> None:

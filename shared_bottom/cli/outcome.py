@@ -85,9 +85,9 @@ class Outcome:
             with whole_folder(out / START) as made:
                 write_model(made, beginning.earlier)
         if (out / EXPERIMENT).exists():  # a resumed run: its file stays until the run is known to be the same
-            epochs_at_start, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
-            if epochs < epochs_at_start:  # most likely the flags of the first start were left out
-                message = f"train.epochs: {epochs} now, {epochs_at_start} when the run began"
+            earlier, epochs = read(out / EXPERIMENT).train.epochs, experiment.train.epochs
+            if epochs < earlier:  # most likely the flags of that start were left out
+                message = f"train.epochs: {epochs} now, {earlier} when the run was last started"
                 warnings.warn(message, UserWarning, stacklevel=2)
         else:
             self.write_experiment()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Union
 
 import tyro
 
-from shared_bottom.cli.asking import ask, near_flag
+from shared_bottom.cli.asking import ask, unexpected
 from shared_bottom.cli.kinds import with_kinds
 from shared_bottom.cli.options import (
     Cache,
@@ -114,7 +114,7 @@ def check_flags(arguments: Sequence[str]) -> None:
     _, others = flags_of_fit(arguments)
     for word in others:
         if word.startswith("--") and word != "--help" and not word.startswith(("--model.", "--train.", "--data.")):
-            raise ValueError(f"Unrecognized options: {word}{near_flag(word, Fit)}")
+            raise ValueError(unexpected(word, Fit))
 
 
 def resumed_file(arguments: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import TextIO, cast
 
 from rich import box
@@ -106,6 +107,13 @@ def print_table(
         console.print(table)
     lines = [line.rstrip() for line in capture.get().splitlines()]
     print("\n".join(lines if title else lines[1:]))  # without a title, the blank line above a table is one too many
+
+
+def print_written(*paths: Path | None) -> None:
+    """Print of each file that was written how large it is. None: nothing."""
+    for path in paths:
+        if path is not None:
+            print(f"{path.stat().st_size:,} bytes: {plain(str(path))}")
 
 
 def shortened(rows: Sequence[Sequence[str]], most: int = MOST) -> list[Sequence[str]]:

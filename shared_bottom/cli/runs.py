@@ -1,7 +1,5 @@
 """What the folder of a run says of it, while it is running and afterwards."""
 
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from shared_bottom.checkpoint.format import MANIFEST
 from shared_bottom.folder import CHECKPOINTS, EXPERIMENT
 from shared_bottom.reports.comparison import ComparedRun, EpochLine
 from shared_bottom.reports.epochs import epoch_lines
+from shared_bottom.run.status import Status
 from shared_bottom.run.watcher import METRICS, STATUS
 from shared_bottom.tables.rows import read_table_experiment
 from spec.files import dotted
@@ -39,28 +38,6 @@ class Saved:
     backend: str | None = None
     execution: str | None = None
     best: Best | None = None
-
-
-@dataclass(frozen=True, config=ConfigDict(extra="ignore"))
-class Status:
-    """What status.json says, as far as it is shown."""
-
-    state: str | None = None
-    backend: str | None = None
-    process: int | None = None
-    host: str | None = None
-
-    def now(self) -> str | None:
-        """The state; killed, if it should be running on this machine and its process is gone."""
-        if self.state != "running" or self.process is None or self.host != socket.gethostname():
-            return self.state
-        try:
-            os.kill(self.process, 0)  # sends nothing
-        except ProcessLookupError:
-            return "killed"
-        except PermissionError:  # another user's
-            pass
-        return self.state
 
 
 def read_run(folder: Path) -> ComparedRun:
