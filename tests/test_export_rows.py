@@ -70,6 +70,21 @@ def test_a_value_may_be_spelled_otherwise(exported, spelled):
     assert answers(exported, [INPUTS[0] | spelled]) == answers(exported, INPUTS[:1])
 
 
+def test_texts_that_a_separator_divides_are_lists_in_a_row(tmp_path):
+    spec = simple(
+        numeric=(),
+        categorical=(CategoricalColumn(name="tags", length=3, separator="|"),),
+        label=LabelColumn(columns=("y",)),
+    )
+    table = {"tags": ["a|b", "b", ""], "y": [0, 1, 1]}
+    network, path = untrained(spec, table), tmp_path / "network.onnx"
+    export_onnx(network, path)
+    rows = [{"tags": text.split("|")} for text in table["tags"]]
+    assert answers(ExportedModel(path), rows) == pytest.approx(network.predict(table)["y"].to_pylist(), rel=1e-5)
+    with pytest.raises(ValueError, match=r"^row 1: tags: expected a list, got 'a\|b'$"):
+        ExportedModel(path).predict([{"tags": "a|b"}])
+
+
 TIME = "expected a time in ISO 8601 such as 2024-01-05 or 2024-01-05T17:30:00"
 TEXT = "expected a text, a finite number or a boolean"
 
@@ -112,8 +127,9 @@ def test_rows_that_lack_a_column_or_are_none(exported):
 
 def test_other_files_are_refused_in_one_line(tmp_path):
     path = tmp_path / "other.onnx"
-    with pytest.raises(FileNotFoundError, match=str(path)):
-        ExportedModel(path)
+    for missing, error in ((path, FileNotFoundError), (tmp_path, IsADirectoryError)):
+        with pytest.raises(error, match=f"expected an ONNX file, got: .*: '{missing}'$"):
+            ExportedModel(missing)
     for content in (b"", b"junk", b"x,y\n1,2\n"):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"^{path}: expected an ONNX file, got: .*$"):

@@ -58,14 +58,17 @@ class ExportedModel:
     def __init__(self, path: str | Path, *, threads: int = 1) -> None:
         with needing("onnxruntime"):
             import onnxruntime
-        options, content = onnxruntime.SessionOptions(), Path(path).read_bytes()
+        options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 4  # what ONNX Runtime raises it need not print
         try:
+            content = Path(path).read_bytes()
             self._session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"], enable_fallback=False
             )
             properties = self._session.get_modelmeta().custom_metadata_map
+        except OSError as error:
+            raise OSError(error.errno, f"expected an ONNX file, got: {error.strerror}", str(path)) from error
         except Exception as error:  # those of ONNX Runtime have no class in common
             raise ValueError(f"{path}: expected an ONNX file, got: {one_line(error)}") from error
         try:
