@@ -1,17 +1,22 @@
 """Serves an exported network over HTTP, with ONNX Runtime and FastAPI.
 
 python -m shared_bottom export runs/clicks --out clicks.onnx
-python examples/serve.py --file clicks.onnx --port 8000
+python examples/serve.py clicks.onnx --port 8000
 """
 
 from typing import Annotated, Any
 
-import uvicorn
-from fastapi import FastAPI
 from pydantic import Field
+from tyro.conf import Positional
 
 from shared_bottom import ExportedModel
-from shared_bottom.cli.program import run
+from shared_bottom.cli.program import importing, run
+
+with importing("examples"):
+    import uvicorn
+    from fastapi import FastAPI
+    from fastapi.exceptions import RequestValidationError
+    from fastapi.responses import JSONResponse
 
 MOST_ROWS = 10_000
 """Most rows of one request."""
@@ -22,6 +27,10 @@ def app_of(path: str) -> FastAPI:
     model = ExportedModel(path)
     Row: Any = model.row  # noqa: N806  a class
     app = FastAPI(title="Predictions", description=f"By the network in {path}")
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse(_: Any, error: RequestValidationError) -> JSONResponse:  # without the input: NaN is no JSON
+        return JSONResponse({"detail": [{name: e[name] for name in e if name != "input"} for e in error.errors()]}, 422)
 
     @app.post("/predict")
     async def predict(row: Row) -> dict[str, Any]:
@@ -42,7 +51,7 @@ def app_of(path: str) -> FastAPI:
     return app
 
 
-def main(file: str, host: str = "127.0.0.1", port: int = 8000) -> None:
+def main(file: Positional[str], host: str = "127.0.0.1", port: int = 8000) -> None:
     """Serve what the command export wrote, until Ctrl-C."""
     uvicorn.run(app_of(file), host=host, port=port, log_level="warning")
 

@@ -165,6 +165,7 @@ WORDS = (
     ("String should have ", "expected a string of "),
     ("Field required", "expected a value, got none"),
     ("Unexpected keyword argument", "unexpected field"),
+    ("Extra inputs are not permitted", "unexpected field"),
     ("Value error, ", ""),
 )
 """How pydantic's messages begin, and what they begin with here; the first that fits."""

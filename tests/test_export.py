@@ -302,6 +302,15 @@ def test_parameters_and_vocabularies_that_are_too_large_for_one_file(tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("path", [None, 3, b"a.onnx"])
+def test_arguments_of_another_kind_are_named(path):
+    spec = read_table_experiment(EXAMPLES / "clicks.toml")
+    with pytest.raises(ValueError, match=f"^path: expected the name of a file, got {path!r}$"):
+        export_onnx(untrained(spec, visits(100, seed=1)), path)
+    with pytest.raises(ValueError, match=r"^trained: expected a trained network, as load gives it, got 'runs/a'$"):
+        export_onnx("runs/a", "a.onnx")
+
+
 def test_without_onnx_one_line_names_the_extra():
     code = """
     from shared_bottom import export_onnx

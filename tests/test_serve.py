@@ -1,5 +1,6 @@
 """examples/serve.py, asked over HTTP."""
 
+import json
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from shared_bottom import export_onnx, read_table_experiment
 from tests.helpers.exported import untrained
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+SERVE, ENVIRONMENT = [sys.executable, EXAMPLES / "serve.py"], os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +32,8 @@ def client(network, tmp_path_factory):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    command, environment = [sys.executable, EXAMPLES / "serve.py", "--file", path, "--port", str(port)], os.environ
     with (
-        subprocess.Popen(command, env=environment | {"PYTHONPATH": str(EXAMPLES.parent)}) as server,
+        subprocess.Popen([*SERVE, path, "--port", str(port)], env=ENVIRONMENT) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}") as client,
     ):
         try:
@@ -88,6 +89,7 @@ def test_null_is_a_missing_value(client, network):
         ("device", ["phone"]),
         ("categories_before", "shoes"),
         ("visited", "yesterday"),
+        ("visited", 1700000000),
         ("campaign", {"id": 3}),
         ("colour", "red"),
     ],
@@ -106,7 +108,40 @@ def test_a_column_that_is_not_there_is_named(client):
     row = rows_of(visits(1, seed=3))[0]
     del row["country"]
     answer = client.post("/predict", json=row)
-    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "country"])
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": [{"type": "missing", "loc": ["body", "country"], "msg": "Field required"}]}
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_what_is_no_finite_number_is_refused(client, number):
+    """Python's reader of JSON takes them, and its writer in the server does not."""
+    body = json.dumps(rows_of(visits(1, seed=3))[0] | {"age": "AGE"}).replace('"AGE"', number)
+    answer = client.post("/predict", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["body", "age"])
+
+
+def error(command, **options):
+    """The one line that a program prints which ends with code 2."""
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, **options)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_a_file_that_cannot_be_served_is_one_line(tmp_path):
+    path = tmp_path / "clicks.onnx"
+    assert error([*SERVE, path]) == f"error: {path}: expected an ONNX file, got: No such file or directory"
+    path.write_text("age,click\n31,1\n", encoding="utf-8")
+    assert error([*SERVE, path]).startswith(f"error: {path}: expected an ONNX file, got: ")
+
+
+@pytest.mark.parametrize("package", ["fastapi", "onnxruntime"])
+def test_a_package_that_is_missing_is_named_in_one_line(package):
+    code = (
+        "import runpy, sys; del sys.argv[0]; sys.modules[{!r}] = None; runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    said = error([sys.executable, "-c", code.format(package), EXAMPLES / "serve.py", "a.onnx"])
+    assert f"{package}, which is not installed: pip install -e '.[" in said
 
 
 @pytest.mark.parametrize("name", ["search", "cross_validate", "track", "serve"])

@@ -2,7 +2,8 @@
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from shared_bottom.cli.asking import ask
@@ -22,6 +23,15 @@ def run(main: Callable[..., None]) -> None:
         main(**ask(given, sys.argv[1:]))
     except INPUT_ERRORS as error:
         fail(error)
+
+
+@contextmanager
+def importing(extra: str) -> Iterator[None]:
+    """A block that imports packages of an extra. That one is not installed ends the program as in `fail`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fail(ImportError(f"this program needs {error.name}, which is not installed: pip install -e '.[{extra}]'"))
 
 
 def fail(error: Exception) -> NoReturn:

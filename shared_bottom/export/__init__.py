@@ -3,6 +3,7 @@
 The graph is written from the columns, the spec and the parameters alone. No framework takes part in it.
 """
 
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,15 @@ def export_onnx(trained: "Trained", path: str | Path) -> None:
 
     The file's graph has an input for each column (see `shared_bottom.export.inputs`), an output for each column that
     `Trained.predict` gives, and describes both in its metadata. Raises ImportError if onnx is not installed, ValueError
-    if the parameters are more than an ONNX file can hold, and OSError if the file cannot be written.
+    if an argument is something else or the parameters are more than an ONNX file can hold, and OSError if the file
+    cannot be written.
     """
     with needing("onnx"):
         from shared_bottom.export.file import write
+    from shared_bottom.trained import Trained
+
+    if not isinstance(trained, Trained):
+        raise ValueError(f"trained: expected a trained network, as load gives it, got {trained!r:.200}")
+    if not isinstance(path, str | PathLike):
+        raise ValueError(f"path: expected the name of a file, got {path!r:.200}")
     write(Path(path), trained.columns, trained.spec, trained.params)
