@@ -307,7 +307,7 @@ def test_arguments_of_another_kind_are_named(path):
     spec = read_table_experiment(EXAMPLES / "clicks.toml")
     with pytest.raises(ValueError, match=f"^path: expected the name of a file, got {path!r}$"):
         export_onnx(untrained(spec, visits(100, seed=1)), path)
-    with pytest.raises(ValueError, match=r"^trained: expected a trained network, as load gives it, got 'runs/a'$"):
+    with pytest.raises(ValueError, match=r"^trained: expected a Trained, as load returns it, got 'runs/a'$"):
         export_onnx("runs/a", "a.onnx")
 
 

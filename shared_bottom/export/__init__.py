@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared_bottom.export.packages import needing
+from spec.validation import check_class
 
 if TYPE_CHECKING:
     from shared_bottom.trained import Trained
@@ -28,8 +29,7 @@ def export_onnx(trained: "Trained", path: str | Path) -> None:
         from shared_bottom.export.file import write
     from shared_bottom.trained import Trained
 
-    if not isinstance(trained, Trained):
-        raise ValueError(f"trained: expected a trained network, as load gives it, got {trained!r:.200}")
+    check_class("trained", trained, Trained, "load returns it")
     if not isinstance(path, str | PathLike):
         raise ValueError(f"path: expected the name of a file, got {path!r:.200}")
     write(Path(path), trained.columns, trained.spec, trained.params)
