@@ -10,8 +10,25 @@ import numpy as np
 import onnx
 import pyarrow as pa
 
-from shared_bottom import Trained, fit_columns
-from spec import initial_params
+from shared_bottom import Trained, export_onnx, fit_columns
+from spec import NetworkSpec, TableExperiment, TableSpec, TaskSpec, TrainSpec, initial_params
+from tests.helpers.table_strategies import label_column
+
+EXACT = TrainSpec(precision="float64", device="cpu")
+CLICK = TaskSpec(name="click", kind="binary")
+
+
+def experiment(*, tasks=(CLICK,), labels=None, train=EXACT, network=None, **data):
+    labels = labels or {task.name: label_column(task) for task in tasks}
+    model = NetworkSpec(trunk=(5, 4), tasks=tasks, **(network or {}))
+    return TableExperiment(model=model, train=train, data=TableSpec(labels=labels, **data))
+
+
+def check(onnxruntime, folder, trained, rows, tolerance=1e-12):
+    """Export the network, and compare the file's outputs with the predictions for rows."""
+    path = folder / "network.onnx"
+    export_onnx(trained, path)
+    assert_same(onnxruntime(path, inputs_from(path, rows)), trained.predict(rows), tolerance)
 
 
 def untrained(experiment, rows):
