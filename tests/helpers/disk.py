@@ -28,15 +28,15 @@ def small(folder, *, mode="rw"):
 
 def read_only_midway(backend, folder):
     """At the first epoch's end. A mount that is written to cannot be changed: so a second one over it."""
-    original = backend.predict
+    original = backend.predictor
 
-    def predict(*args, **options):
-        backend.predict = original
+    def predictor(*args, **options):
+        backend.predictor = original
         mount("--bind", folder, folder)
         mount("-o", "remount,bind,ro", folder)
         return original(*args, **options)
 
-    backend.predict = predict
+    backend.predictor = predictor
 
 
 def read_only_but_for_its_lock(backend, folder):
