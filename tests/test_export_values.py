@@ -5,11 +5,7 @@ import pyarrow as pa
 import pytest
 
 from shared_bottom import export_onnx
-from spec import (
-    CategoricalColumn,
-    LabelColumn,
-    NumericColumn,
-)
+from spec import CategoricalColumn, LabelColumn, NumericColumn, TaskSpec, TrainSpec
 from tests.helpers.exported import assert_same, check, experiment, inputs_from, untrained
 
 pytestmark = pytest.mark.filterwarnings("ignore::shared_bottom.DataWarning")
@@ -94,3 +90,18 @@ def test_numbers_as_texts_with_commas(onnxruntime, tmp_path):
     export_onnx(trained, tmp_path / "network.onnx")
     inputs = {"x": np.array([1234.5, -1000.5, 7.0]), "c": np.array(["1.5", "2", "x"], object)}
     assert_same(onnxruntime(tmp_path / "network.onnx", inputs), trained.predict(rows), 1e-12)
+
+
+def test_a_mean_that_float32_cannot_hold_is_infinite(onnxruntime, tmp_path):
+    task = TaskSpec(name="count", kind="regression", loss="poisson")
+    spec = experiment(
+        tasks=(task,),
+        labels={"count": LabelColumn(columns=("y",))},
+        numeric=(NumericColumn(name="x"),),
+        train=TrainSpec(precision="float32", device="cpu"),
+    )
+    rows = pa.table({"x": [0.0, 1.0, 2.0], "y": [0, 1, 5]})
+    trained = untrained(spec, rows)
+    trained.params["tasks.count.0.bias"][:] = 100.0
+    check(onnxruntime, tmp_path, trained, rows)
+    assert trained.predict(rows)["count"].to_pylist() == [np.inf] * 3

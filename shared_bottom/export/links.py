@@ -69,16 +69,18 @@ def _write(
         values = values.astype(object) if values.dtype.kind == "U" else values
         graph("Gather", values, graph("ArgMax", probabilities, axis=1, keepdims=0), output=likeliest)
     elif task.traits.label == "number":
-        probabilities = _restored(graph, columns, task, predicted)
+        probabilities = _restored(graph, columns, task, predicted, dtype)
     else:
         probabilities = graph.to(dtype, predicted)
     for place, name in enumerate(names):
         graph.column(probabilities, place, output=name)
 
 
-def _restored(graph: Graph, columns: FittedColumns, task: TaskSpec, predicted: Value) -> Value:
+def _restored(graph: Graph, columns: FittedColumns, task: TaskSpec, predicted: Value, dtype: np.dtype) -> Value:
     """See `FittedColumns.restore`: float64 (rows, outputs)."""
     label, scales = columns.data.labels[task.name], columns.labels[task.name]
+    if task.objective.link != "identity":  # a mean that is too large for the parameters' precision is infinite
+        predicted = graph.to(np.float64, graph.to(dtype, predicted))
     if label.standardised(task.objective):
         predicted = graph("Mul", predicted, np.array([scale.deviation for scale in scales]))
         predicted = graph("Add", predicted, np.array([scale.mean for scale in scales]))
