@@ -15,6 +15,7 @@ from shared_bottom.tables import census_files
 from spec import CategoricalFeature, Dataset, ModelSpec, TaskSpec, backend_names, presets
 from tests.helpers.backends import installed
 from tests.helpers.census_files import TEST, TRAIN, Install, table
+from tests.helpers.slow import SLOW
 
 if importlib.util.find_spec("torch"):
     import torch
@@ -25,73 +26,6 @@ if importlib.util.find_spec("torch"):
 def pytest_configure(config):
     # PyTorch's own module torch.utils.mkldnn, which its first compilation imports.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-
-
-SLOW = (
-    "test_docs",
-    "test_parity_processes",
-    "test_parity_combinations",
-    "test_parity_executions",
-    "test_bench_alone",
-    "test_launch_lost",
-    "test_compile_caches",
-    "test_parity_curves",
-    "test_parity_processes_faults",
-    "test_resume_processes",
-    "test_parity_processes_census",
-    "test_processes_differ",
-    "test_parity_compiled",
-    "test_third_backend",
-    "test_parity_balancing",
-    "test_cli_property",
-    "test_parity_features",
-    "test_bench",
-    "test_parity_lazy_executions",
-    "test_parity_initial",
-    "test_jax_derivatives",
-    "test_export_property",
-    "test_export_programs",
-    "test_serve",
-    "test_reports",
-    "test_parity_optimizers",
-    "test_parity_handover",
-    "test_parity_faults",
-    "test_parity_gradient_faults",
-    "test_parity_tool",
-    "test_parity_metrics",
-    "test_parity_losses",
-    "test_threads",
-    "test_settings_of_the_caller",
-    "test_run_folder",
-    "test_run_folder_lost",
-    "test_resume_balancing",
-    "test_cli_embeddings",
-    "test_parity_sharing",
-    "test_parity_sharing_training",
-    "test_parity_dropout",
-    "test_cli_streams",
-    "test_sharing",
-    "test_sharing_command",
-    "test_sharing_ways",
-    "test_related",
-    "test_interchange",
-    "test_resume_across",
-    "test_examples",
-    "test_example_libraries",
-    "test_table_examples",
-    "test_table_memory",
-    "test_checkpoint_disk",
-    "test_kill",
-    "test_cli_options",
-    "test_metrics_in_pieces",
-    "test_census_income",
-    "test_bench_processes",
-    "test_launch_fit",
-    "test_processes_joined",
-    "test_wheel",
-    "test_bench_options",
-)
-"""The files all of whose tests are slow, the longest first. A slow test of another file is marked itself."""
 
 
 def pytest_collection_modifyitems(items):
