@@ -1,6 +1,7 @@
 """From the heads' outputs to the tasks' predictions, in NumPy: see `spec.losses.Link`."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy.special import expit, log_expit, logsumexp, softmax
@@ -67,3 +68,27 @@ def unconditional(model: ModelSpec, outputs: Mapping[str, np.ndarray]) -> Params
             a, b = logits[task.given], logits[task.name]
             logits[task.name] = -logsumexp(np.stack([-a, -b, -a - b]), axis=0)
     return logits
+
+
+def multiplied(
+    model: ModelSpec,
+    outputs: Mapping[str, Any],
+    links: Mapping[Link, Callable[[Any], Any]],
+    parts_of: Callable[[Any], tuple[Any, ...]],
+) -> dict[str, Any]:
+    """The predictions as `predictions` gives them, in a framework's arrays, for what is exported: the probability of a
+    task that is given another is a product.
+
+    links: as LINKS, in the framework. parts_of: as `lognormal_parts`.
+    """
+    predicted: dict[str, Any] = {}
+    for task in given_first(model.tasks):
+        link = task.objective.link
+        predicted[task.name] = alone = links[link](outputs[task.name])
+        parts: tuple[Any, ...] = ()
+        if task.given:
+            predicted[task.name], parts = predicted[task.given] * alone, (alone,)
+        elif link == "zero_inflated_lognormal":
+            parts = parts_of(outputs[task.name])
+        predicted |= dict(zip(task.parts, parts, strict=True))
+    return predicted

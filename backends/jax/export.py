@@ -1,6 +1,6 @@
 """The trained network as a file that JAX alone reads: `jax.export`, which writes StableHLO."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,9 +11,8 @@ from jaxtyping import Float, Int
 from backends.batches import Batches
 from backends.jax.model import Network
 from backends.jax.settings import scope
+from backends.links import multiplied
 from spec.losses import SCALE_FLOOR, Link
-from spec.model import ModelSpec
-from spec.tasks import given_first
 
 PLATFORMS = ("cpu", "cuda")
 """Where the file can be run."""
@@ -31,7 +30,7 @@ class Program:
         categorical: Int[Array, "rows columns"] | None = None,
     ) -> dict[str, Array]:
         """What `spec.Backend.predict` returns."""
-        return predictions(self.model, self.network(numeric, categorical))
+        return multiplied(self.model, self.network(numeric, categorical), LINKS, lognormal_parts)
 
 
 def lognormal_parts(
@@ -58,23 +57,8 @@ LINKS: dict[Link, Callable[[Array], Array]] = {
 """From a head's outputs (rows, outputs) to the task's predictions."""
 
 
-def predictions(model: ModelSpec, outputs: Mapping[str, Float[Array, "rows outputs"]]) -> dict[str, Array]:
-    """The predictions by task, and what they are made of: as `backends.links` gives them."""
-    predicted: dict[str, Array] = {}
-    for task in given_first(model.tasks):
-        link = task.objective.link
-        predicted[task.name] = alone = LINKS[link](outputs[task.name])
-        parts: tuple[Array, ...] = ()
-        if task.given:
-            predicted[task.name], parts = predicted[task.given] * alone, (alone,)
-        elif link == "zero_inflated_lognormal":
-            parts = lognormal_parts(outputs[task.name])
-        predicted |= dict(zip(task.parts, parts, strict=True))
-    return predicted
-
-
 def exported(network: Network, inputs: Batches) -> bytes:
-    """A serialized `jax.export.Exported`, whose `call` takes any number of rows and returns `predictions`.
+    """A serialized `jax.export.Exported`, whose `call` takes any number of rows and returns the predictions.
 
     inputs: some rows.
     """

@@ -1,7 +1,7 @@
 """The trained network as a file that PyTorch alone reads: `torch.export`."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from backends.batches import Batches
+from backends.links import multiplied
 from backends.torch.model import Network
 from backends.torch.settings import scope
 from spec.losses import SCALE_FLOOR, Link
-from spec.model import ModelSpec
-from spec.tasks import given_first
 
 
 class Program(nn.Module):
@@ -29,7 +28,7 @@ class Program(nn.Module):
         categorical: Int[Tensor, "rows columns"] | None = None,
     ) -> dict[str, Tensor]:
         """What `spec.Backend.predict` returns."""
-        return predictions(self.model, self.network(numeric, categorical))
+        return multiplied(self.model, self.network(numeric, categorical), LINKS, lognormal_parts)
 
 
 def lognormal_parts(
@@ -56,23 +55,8 @@ LINKS: dict[Link, Callable[[Tensor], Tensor]] = {
 """From a head's outputs (rows, outputs) to the task's predictions."""
 
 
-def predictions(model: ModelSpec, outputs: Mapping[str, Float[Tensor, "rows outputs"]]) -> dict[str, Tensor]:
-    """The predictions by task, and what they are made of: as `backends.links` gives them."""
-    predicted: dict[str, Tensor] = {}
-    for task in given_first(model.tasks):
-        link = task.objective.link
-        predicted[task.name] = alone = LINKS[link](outputs[task.name])
-        parts: tuple[Tensor, ...] = ()
-        if task.given:
-            predicted[task.name], parts = predicted[task.given] * alone, (alone,)
-        elif link == "zero_inflated_lognormal":
-            parts = lognormal_parts(outputs[task.name])
-        predicted |= dict(zip(task.parts, parts, strict=True))
-    return predicted
-
-
 def exported(network: Network, inputs: Batches) -> bytes:
-    """The content of a .pt2 file, whose module takes any number of rows and returns `predictions`.
+    """The content of a .pt2 file, whose module takes any number of rows and returns the predictions.
 
     inputs: some rows.
     """
